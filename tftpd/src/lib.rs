@@ -1,1 +1,3 @@
-//! placeholder
+//! A TFTP server and client.
+
+pub mod proto;

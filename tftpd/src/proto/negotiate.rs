@@ -1,0 +1,217 @@
+//! From what is asked to what holds: both sides of RFC 2347.
+
+use super::option::{Blksize, OackError, Options, Timeout, Windowsize};
+
+/// What holds for one transfer.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Terms {
+    /// Payload of a full block.
+    pub blksize: Blksize,
+    /// Blocks to an acknowledgement.
+    pub windowsize: Windowsize,
+    /// The longest time before a packet is repeated, if the client named one.
+    pub timeout: Option<Timeout>,
+}
+
+impl Default for Terms {
+    /// RFC 1350 without options: 512 bytes, one block at a time.
+    fn default() -> Self {
+        Self {
+            blksize: Blksize::DEFAULT,
+            windowsize: Windowsize::ONE,
+            timeout: None,
+        }
+    }
+}
+
+impl Terms {
+    fn from_options(options: &Options) -> Self {
+        Self {
+            blksize: options.blksize.unwrap_or(Blksize::DEFAULT),
+            windowsize: options.windowsize.unwrap_or(Windowsize::ONE),
+            timeout: options.timeout,
+        }
+    }
+}
+
+/// What a server grants at most.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Limits {
+    /// Largest block.
+    pub blksize: Blksize,
+    /// Most blocks to a window.
+    pub windowsize: Windowsize,
+    /// Most bytes to a window. One block is always granted.
+    pub window_bytes: u32,
+}
+
+impl Default for Limits {
+    /// Any block size, 64 blocks, 128 KiB: what fits the receive buffer of an ordinary client.
+    fn default() -> Self {
+        let windowsize = const { Windowsize::new(64).expect("64 is not zero") };
+        Self {
+            blksize: Blksize::MAX,
+            windowsize,
+            window_bytes: 128 * 1024,
+        }
+    }
+}
+
+/// The server's answer to `asked`: what holds, and the options to acknowledge (`None`: there are
+/// none, and the transfer opens with DATA 1 or ACK 0; [RFC 2347](https://www.rfc-editor.org/rfc/rfc2347)).
+///
+/// `tsize` is what the server says of the size in bytes, if it can say anything: the size of the
+/// file to be read, or the size that the client announced for a file to be written.
+pub fn grant(asked: &Options, limits: &Limits, tsize: Option<u64>) -> (Terms, Option<Options>) {
+    let blksize = asked.blksize.map(|blksize| blksize.min(limits.blksize));
+    let block_bytes = u32::from(blksize.unwrap_or(Blksize::DEFAULT).bytes());
+    let window_cap = u16::try_from(limits.window_bytes / block_bytes)
+        .unwrap_or(u16::MAX)
+        .max(1);
+    let granted = Options {
+        blksize,
+        tsize: asked.tsize.and(tsize),
+        timeout: asked.timeout,
+        windowsize: asked.windowsize.map(|asked| {
+            let cap = Windowsize::new(window_cap).unwrap_or(Windowsize::ONE);
+            asked.min(limits.windowsize).min(cap)
+        }),
+    };
+    (
+        Terms::from_options(&granted),
+        (!granted.is_empty()).then_some(granted),
+    )
+}
+
+/// The client's verdict on an OACK: what holds from now on.
+///
+/// # Errors
+/// [`OackError`] if the server acknowledged what was not asked for, raised a value, or changed
+/// the time-out.
+pub fn accept(asked: &Options, oack: &Options) -> Result<Terms, OackError> {
+    let lowered = |name, asked: Option<u64>, got: Option<u64>| match (asked, got) {
+        (None, Some(_)) => Err(OackError::Unknown),
+        (Some(asked), Some(got)) if got > asked => Err(OackError::Raised(name)),
+        _ => Ok(()),
+    };
+    let bytes = |blksize: Blksize| u64::from(blksize.bytes());
+    let blocks = |window: Windowsize| u64::from(window.blocks());
+    lowered("blksize", asked.blksize.map(bytes), oack.blksize.map(bytes))?;
+    lowered(
+        "windowsize",
+        asked.windowsize.map(blocks),
+        oack.windowsize.map(blocks),
+    )?;
+    if oack.tsize.is_some() && asked.tsize.is_none()
+        || oack.timeout.is_some() && asked.timeout.is_none()
+    {
+        return Err(OackError::Unknown);
+    }
+    if oack
+        .timeout
+        .is_some_and(|timeout| Some(timeout) != asked.timeout)
+    {
+        return Err(OackError::TimeoutChanged);
+    }
+    Ok(Terms::from_options(oack))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proto::{Oack, Packet, Request};
+
+    fn asked(options: &str) -> Options {
+        let mut datagram = b"\x00\x01f\x00octet\x00".to_vec();
+        for word in options.split_whitespace() {
+            datagram.extend(word.replace('=', "\0").bytes().chain([0]));
+        }
+        match Packet::decode(&datagram) {
+            Ok(Packet::Request(Request { options, .. })) => options,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn oack(options: &str) -> Options {
+        let body: Vec<u8> = options
+            .split_whitespace()
+            .flat_map(|word| word.replace('=', "\0").into_bytes().into_iter().chain([0]))
+            .collect();
+        Oack::decode(&body).expect("well formed").options
+    }
+
+    fn granted(options: &str) -> String {
+        let (_, oack) = grant(&asked(options), &Limits::default(), Some(70_000));
+        oack.map_or_else(|| "none".to_owned(), |oack| oack.to_string())
+    }
+
+    #[test]
+    fn the_answer_names_what_was_asked_and_nothing_else() {
+        assert_eq!(
+            granted("tsize=0 blksize=1468 windowsize=4"),
+            "blksize=1468 tsize=70000 windowsize=4"
+        );
+        assert_eq!(granted("timeout=5"), "timeout=5");
+        assert_eq!(granted(""), "none");
+        assert_eq!(granted("multicast= blksize=3"), "none");
+    }
+
+    #[test]
+    fn a_size_that_is_not_known_is_left_out() {
+        let (_, oack) = grant(&asked("tsize=0"), &Limits::default(), None);
+        assert_eq!(oack, None);
+    }
+
+    #[test]
+    fn windows_are_bounded_in_blocks_and_in_bytes_but_never_below_one() {
+        assert_eq!(granted("windowsize=65535"), "windowsize=64");
+        assert_eq!(
+            granted("blksize=8192 windowsize=64"),
+            "blksize=8192 windowsize=16"
+        );
+        let tight = Limits {
+            window_bytes: 100,
+            ..Limits::default()
+        };
+        let (terms, _) = grant(&asked("blksize=1024 windowsize=9"), &tight, None);
+        assert_eq!(
+            (terms.blksize.bytes(), terms.windowsize.blocks()),
+            (1024, 1)
+        );
+    }
+
+    #[test]
+    fn a_client_takes_less_than_it_asked_for_and_never_more() {
+        let wanted = asked("blksize=1428 windowsize=16 tsize=0 timeout=2");
+        let terms =
+            accept(&wanted, &oack("blksize=512 windowsize=8 tsize=9")).expect("less is fine");
+        assert_eq!(
+            (
+                terms.blksize.bytes(),
+                terms.windowsize.blocks(),
+                terms.timeout
+            ),
+            (512, 8, None)
+        );
+        assert_eq!(
+            accept(&wanted, &oack("blksize=1429")),
+            Err(OackError::Raised("blksize"))
+        );
+        assert_eq!(
+            accept(&wanted, &oack("windowsize=17")),
+            Err(OackError::Raised("windowsize"))
+        );
+        assert_eq!(
+            accept(&wanted, &oack("timeout=3")),
+            Err(OackError::TimeoutChanged)
+        );
+        assert_eq!(
+            accept(&asked("blksize=512"), &oack("tsize=9")),
+            Err(OackError::Unknown)
+        );
+        assert_eq!(
+            accept(&asked("blksize=512"), &oack("windowsize=1")),
+            Err(OackError::Unknown)
+        );
+    }
+}

@@ -1,0 +1,375 @@
+//! The side that wants the file: a client after RRQ, a server answering WRQ.
+
+use std::time::{Duration, Instant};
+
+use super::{
+    block,
+    data::Data,
+    error::{Error, ErrorCode},
+    negotiate::Terms,
+    option::{Options, Timeout},
+    packet::Packet,
+    retransmit::RetransmitTimer,
+    transfer::{Clock, DEFAULT_CEILING, Input, Outcome, Patience, Stage},
+};
+
+/// Receives a file block by block, acknowledging window by window.
+///
+/// The bytes stay where they are: [`handle`](Self::handle) answers with the part of the datagram
+/// that is to be stored, and where.
+///
+/// ```
+/// use std::time::Instant;
+/// use tftpd::proto::{Input, Opening, Receiver, ReceiverConfig, ReceiverOutput};
+///
+/// let now = Instant::now();
+/// let mut receiver = Receiver::new(ReceiverConfig::default(), Opening::AwaitData, now);
+/// let stored = receiver.handle(Input::Datagram(b"\x00\x03\x00\x01hello"), now); // DATA 1, the last
+/// assert_eq!(stored.map(|stored| (stored.offset, stored.payload)), Some((0, &b"hello"[..])));
+/// assert_eq!(receiver.poll(), ReceiverOutput::Commit);
+/// receiver.committed(now); // the file is safe: now the last ACK may go out
+/// assert_eq!(receiver.poll(), ReceiverOutput::Ack(1));
+/// ```
+#[derive(Debug)]
+pub struct Receiver {
+    terms: Terms,
+    /// The next block in order; the first is 1.
+    expected: u64,
+    /// Blocks stored since the last acknowledgement.
+    unacknowledged: u16,
+    /// Whether the gap before `expected` was reported already.
+    gap_reported: bool,
+    phase: Phase,
+    opening: Opening,
+    pending: Option<ReceiverOutput>,
+    /// Whether the last acknowledgement went out once and no block answered it yet.
+    measuring: bool,
+    received: u64,
+    resent: u32,
+    clock: Clock,
+    timer: RetransmitTimer,
+    patience: Patience,
+    dally: Duration,
+}
+
+/// What a receiver is made from.
+#[derive(Clone, Copy, Debug)]
+pub struct ReceiverConfig {
+    /// What was agreed.
+    pub terms: Terms,
+    /// How long silence is borne.
+    pub patience: Patience,
+    /// How long to stay after the last acknowledgement, to repeat it if it was lost
+    /// ([RFC 1350 §6](https://www.rfc-editor.org/rfc/rfc1350#section-6)). Zero: not at all.
+    pub dally: Duration,
+    /// Spreads resends of different transfers in time.
+    pub jitter_seed: u32,
+}
+
+impl Default for ReceiverConfig {
+    /// No options, no dallying.
+    fn default() -> Self {
+        Self {
+            terms: Terms::default(),
+            patience: Patience::default(),
+            dally: Duration::ZERO,
+            jitter_seed: 1,
+        }
+    }
+}
+
+/// What a receiver says first.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Opening {
+    /// Nothing: DATA 1 is about to be handed in, it answered the request.
+    AwaitData,
+    /// ACK 0: to an OACK, or to a WRQ without options.
+    Ack,
+    /// An OACK, to a WRQ.
+    Oack(Options),
+}
+
+/// What a receiver wants done.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum ReceiverOutput {
+    /// Send ACK with this number.
+    Ack(u16),
+    /// Send an OACK with these options.
+    Oack(Options),
+    /// Send an ERROR with this code and the text of the RFC.
+    Error(ErrorCode),
+    /// Everything is there. Make it last, then call [`Receiver::committed`]; or hand in
+    /// [`Input::Abort`].
+    Commit,
+    /// Nothing until a datagram comes or this time does.
+    Wait(Instant),
+    /// The transfer is over: see [`Receiver::outcome`].
+    Done,
+}
+
+/// A block to be stored.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Stored<'a> {
+    /// Where it belongs, in bytes from the beginning.
+    pub offset: u64,
+    /// The bytes, a part of the datagram handed in.
+    pub payload: &'a [u8],
+}
+
+#[derive(Clone, Debug)]
+enum Phase {
+    Data,
+    /// The last block is stored; the file is being made to last.
+    Committing,
+    /// The last ACK is out and may have been lost.
+    Dallying,
+    Ended(Outcome),
+}
+
+impl Receiver {
+    /// A receiver that opens with `opening`.
+    pub fn new(config: ReceiverConfig, opening: Opening, now: Instant) -> Self {
+        let ceiling = config
+            .terms
+            .timeout
+            .map_or(DEFAULT_CEILING, Timeout::duration);
+        let mut receiver = Self {
+            terms: config.terms,
+            expected: 1,
+            unacknowledged: 0,
+            gap_reported: false,
+            phase: Phase::Data,
+            opening,
+            pending: None,
+            measuring: false,
+            received: 0,
+            resent: 0,
+            clock: Clock::new(now),
+            timer: RetransmitTimer::new(ceiling, config.jitter_seed),
+            patience: config.patience,
+            dally: config.dally,
+        };
+        match opening {
+            Opening::AwaitData => receiver.arm(now),
+            Opening::Ack | Opening::Oack(_) => receiver.reply(now),
+        }
+        receiver
+    }
+
+    /// Takes in what happened, and answers with a block to be stored, if it brought one. Drain
+    /// [`poll`](Self::poll) afterwards.
+    pub fn handle<'a>(&mut self, input: Input<'a>, now: Instant) -> Option<Stored<'a>> {
+        if matches!(self.phase, Phase::Ended(_)) {
+            return None;
+        }
+        match input {
+            Input::Datagram(bytes) => match Packet::decode(bytes) {
+                Ok(Packet::Data(data)) => return self.block(data, now),
+                Ok(Packet::Error(error)) => self.refused(&error),
+                // ACK 0 was lost: the OACK that it answers comes again.
+                Ok(Packet::Oack(_)) if self.expected == 1 && self.opening == Opening::Ack => {
+                    self.repeat(now);
+                }
+                _ => {}
+            },
+            Input::Timer if now >= self.clock.deadline => self.timed_out(now),
+            Input::Timer => {}
+            Input::Unreachable if matches!(self.phase, Phase::Dallying) => self.complete(),
+            Input::Unreachable => self.end(Outcome::Unreachable(self.stage())),
+            Input::Abort(code) => self.fail(code, Outcome::Aborted(code)),
+        }
+        None
+    }
+
+    /// The file is safe: the last acknowledgement may go out.
+    pub fn committed(&mut self, now: Instant) {
+        if !matches!(self.phase, Phase::Committing) {
+            return;
+        }
+        self.pending = Some(ReceiverOutput::Ack(block::to_wire(self.expected - 1)));
+        if self.dally.is_zero() {
+            self.complete();
+        } else {
+            self.phase = Phase::Dallying;
+            self.clock.deadline = now + self.dally;
+        }
+    }
+
+    /// The next thing to do. Call it until it answers `Wait` or `Done`.
+    pub fn poll(&mut self) -> ReceiverOutput {
+        match (self.pending.take(), &self.phase) {
+            (Some(output), _) => output,
+            (None, Phase::Ended(_)) => ReceiverOutput::Done,
+            (None, _) => ReceiverOutput::Wait(self.clock.deadline),
+        }
+    }
+
+    /// The same request came again while no block has arrived: the first reply may be lost, so it
+    /// goes out again. Later than that it does nothing.
+    pub fn repeat_first_reply(&mut self, now: Instant) {
+        if self.is_half_open() {
+            self.repeat(now);
+        }
+    }
+
+    /// Whether the peer has not yet sent a block.
+    pub fn is_half_open(&self) -> bool {
+        matches!(self.phase, Phase::Data) && self.expected == 1
+    }
+
+    /// How it ended, once it has.
+    pub fn outcome(&self) -> Option<&Outcome> {
+        match &self.phase {
+            Phase::Ended(outcome) => Some(outcome),
+            Phase::Data | Phase::Committing | Phase::Dallying => None,
+        }
+    }
+
+    /// Bytes stored so far.
+    pub fn received(&self) -> u64 {
+        self.received
+    }
+
+    /// Packets that went out more than once.
+    pub fn resent(&self) -> u32 {
+        self.resent
+    }
+
+    fn block<'a>(&mut self, data: Data<'a>, now: Instant) -> Option<Stored<'a>> {
+        let ahead = data.block.wrapping_sub(block::to_wire(self.expected));
+        match self.phase {
+            Phase::Data if ahead == 0 => return self.in_order(data, now),
+            Phase::Data if ahead < self.terms.windowsize.blocks() => self.out_of_order(now),
+            // The last acknowledgement was lost: the window comes again, and its last block asks.
+            Phase::Data if ahead == u16::MAX && self.expected > 1 => self.repeat(now),
+            Phase::Dallying if ahead == u16::MAX => {
+                self.resent += 1;
+                self.pending = Some(ReceiverOutput::Ack(data.block));
+            }
+            _ => {}
+        }
+        None
+    }
+
+    fn in_order<'a>(&mut self, data: Data<'a>, now: Instant) -> Option<Stored<'a>> {
+        let blksize = usize::from(self.terms.blksize.bytes());
+        if data.payload.len() > blksize {
+            self.fail(
+                ErrorCode::IllegalOperation,
+                Outcome::Violation("a block is larger than agreed"),
+            );
+            return None;
+        }
+        if self.measuring {
+            self.timer.sample(now - self.clock.sent_at);
+            self.measuring = false;
+        }
+        let stored = Stored {
+            offset: self.received,
+            payload: data.payload,
+        };
+        self.received += data.payload.len() as u64;
+        self.expected += 1;
+        self.unacknowledged += 1;
+        self.gap_reported = false;
+        self.clock.progressed(now);
+        if data.payload.len() < blksize {
+            self.phase = Phase::Committing;
+            self.pending = Some(ReceiverOutput::Commit);
+        } else if self.unacknowledged >= self.terms.windowsize.blocks() {
+            self.measuring = true;
+            self.reply(now);
+        } else {
+            self.arm(now);
+        }
+        Some(stored)
+    }
+
+    /// A block of this window is missing: that is said once (RFC 7440 §4), and again only if the
+    /// sender falls silent.
+    fn out_of_order(&mut self, now: Instant) {
+        if !self.gap_reported {
+            self.gap_reported = true;
+            self.measuring = false;
+            self.reply(now);
+        }
+    }
+
+    fn refused(&mut self, error: &Error<'_>) {
+        match self.phase {
+            Phase::Dallying => self.complete(),
+            _ => self.end(Outcome::peer_error(error)),
+        }
+    }
+
+    fn timed_out(&mut self, now: Instant) {
+        match self.phase {
+            Phase::Dallying => self.complete(),
+            // The disk decides, not the peer.
+            Phase::Committing => self.arm(now),
+            _ if self.unproven() && self.clock.sends >= self.patience.first_reply => {
+                self.end(Outcome::TimedOut(Stage::FirstReply));
+            }
+            _ if now >= self.clock.progress_at + self.patience.silence => {
+                self.end(Outcome::TimedOut(self.stage()));
+            }
+            _ => {
+                self.timer.back_off();
+                self.repeat(now);
+            }
+        }
+    }
+
+    /// Whether the peer may be a forged address: only a server that was sent a WRQ cannot know.
+    fn unproven(&self) -> bool {
+        self.is_half_open() && matches!(self.opening, Opening::Oack(_))
+    }
+
+    fn repeat(&mut self, now: Instant) {
+        self.resent += 1;
+        self.measuring = false;
+        self.reply(now);
+    }
+
+    /// Says how far it has come: the opening, or the last block that is in order.
+    fn reply(&mut self, now: Instant) {
+        self.pending = Some(match self.opening {
+            Opening::Oack(options) if self.expected == 1 => ReceiverOutput::Oack(options),
+            _ => ReceiverOutput::Ack(block::to_wire(self.expected - 1)),
+        });
+        self.unacknowledged = 0;
+        let wait = self.timer.wait();
+        self.clock.sent(now, wait);
+    }
+
+    /// Waits for the next block without having said anything.
+    fn arm(&mut self, now: Instant) {
+        self.clock.deadline = now + self.timer.wait();
+    }
+
+    fn stage(&self) -> Stage {
+        if self.is_half_open() {
+            Stage::FirstReply
+        } else {
+            Stage::Data
+        }
+    }
+
+    fn complete(&mut self) {
+        self.phase = Phase::Ended(Outcome::Completed { last_ack: true });
+    }
+
+    fn fail(&mut self, code: ErrorCode, outcome: Outcome) {
+        self.end(outcome);
+        self.pending = Some(ReceiverOutput::Error(code));
+    }
+
+    fn end(&mut self, outcome: Outcome) {
+        self.phase = Phase::Ended(outcome);
+        self.pending = None;
+    }
+}
+
+#[cfg(test)]
+mod tests;

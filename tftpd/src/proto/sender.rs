@@ -1,0 +1,351 @@
+//! The side that has the file: a server answering RRQ, a client after WRQ.
+
+use std::time::{Duration, Instant};
+
+use super::{
+    block,
+    data::Ack,
+    error::{Error, ErrorCode},
+    negotiate::Terms,
+    option::{Options, Timeout, Windowsize},
+    packet::Packet,
+    retransmit::RetransmitTimer,
+    transfer::{Clock, DEFAULT_CEILING, Input, Outcome, Patience, Stage},
+};
+
+/// Sends a file of known size, block by block, window by window.
+///
+/// The state machine holds numbers, never bytes: it says which blocks are to go out, and whoever
+/// drives it reads them from the file and sends them.
+///
+/// ```
+/// use std::time::{Duration, Instant};
+/// use tftpd::proto::{Input, Sender, SenderOutput, SenderConfig};
+///
+/// let now = Instant::now();
+/// let mut sender = Sender::new(SenderConfig::new(600), None, now); // two blocks, no options
+/// assert_eq!(sender.poll(), SenderOutput::Blocks { first: 1, count: 1 });
+/// sender.handle(Input::Datagram(&[0, 4, 0, 1]), now + Duration::from_millis(3)); // ACK 1
+/// assert_eq!(sender.poll(), SenderOutput::Blocks { first: 2, count: 1 });
+/// ```
+#[derive(Debug)]
+pub struct Sender {
+    /// The first block that is not acknowledged; the first block of all is 1.
+    base: u64,
+    /// One past the last block ever sent.
+    sent_end: u64,
+    /// The last block, short or empty.
+    last: u64,
+    window: u16,
+    phase: Phase,
+    pending: Option<SenderOutput>,
+    /// Whether what is outstanding went out once, so that its answer measures the path.
+    clean: bool,
+    /// Whether the peer acknowledged anything.
+    heard: bool,
+    /// Whether the peer acknowledged a block: until then a window goes out twice at most.
+    proven: bool,
+    resent: u32,
+    clock: Clock,
+    timer: RetransmitTimer,
+    patience: Patience,
+}
+
+/// What a sender is made from.
+#[derive(Clone, Copy, Debug)]
+pub struct SenderConfig {
+    /// Bytes in the file.
+    pub size: u64,
+    /// What was agreed.
+    pub terms: Terms,
+    /// How long silence is borne.
+    pub patience: Patience,
+    /// Spreads resends of different transfers in time.
+    pub jitter_seed: u32,
+}
+
+impl SenderConfig {
+    /// For a file of `size` bytes and a peer that asked for no options.
+    pub fn new(size: u64) -> Self {
+        Self {
+            size,
+            terms: Terms::default(),
+            patience: Patience::default(),
+            jitter_seed: 1,
+        }
+    }
+}
+
+/// What a sender wants done.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum SenderOutput {
+    /// Send an OACK with these options.
+    Oack(Options),
+    /// Send `count` blocks from block `first` on; block `n` starts at byte `(n - 1) * blksize`.
+    Blocks {
+        /// The first of them, 1 or more.
+        first: u64,
+        /// How many, 1 or more; all exist.
+        count: u16,
+    },
+    /// Send an ERROR with this code and the text of the RFC.
+    Error(ErrorCode),
+    /// Nothing until a datagram comes or this time does.
+    Wait(Instant),
+    /// The transfer is over: see [`Sender::outcome`].
+    Done,
+}
+
+#[derive(Clone, Debug)]
+enum Phase {
+    /// The OACK is out, ACK 0 is awaited.
+    Oack(Options),
+    Data,
+    Ended(Outcome),
+}
+
+impl Sender {
+    /// A sender whose first packet is the OACK with `oack`, or DATA 1 if there is none.
+    pub fn new(config: SenderConfig, oack: Option<Options>, now: Instant) -> Self {
+        let terms = config.terms;
+        let ceiling = terms.timeout.map_or(DEFAULT_CEILING, Timeout::duration);
+        let mut sender = Self {
+            base: 1,
+            sent_end: 1,
+            last: block::count(config.size, terms.blksize.bytes()),
+            window: terms.windowsize.blocks(),
+            phase: oack.map_or(Phase::Data, Phase::Oack),
+            pending: None,
+            clean: true,
+            heard: false,
+            proven: terms.windowsize == Windowsize::ONE,
+            resent: 0,
+            clock: Clock::new(now),
+            timer: RetransmitTimer::new(ceiling, config.jitter_seed),
+            patience: config.patience,
+        };
+        sender.send(now);
+        sender
+    }
+
+    /// Takes in what happened. Drain [`poll`](Self::poll) afterwards.
+    pub fn handle(&mut self, input: Input<'_>, now: Instant) {
+        if matches!(self.phase, Phase::Ended(_)) {
+            return;
+        }
+        match input {
+            Input::Datagram(bytes) => match Packet::decode(bytes) {
+                Ok(Packet::Ack(ack)) => self.acknowledged(ack, now),
+                Ok(Packet::Error(error)) => self.refused(&error),
+                // Requests, blocks and noise have no place here and are no reason to stop.
+                _ => {}
+            },
+            Input::Timer if now >= self.clock.deadline => self.timed_out(now),
+            Input::Timer => {}
+            Input::Unreachable if self.only_the_end_is_missing() => {
+                self.end(Outcome::Completed { last_ack: false });
+            }
+            Input::Unreachable => self.end(Outcome::Unreachable(self.stage())),
+            Input::Abort(code) => {
+                self.end(Outcome::Aborted(code));
+                self.pending = Some(SenderOutput::Error(code));
+            }
+        }
+    }
+
+    /// The next thing to do. Call it until it answers `Wait` or `Done`.
+    pub fn poll(&mut self) -> SenderOutput {
+        match (self.pending.take(), &self.phase) {
+            (Some(output), _) => output,
+            (None, Phase::Ended(_)) => SenderOutput::Done,
+            (None, _) => SenderOutput::Wait(self.clock.deadline),
+        }
+    }
+
+    /// The same request came again while nothing is acknowledged: the first reply may be lost,
+    /// so it goes out again. Later than that it does nothing.
+    pub fn repeat_first_reply(&mut self) {
+        if self.is_half_open() {
+            self.clean = false;
+            self.resent += 1;
+            self.pending = Some(match self.phase {
+                Phase::Oack(options) => SenderOutput::Oack(options),
+                _ => SenderOutput::Blocks { first: 1, count: 1 },
+            });
+        }
+    }
+
+    /// Whether the peer has not yet answered anything.
+    pub fn is_half_open(&self) -> bool {
+        !self.heard && !matches!(self.phase, Phase::Ended(_))
+    }
+
+    /// How it ended, once it has.
+    pub fn outcome(&self) -> Option<&Outcome> {
+        match &self.phase {
+            Phase::Ended(outcome) => Some(outcome),
+            Phase::Oack(_) | Phase::Data => None,
+        }
+    }
+
+    /// When the peer last moved the transfer on (its beginning, if it never did).
+    pub fn progress_at(&self) -> Instant {
+        self.clock.progress_at
+    }
+
+    /// Blocks that were acknowledged.
+    pub fn acknowledged_blocks(&self) -> u64 {
+        self.base - 1
+    }
+
+    /// Packets that went out more than once.
+    pub fn resent(&self) -> u32 {
+        self.resent
+    }
+
+    fn acknowledged(&mut self, ack: Ack, now: Instant) {
+        if let Phase::Oack(_) = self.phase {
+            if ack.block == 0 {
+                self.phase = Phase::Data;
+                self.progress(now);
+                self.send(now);
+            }
+            return;
+        }
+        let number = block::at_or_after(self.base - 1, ack.block);
+        if number >= self.sent_end {
+            // Older than the last acknowledgement, or ahead of everything sent: not to be trusted.
+            return;
+        }
+        if number < self.base {
+            self.acknowledged_again(now);
+            return;
+        }
+        self.proven = true;
+        self.base = number + 1;
+        self.progress(now);
+        if number == self.last {
+            self.end(Outcome::Completed { last_ack: true });
+        } else {
+            // RFC 7440 §4: after a gap too, a full window from the block that is missing.
+            self.send(now);
+        }
+    }
+
+    /// The last acknowledgement came once more.
+    ///
+    /// With single blocks that means nothing: answering it would double every packet from then on
+    /// (RFC 1123 §4.2.3.1). With windows it is how a receiver reports that the first block of a
+    /// window is missing, and some report it for each later block of that window; one resend per
+    /// round trip answers them all. What comes sooner than half a round trip after the window
+    /// cannot be its echo.
+    fn acknowledged_again(&mut self, now: Instant) {
+        let round_trip = self.timer.round_trip().unwrap_or(UNKNOWN_ROUND_TRIP);
+        let quiet = if self.clock.sends > 1 {
+            round_trip
+        } else {
+            round_trip / 2
+        };
+        if self.window > 1 && now >= self.clock.sent_at + quiet {
+            self.send(now);
+        }
+    }
+
+    fn refused(&mut self, error: &Error<'_>) {
+        let probed = matches!(self.phase, Phase::Oack(_))
+            && matches!(
+                error.code,
+                ErrorCode::OptionNegotiation | ErrorCode::NotDefined
+            );
+        self.end(if probed {
+            Outcome::Probed
+        } else {
+            Outcome::peer_error(error)
+        });
+    }
+
+    fn timed_out(&mut self, now: Instant) {
+        let sends = self.clock.sends;
+        if self.is_half_open() && sends >= self.patience.first_reply {
+            self.end(Outcome::TimedOut(Stage::FirstReply));
+        } else if self.only_the_end_is_missing() && sends >= self.patience.last_block {
+            self.end(Outcome::Completed { last_ack: false });
+        } else if now >= self.clock.progress_at + self.patience.silence {
+            self.end(Outcome::TimedOut(self.stage()));
+        } else {
+            self.timer.back_off();
+            self.send(now);
+        }
+    }
+
+    /// Sends what is due: the OACK, or the window that starts at the first unacknowledged block.
+    fn send(&mut self, now: Instant) {
+        let repeated = self.clock.sends > 0;
+        if let Phase::Oack(options) = self.phase {
+            self.pending = Some(SenderOutput::Oack(options));
+            self.resent += u32::from(repeated);
+            self.clean &= !repeated;
+        } else {
+            let count = self.window_from_base();
+            self.pending = Some(SenderOutput::Blocks {
+                first: self.base,
+                count,
+            });
+            let end = self.base + u64::from(count);
+            let again = self.sent_end.min(end) - self.base;
+            self.resent += u32::try_from(again).unwrap_or(u32::MAX);
+            self.clean = again == 0;
+            self.sent_end = self.sent_end.max(end);
+        }
+        let wait = self.timer.wait();
+        self.clock.sent(now, wait);
+    }
+
+    /// How many blocks go out next: a window, or what is left of the file. A peer that never
+    /// acknowledged a block gets a window twice and then one block at a time, so that a forged
+    /// ACK 0 does not buy a flood.
+    fn window_from_base(&self) -> u16 {
+        let left = u16::try_from(self.last - self.base + 1).unwrap_or(u16::MAX);
+        let window = if self.proven || self.clock.sends < 2 {
+            self.window
+        } else {
+            1
+        };
+        window.min(left)
+    }
+
+    fn progress(&mut self, now: Instant) {
+        self.heard = true;
+        if self.clean {
+            self.timer.sample(now - self.clock.sent_at);
+        }
+        self.clean = true;
+        self.clock.progressed(now);
+    }
+
+    /// Whether everything was sent to a peer that took part. Clients are gone once they have sent
+    /// the last acknowledgement; silence then says more of that packet than of the file.
+    fn only_the_end_is_missing(&self) -> bool {
+        self.heard && self.sent_end > self.last
+    }
+
+    fn stage(&self) -> Stage {
+        if self.is_half_open() {
+            Stage::FirstReply
+        } else {
+            Stage::Data
+        }
+    }
+
+    fn end(&mut self, outcome: Outcome) {
+        self.phase = Phase::Ended(outcome);
+        self.pending = None;
+    }
+}
+
+/// What is assumed of a path whose first reply had to be repeated.
+const UNKNOWN_ROUND_TRIP: Duration = Duration::from_millis(100);
+
+#[cfg(test)]
+mod tests;
