@@ -111,11 +111,11 @@ fn a_window_that_comes_again_is_acknowledged_by_its_last_block() {
 fn a_repeated_oack_brings_ack_0_again_until_data_has_come() {
     let mut t = client(1, Opening::Ack);
     t.expect(ack(0))
-        .recv(b"\x00\x06tsize\x009\x00".to_vec())
+        .recv(b"\x00\x06tsize\x009\x00")
         .expect(ack(0));
     t.recv(data(1, 512))
         .expect(ack(1))
-        .recv(b"\x00\x06tsize\x009\x00".to_vec())
+        .recv(b"\x00\x06tsize\x009\x00")
         .expect_nothing();
 }
 

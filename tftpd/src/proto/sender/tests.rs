@@ -254,7 +254,7 @@ fn an_error_in_mid_transfer_ends_it_at_once_and_gets_no_answer() {
     let mut t = plain(5000);
     t.expect(blocks(1, 1))
         .at(2)
-        .recv(b"\x00\x05\x00\x03no room\x00".to_vec());
+        .recv(b"\x00\x05\x00\x03no room\x00");
     t.expect_end(&Outcome::PeerError {
         code: ErrorCode::DiskFull,
         text: b"no room".as_slice().into(),
@@ -325,7 +325,7 @@ fn noise_is_ignored() {
         b"\x00\x03\x00\x01x",
         b"\x00\x01f\x00octet\x00",
     ] {
-        t.recv(noise.to_vec()).expect_nothing();
+        t.recv(noise).expect_nothing();
     }
     t.recv(ack(1)).expect(blocks(2, 1));
 }
