@@ -1,3 +1,4 @@
 //! A TFTP server and client.
 
+pub mod policy;
 pub mod proto;
