@@ -1,1 +1,67 @@
-//! placeholder
+//! Ephemeral ports as bound sockets: drawn unpredictably, never reserved ones, given back on drop.
+//!
+//! A service that answers from a port of its own for each conversation (TFTP, RPC, TURN, passive
+//! FTP) needs a port that no firewall rule forgot, no other program uses and no attacker guesses.
+//! The [`Allocator`] hands out *sockets* that are bound to such ports, never numbers:
+//!
+//! ```
+//! use std::net::Ipv4Addr;
+//! use eport_core::Allocator;
+//!
+//! // 49152-65535 without what the kernel hands out itself or an administrator reserved.
+//! let allocator = Allocator::builder().ports("auto".parse()?).build()?;
+//! for note in allocator.plan().notes() {
+//!     eprintln!("{note}");
+//! }
+//!
+//! let peer = "127.0.0.1:4000".parse()?;
+//! let lease = allocator.udp(Ipv4Addr::LOCALHOST).peer(peer).lease()?;
+//! lease.send(b"from a port of its own")?; // a `std::net::UdpSocket`, bound and connected
+//! assert!(allocator.plan().ports().contains(lease.port()));
+//!
+//! drop(lease); // closes the socket, then frees the port
+//! assert_eq!(allocator.stats().leased, 0);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # How it fits together
+//!
+//! Each module may use those before it:
+//! [`PortRange`] and [`PortSet`] name ports, [`Reserved`] remembers who keeps a port away and why,
+//! [`plan()`] decides what is handed out, [`strategy`] draws, [`pool`] knows what is free where,
+//! [`Lease`] is the socket with the right to its port, [`bind`] is the only module that makes
+//! sockets and [`system`] the only one that asks the host, and the [`Allocator`] joins them.
+//!
+//! # Features
+//!
+//! `net` (default) adds everything from [`Lease`] on. Without it there is no socket, file, clock or
+//! randomness in the crate: ranges, plans and the pool take what they need as arguments.
+#![cfg_attr(
+    not(feature = "net"),
+    expect(rustdoc::broken_intra_doc_links, reason = "names parts behind `net`")
+)]
+
+#[cfg(feature = "net")]
+pub mod allocator;
+#[cfg(feature = "net")]
+pub mod bind;
+#[cfg(feature = "net")]
+pub mod lease;
+pub mod plan;
+pub mod pool;
+pub mod range;
+pub mod reserved;
+pub mod set;
+pub mod strategy;
+#[cfg(feature = "net")]
+pub mod system;
+
+#[cfg(feature = "net")]
+pub use allocator::{Allocator, BuildError, LeaseError, Policy};
+#[cfg(feature = "net")]
+pub use lease::{Clock, Lease, Stats, Ticket};
+pub use plan::{Note, Plan, PlanError, PortSpec, Severity, plan};
+pub use pool::{Counts, LocalAddress, PortState, Protocol, Space};
+pub use range::{ParsePortsError, PortRange};
+pub use reserved::{Reserved, Source};
+pub use set::PortSet;

@@ -1,0 +1,174 @@
+//! The only module that makes sockets.
+//!
+//! [`udp`] binds a given, well-known port for a listener. Every other port comes from an
+//! [`Allocator`](crate::Allocator). No socket made here ever has `SO_REUSEADDR` or `SO_REUSEPORT`:
+//! with them the system would report a port as bound that somebody else is using.
+
+mod error;
+
+use std::io;
+use std::net::{SocketAddr, SocketAddrV6, UdpSocket};
+
+pub use error::BindError;
+pub(crate) use error::Cause;
+use socket2::{Domain, SockAddr, Socket, Type};
+
+use crate::pool::LocalAddress;
+
+/// How [`udp`] prepares a socket.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct UdpOptions {
+    /// Leave IPv4 out of a socket bound to `[::]`, which is dual-stack by default, whatever
+    /// `net.ipv6.bindv6only` says.
+    pub only_v6: bool,
+    /// The receive buffer in bytes (`SO_RCVBUF`); the system's default if `None`. Linux caps it
+    /// at `net.core.rmem_max` and says nothing.
+    pub receive_buffer: Option<usize>,
+    /// Let calls on the socket wait. By default they do not, as event loops need it.
+    pub blocking: bool,
+}
+
+impl UdpOptions {
+    /// Sets [`only_v6`](Self::only_v6).
+    #[must_use]
+    pub const fn only_v6(self, only_v6: bool) -> Self {
+        Self { only_v6, ..self }
+    }
+
+    /// Sets [`receive_buffer`](Self::receive_buffer).
+    #[must_use]
+    pub const fn receive_buffer(self, bytes: usize) -> Self {
+        Self {
+            receive_buffer: Some(bytes),
+            ..self
+        }
+    }
+
+    /// Sets [`blocking`](Self::blocking).
+    #[must_use]
+    pub const fn blocking(self, blocking: bool) -> Self {
+        Self { blocking, ..self }
+    }
+}
+
+/// Binds a UDP socket to a given address, for a listener; port 0 lets the kernel choose one, which
+/// suits tests.
+///
+/// ```
+/// use eport_core::bind::{self, UdpOptions};
+///
+/// let listener = bind::udp("127.0.0.1:0".parse()?, &UdpOptions::default())?;
+/// let again = bind::udp(listener.local_addr()?, &UdpOptions::default());
+/// assert!(again.unwrap_err().to_string().contains("in use"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Errors
+/// [`BindError`], with the address and the remedy.
+pub fn udp(address: SocketAddr, options: &UdpOptions) -> Result<UdpSocket, BindError> {
+    let prepare = |socket: &Socket| {
+        if let Some(bytes) = options.receive_buffer {
+            socket.set_recv_buffer_size(bytes)?;
+        }
+        socket.set_nonblocking(!options.blocking)
+    };
+    let bound = bound(&mut None, address, options.only_v6, prepare);
+    bound
+        .map(UdpSocket::from)
+        .map_err(|source| BindError::new(address, source))
+}
+
+/// Binds a non-blocking UDP socket. When the port is refused, the socket stays in `spare` for the
+/// next try.
+pub(crate) fn datagram(
+    spare: &mut Option<Socket>,
+    address: SocketAddr,
+    only_v6: bool,
+) -> io::Result<Socket> {
+    bound(spare, address, only_v6, |_| Ok(()))
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one place that makes and binds sockets"
+)]
+fn bound(
+    spare: &mut Option<Socket>,
+    address: SocketAddr,
+    only_v6: bool,
+    prepare: impl FnOnce(&Socket) -> io::Result<()>,
+) -> io::Result<Socket> {
+    let socket = if let Some(socket) = spare.take() {
+        socket
+    } else {
+        let socket = Socket::new(Domain::for_address(address), datagram_type(), None)
+            .map_err(not_the_ports_fault)?;
+        if address.is_ipv6() && address.ip().is_unspecified() {
+            socket.set_only_v6(only_v6)?;
+        }
+        if !cfg!(target_os = "linux") {
+            socket.set_nonblocking(true)?;
+        }
+        prepare(&socket)?;
+        socket
+    };
+    match socket.bind(&address.into()) {
+        Ok(()) => Ok(socket),
+        Err(error) => {
+            *spare = Some(socket);
+            Err(error)
+        }
+    }
+}
+
+/// Linux makes a socket non-blocking without a further system call.
+#[cfg(target_os = "linux")]
+const fn datagram_type() -> Type {
+    Type::DGRAM.nonblocking()
+}
+
+#[cfg(not(target_os = "linux"))]
+const fn datagram_type() -> Type {
+    Type::DGRAM
+}
+
+/// Being denied a socket at all (by a sandbox) must not look like being denied a port, or each
+/// port would be tried in vain.
+fn not_the_ports_fault(error: io::Error) -> io::Error {
+    if error.kind() == io::ErrorKind::PermissionDenied {
+        io::Error::other(error)
+    } else {
+        error
+    }
+}
+
+/// Connects a socket bound to `local`, and throws away what strangers sent to it before: the
+/// kernel keeps datagrams that came between `bind` and `connect`.
+pub(crate) fn connect(socket: &Socket, local: LocalAddress, peer: SocketAddr) -> io::Result<()> {
+    socket.connect(&reachable_from(local, peer))?;
+    drain(socket);
+    Ok(())
+}
+
+/// The peer in the family of the socket: a dual-stack one writes IPv4 addresses as IPv6.
+fn reachable_from(local: LocalAddress, peer: SocketAddr) -> SockAddr {
+    match peer {
+        SocketAddr::V4(v4) if local.ip().is_ipv6() => {
+            SocketAddrV6::new(v4.ip().to_ipv6_mapped(), v4.port(), 0, 0).into()
+        }
+        _ => peer.into(),
+    }
+}
+
+fn drain(socket: &Socket) {
+    // A bound, because a flood could keep this going: those that send faster than it drains are
+    // met by the source check that RFC 8085 §5.1 asks of every receiver.
+    const MOST: usize = 64;
+    let mut discarded = [std::mem::MaybeUninit::uninit(); 1];
+    for _ in 0..MOST {
+        if socket.recv(&mut discarded).is_err() {
+            return;
+        }
+    }
+}

@@ -1,0 +1,41 @@
+//! Where the time comes from.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// Tells an [`Allocator`](crate::Allocator) the time: the system's, or that of a simulation.
+///
+/// ```
+/// use std::sync::{Arc, Mutex};
+/// use std::time::{Duration, Instant};
+/// use eport_core::Clock;
+///
+/// # #[expect(clippy::disallowed_methods, reason = "an example")]
+/// let time = Arc::new(Mutex::new(Instant::now()));
+/// let clock = Clock::new({
+///     let time = Arc::clone(&time);
+///     move || *time.lock().expect("no panic while it was held")
+/// });
+/// *time.lock().expect("no panic while it was held") += Duration::from_secs(120);
+/// ```
+#[derive(Clone)]
+pub struct Clock(Arc<dyn Fn() -> Instant + Send + Sync>);
+
+impl Clock {
+    /// A clock that asks `now`, which should never go backwards.
+    pub fn new(now: impl Fn() -> Instant + Send + Sync + 'static) -> Self {
+        Self(Arc::new(now))
+    }
+
+    /// The time.
+    pub fn now(&self) -> Instant {
+        (self.0)()
+    }
+}
+
+impl fmt::Debug for Clock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Clock").field(&self.now()).finish()
+    }
+}

@@ -1,0 +1,174 @@
+//! A leased port as a value: dropping it gives the port back.
+
+mod clock;
+mod ledger;
+mod stats;
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
+
+pub use clock::Clock;
+pub(crate) use ledger::{Attempt, Ledger};
+pub(crate) use stats::Failure;
+pub use stats::{SpaceStats, Stats};
+
+use crate::pool::{Held, Space};
+
+/// A socket and the port it is bound to.
+///
+/// It can be used like the socket. When it is dropped, the socket is closed first and the port is
+/// free for others after that, also when a thread panics.
+///
+/// ```
+/// # use std::net::Ipv4Addr;
+/// # use eport_core::Allocator;
+/// # let allocator = Allocator::builder().build()?;
+/// let lease = allocator.udp(Ipv4Addr::LOCALHOST).peer("127.0.0.1:4000".parse()?).lease()?;
+/// assert_eq!(lease.local_addr().port(), lease.port());
+/// lease.send(b"hello")?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+#[must_use = "dropping a lease closes its socket and gives the port back"]
+pub struct Lease<S> {
+    // Fields are dropped in the order they are declared in: close, then free.
+    socket: S,
+    ticket: Ticket,
+}
+
+impl<S> Lease<S> {
+    pub(crate) const fn new(socket: S, ticket: Ticket) -> Self {
+        Self { socket, ticket }
+    }
+
+    /// The leased port.
+    pub const fn port(&self) -> u16 {
+        self.ticket.port()
+    }
+
+    /// The local address and the leased port.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.ticket.local_addr()
+    }
+
+    /// The peer the port is leased for, if one was named.
+    pub const fn peer(&self) -> Option<SocketAddr> {
+        self.ticket.peer()
+    }
+
+    /// The protocol and the local address in which the port is leased.
+    pub const fn space(&self) -> Space {
+        self.ticket.space()
+    }
+
+    /// The socket apart from the right to its port.
+    ///
+    /// Keep the [`Ticket`] until the socket is closed. Where one socket is made into another,
+    /// [`try_map`](Self::try_map) leaves less to remember.
+    pub fn into_parts(self) -> (S, Ticket) {
+        (self.socket, self.ticket)
+    }
+
+    /// The same lease with the socket made into something else.
+    pub fn map<T>(self, change: impl FnOnce(S) -> T) -> Lease<T> {
+        let Self { socket, ticket } = self;
+        Lease {
+            socket: change(socket),
+            ticket,
+        }
+    }
+
+    /// The same lease with the socket made into something else, such as tokio's:
+    /// `lease.try_map(tokio::net::UdpSocket::from_std)`.
+    ///
+    /// # Errors
+    /// Whatever `change` returns; the port is given back.
+    pub fn try_map<T, E>(self, change: impl FnOnce(S) -> Result<T, E>) -> Result<Lease<T>, E> {
+        let Self { socket, ticket } = self;
+        Ok(Lease {
+            socket: change(socket)?,
+            ticket,
+        })
+    }
+}
+
+impl<S> Deref for Lease<S> {
+    type Target = S;
+
+    fn deref(&self) -> &S {
+        &self.socket
+    }
+}
+
+impl<S> DerefMut for Lease<S> {
+    fn deref_mut(&mut self) -> &mut S {
+        &mut self.socket
+    }
+}
+
+impl<S> AsRef<S> for Lease<S> {
+    fn as_ref(&self) -> &S {
+        &self.socket
+    }
+}
+
+#[cfg(unix)]
+impl<S: std::os::fd::AsFd> std::os::fd::AsFd for Lease<S> {
+    fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+/// The right to a port without its socket: the port is free again when this is dropped.
+#[must_use = "dropping a ticket gives the port back"]
+pub struct Ticket {
+    ledger: Arc<Ledger>,
+    /// Taken when the ticket is dropped or refused, and not before.
+    held: Option<Held>,
+    port: u16,
+    space: Space,
+    peer: Option<SocketAddr>,
+}
+
+impl Ticket {
+    /// The leased port.
+    pub const fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The local address and the leased port.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.space.local().with_port(self.port)
+    }
+
+    /// The peer the port is leased for, if one was named.
+    pub const fn peer(&self) -> Option<SocketAddr> {
+        self.peer
+    }
+
+    /// The protocol and the local address in which the port is leased.
+    pub const fn space(&self) -> Space {
+        self.space
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        if let Some(held) = self.held.take() {
+            self.ledger.release(held);
+        }
+    }
+}
+
+impl fmt::Debug for Ticket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (local, protocol) = (self.local_addr(), self.space.protocol());
+        f.debug_struct("Ticket")
+            .field("protocol", &protocol)
+            .field("local", &local)
+            .field("peer", &self.peer)
+            .finish_non_exhaustive()
+    }
+}

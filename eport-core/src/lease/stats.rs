@@ -1,0 +1,97 @@
+//! What an allocator has done so far, in numbers.
+
+use crate::pool::{Counts, Space};
+
+/// The state of an allocator and what it has done since it was made.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct Stats {
+    /// How many ports are handed out at all.
+    pub range: usize,
+    /// The fewest free ports of any space in use: what is left where it is tightest.
+    pub free: usize,
+    /// Ports that are leased, in all spaces together.
+    pub leased: usize,
+    /// The most ports that were leased at the same time, those being bound included.
+    pub peak_leased: usize,
+    /// Ports that the system refused and that rest, in all spaces together.
+    pub foreign: usize,
+    /// The spaces in use.
+    pub spaces: Vec<SpaceStats>,
+    /// Ports drawn.
+    pub draws: u64,
+    /// Of these, drawn because the one before was refused.
+    pub redraws: u64,
+    /// Of these, foreign ports tried before their time because nothing was free.
+    pub early_rechecks: u64,
+    /// Ports found in use by another socket (`EADDRINUSE`).
+    pub in_use: u64,
+    /// Ports that must not be bound (`EACCES`, `EPERM`).
+    pub denied: u64,
+    /// Leases that failed because the local address is not of this machine.
+    pub not_local: u64,
+    /// Leases that failed for want of descriptors (`EMFILE`, `ENFILE`).
+    pub no_descriptors: u64,
+    /// Leases that failed for want of kernel memory (`ENOBUFS`, `ENOMEM`).
+    pub no_memory: u64,
+    /// Leases that failed because the peer cannot be reached.
+    pub connect_failed: u64,
+    /// Leases that failed for any other reason the system gave.
+    pub other_failures: u64,
+    /// Leases that failed because no port was left.
+    pub exhausted: u64,
+}
+
+/// The ports of one protocol on one local address.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct SpaceStats {
+    /// The protocol and the address.
+    pub space: Space,
+    /// How many ports are in which state.
+    pub counts: Counts,
+}
+
+/// Why a lease failed although a port was there.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Failure {
+    NotLocal,
+    NoDescriptors,
+    NoMemory,
+    Connect,
+    Other,
+}
+
+impl Stats {
+    pub(super) fn count(&mut self, failure: Failure) {
+        let counter = match failure {
+            Failure::NotLocal => &mut self.not_local,
+            Failure::NoDescriptors => &mut self.no_descriptors,
+            Failure::NoMemory => &mut self.no_memory,
+            Failure::Connect => &mut self.connect_failed,
+            Failure::Other => &mut self.other_failures,
+        };
+        *counter += 1;
+    }
+
+    /// The counters of `self` together with what the spaces say at the moment.
+    pub(super) fn with_spaces(
+        &self,
+        range: usize,
+        spaces: impl Iterator<Item = (Space, Counts)>,
+    ) -> Self {
+        let spaces: Vec<SpaceStats> = spaces
+            .map(|(space, counts)| SpaceStats { space, counts })
+            .collect();
+        let of =
+            |number: fn(&Counts) -> usize| spaces.iter().map(move |space| number(&space.counts));
+        Self {
+            range,
+            free: of(|counts| counts.free).min().unwrap_or(range),
+            leased: of(|counts| counts.leased).sum(),
+            foreign: of(|counts| counts.foreign).sum(),
+            spaces,
+            ..self.clone()
+        }
+    }
+}

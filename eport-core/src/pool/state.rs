@@ -1,0 +1,119 @@
+//! What the pool says about its ports.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use super::space::Space;
+use crate::reserved::Source;
+
+/// Why the system refused a port that we do not hold.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub enum ForeignCause {
+    /// Another socket of this machine has it (`EADDRINUSE`).
+    InUse,
+    /// A rule forbids it (`EACCES`, `EPERM`): a security policy, or a port that needs privilege.
+    Denied,
+}
+
+impl fmt::Display for ForeignCause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::InUse => "in use by another socket",
+            Self::Denied => "binding it is not permitted",
+        })
+    }
+}
+
+/// What is the case with one port of a [`Space`].
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum PortState {
+    /// It was never asked for, so it is never handed out.
+    NotInRange,
+    /// It was asked for and is left out.
+    Reserved(Vec<Source>),
+    /// It may be the next one to be handed out.
+    Free,
+    /// It is handed out.
+    Leased {
+        /// To whom, if the peer is known.
+        peer: Option<SocketAddr>,
+        /// Since when, to the second.
+        since: Instant,
+    },
+    /// It is handed out for an address that includes this one or is included in it.
+    Overlapped(Vec<Space>),
+    /// The system refused it; it is tried again later.
+    Foreign {
+        /// Why.
+        cause: ForeignCause,
+        /// How many times in a row.
+        refusals: u8,
+        /// When it is drawn from again at the latest.
+        until: Instant,
+    },
+}
+
+impl fmt::Display for PortState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotInRange => f.write_str("not in the range"),
+            Self::Reserved(sources) => write!(f, "reserved: {}", list(sources)),
+            Self::Free => f.write_str("free"),
+            Self::Leased {
+                peer: Some(peer), ..
+            } => write!(f, "leased for {peer}"),
+            Self::Leased { peer: None, .. } => f.write_str("leased"),
+            Self::Overlapped(spaces) => write!(f, "leased as {}", list(spaces)),
+            Self::Foreign {
+                cause, refusals, ..
+            } => {
+                write!(f, "foreign: {cause} (refused {refusals} times)")
+            }
+        }
+    }
+}
+
+fn list(items: &[impl ToString]) -> String {
+    items
+        .iter()
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(", ")
+}
+
+/// How many ports of a [`Space`] are in which state.
+///
+/// `free + leased + overlapped + foreign = range`, always.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Counts {
+    /// Ports that are handed out here at all.
+    pub range: usize,
+    /// Ports that can be drawn.
+    pub free: usize,
+    /// Ports that are handed out for this address.
+    pub leased: usize,
+    /// Ports that are handed out for an overlapping address.
+    pub overlapped: usize,
+    /// Ports that the system refused.
+    pub foreign: usize,
+}
+
+impl fmt::Display for Counts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            range,
+            free,
+            leased,
+            overlapped,
+            foreign,
+        } = self;
+        write!(f, "{range} ports: {free} free, {leased} leased")?;
+        if *overlapped > 0 {
+            write!(f, ", {overlapped} leased for overlapping addresses")?;
+        }
+        write!(f, ", {foreign} foreign")
+    }
+}

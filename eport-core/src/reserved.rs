@@ -1,0 +1,174 @@
+//! Ports that are not to be handed out, each with the reason.
+
+use std::fmt;
+
+use crate::range::PortRange;
+use crate::set::PortSet;
+
+/// Who keeps a port from being handed out.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+#[non_exhaustive]
+pub enum Source {
+    /// The system ports 0–1023 ([RFC 6335 §6](https://www.rfc-editor.org/rfc/rfc6335#section-6)).
+    SystemPorts,
+    /// `net.ipv4.ip_local_reserved_ports`: an administrator keeps the kernel from choosing them.
+    KernelReserved,
+    /// `net.ipv4.ip_local_port_range`: the kernel chooses from them for everybody else.
+    KernelEphemeral,
+    /// The list the user gave.
+    User,
+}
+
+impl Source {
+    /// What to change so that the ports of this source can be handed out.
+    pub const fn remedy(self) -> &'static str {
+        match self {
+            Self::SystemPorts => "name ports from 1024 upwards",
+            Self::KernelReserved => {
+                "name the ports explicitly, or take them out of net.ipv4.ip_local_reserved_ports"
+            }
+            Self::KernelEphemeral => "narrow net.ipv4.ip_local_port_range",
+            Self::User => "shorten the list of excluded ports",
+        }
+    }
+}
+
+/// Completes the sentence "reserved: …".
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::SystemPorts => "system ports below 1024",
+            Self::KernelReserved => "net.ipv4.ip_local_reserved_ports",
+            Self::KernelEphemeral => "the kernel's ephemeral range",
+            Self::User => "excluded by the user",
+        })
+    }
+}
+
+/// A set of ports that remembers for each of them who reserved it, and why.
+///
+/// ```
+/// # use eport_core::{Reserved, Source};
+/// let reserved = Reserved::default().with(Source::User, &"61000-61009".parse()?);
+/// assert!(reserved.sources(61_000).eq([Source::User]));
+/// assert!(reserved.sources(80).eq([Source::SystemPorts]));
+/// assert_eq!(reserved.sources(8080).count(), 0);
+/// # Ok::<(), eport_core::ParsePortsError>(())
+/// ```
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Reserved {
+    /// At most one entry for each source, in the order of [`Source`]; none of them empty.
+    entries: Vec<(Source, PortSet)>,
+}
+
+impl Reserved {
+    /// Reserves nothing, not even the system ports.
+    pub fn nothing() -> Self {
+        Self {
+            entries: Vec::new(),
+        }
+    }
+
+    /// Adds ports in the name of a source, to those it has already.
+    #[must_use]
+    pub fn with(mut self, source: Source, ports: &PortSet) -> Self {
+        self.add(source, ports);
+        self
+    }
+
+    /// Adds ports in the name of a source, to those it has already.
+    pub fn add(&mut self, source: Source, ports: &PortSet) {
+        if ports.is_empty() {
+            return;
+        }
+        match self
+            .entries
+            .binary_search_by_key(&source, |(known, _)| *known)
+        {
+            Ok(at) => {
+                if let Some((_, known)) = self.entries.get_mut(at) {
+                    *known = known.union(ports);
+                }
+            }
+            Err(at) => self.entries.insert(at, (source, ports.clone())),
+        }
+    }
+
+    /// The sources that reserve `port`; none when it is not reserved.
+    pub fn sources(&self, port: u16) -> impl Iterator<Item = Source> + '_ {
+        self.iter()
+            .filter(move |(_, ports)| ports.contains(port))
+            .map(|(source, _)| source)
+    }
+
+    /// The ports of one source.
+    pub fn of(&self, source: Source) -> PortSet {
+        let found = self.iter().find(|(known, _)| *known == source);
+        found.map(|(_, ports)| ports.clone()).unwrap_or_default()
+    }
+
+    /// Every source with its ports; a port with several sources comes several times.
+    pub fn iter(&self) -> impl Iterator<Item = (Source, &PortSet)> + '_ {
+        self.entries.iter().map(|(source, ports)| (*source, ports))
+    }
+
+    /// All reserved ports.
+    pub fn union(&self) -> PortSet {
+        self.iter()
+            .fold(PortSet::empty(), |all, (_, ports)| all.union(ports))
+    }
+
+    /// The part that concerns the ports of `within`.
+    #[must_use]
+    pub fn restricted_to(&self, within: &PortSet) -> Self {
+        let mut part = Self::nothing();
+        for (source, ports) in self.iter() {
+            part.add(source, &ports.intersect(within));
+        }
+        part
+    }
+}
+
+/// Reserves the system ports and nothing else.
+impl Default for Reserved {
+    fn default() -> Self {
+        Self::nothing().with(Source::SystemPorts, &PortRange::SYSTEM.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn set(text: &str) -> PortSet {
+        text.parse().expect(text)
+    }
+
+    #[test]
+    fn a_port_reserved_twice_names_both_sources() {
+        let reserved = Reserved::default()
+            .with(Source::User, &set("1000-2000"))
+            .with(Source::KernelReserved, &set("1000"));
+        let expected = [Source::SystemPorts, Source::KernelReserved, Source::User];
+        assert!(reserved.sources(1000).eq(expected));
+        assert!(reserved.sources(1024).eq([Source::User]));
+        assert_eq!(reserved.sources(2001).count(), 0);
+    }
+
+    #[test]
+    fn a_source_that_is_added_twice_keeps_what_it_had() {
+        let reserved = Reserved::nothing()
+            .with(Source::User, &set("5-6"))
+            .with(Source::User, &set("6-9"));
+        assert_eq!(reserved.of(Source::User), set("5-9"));
+        assert_eq!(reserved.iter().count(), 1);
+    }
+
+    #[test]
+    fn the_restriction_forgets_ports_elsewhere_and_sources_without_any() {
+        let reserved = Reserved::default().with(Source::User, &set("5000-6000"));
+        let part = reserved.restricted_to(&set("5990-7000"));
+        assert!(part.iter().eq([(Source::User, &set("5990-6000"))]));
+        assert_eq!(part.union(), set("5990-6000"));
+    }
+}
