@@ -1,0 +1,291 @@
+//! Files below one directory, and nothing outside it.
+
+use std::{
+    collections::HashMap,
+    fs::File,
+    io,
+    io::IoSliceMut,
+    net::SocketAddr,
+    os::{fd::OwnedFd, unix::fs::MetadataExt},
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError, Weak},
+};
+
+use nix::{
+    errno::Errno,
+    fcntl::{OFlag, OpenHow, ResolveFlag},
+};
+
+use super::{Backend, Content, OpenError, ReadAt};
+use crate::policy::Name;
+
+/// Serves a directory.
+///
+/// The kernel itself keeps every look-up inside the root (`openat2` with `RESOLVE_IN_ROOT`, Linux
+/// 5.6): an absolute name, `..` or a symbolic link cannot lead out, whatever happens to the tree
+/// meanwhile. Transfers of the same file share one descriptor, and each goes on reading the file
+/// it began with when another is renamed over it.
+#[derive(Debug)]
+pub struct FileSystem {
+    root: OwnedFd,
+    open: Mutex<HashMap<Identity, Weak<OpenFile>>>,
+}
+
+impl FileSystem {
+    /// Serves what is below `root`.
+    ///
+    /// # Errors
+    /// [`RootError`] if there is no such directory or it cannot be read by this user.
+    pub fn new(root: impl AsRef<Path>) -> Result<Self, RootError> {
+        let path = root.as_ref();
+        let fail = |reason: fn(PathBuf) -> RootError| reason(path.to_owned());
+        let root = open_root(path).map_err(|errno| match errno {
+            Errno::ENOENT => fail(RootError::NotFound),
+            Errno::ENOTDIR => fail(RootError::NotADirectory),
+            Errno::EACCES | Errno::EPERM => fail(RootError::Denied),
+            other => RootError::Io {
+                path: path.to_owned(),
+                source: other.into(),
+            },
+        })?;
+        match nix::unistd::faccessat(
+            &root,
+            c".",
+            nix::unistd::AccessFlags::X_OK,
+            nix::fcntl::AtFlags::AT_EACCESS,
+        ) {
+            Ok(()) => Ok(Self {
+                root,
+                open: Mutex::default(),
+            }),
+            Err(Errno::EACCES) => Err(fail(RootError::Denied)),
+            Err(other) => Err(RootError::Io {
+                path: path.to_owned(),
+                source: other.into(),
+            }),
+        }
+    }
+
+    /// One descriptor for all transfers of the same version of a file.
+    fn share(&self, file: File, identity: Identity) -> Arc<OpenFile> {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(shared) = open.get(&identity).and_then(Weak::upgrade) {
+            return shared;
+        }
+        if open.len() == open.capacity() {
+            open.retain(|_, file| file.strong_count() > 0);
+        }
+        let file = Arc::new(OpenFile(file));
+        open.insert(identity, Arc::downgrade(&file));
+        file
+    }
+}
+
+impl Backend for FileSystem {
+    fn open_read(&self, name: &Name, _client: SocketAddr) -> Result<Content, OpenError> {
+        let file = open_below(&self.root, name.as_bytes()).map_err(open_error)?;
+        let metadata = file.metadata().map_err(OpenError::Io)?;
+        if !metadata.is_file() {
+            return Err(OpenError::NotAFile);
+        }
+        let identity = Identity {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+            size: metadata.size(),
+        };
+        Ok(Content::new(self.share(file, identity), identity.size))
+    }
+}
+
+/// Why a directory cannot be served.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RootError {
+    /// There is no such directory.
+    #[error("the directory {0:?} does not exist")]
+    NotFound(PathBuf),
+    /// It is something else.
+    #[error("{0:?} is not a directory")]
+    NotADirectory(PathBuf),
+    /// This user may not enter it.
+    #[error("the directory {0:?} cannot be entered: permission denied")]
+    Denied(PathBuf),
+    /// Anything else that the system says.
+    #[error("the directory {path:?} cannot be opened")]
+    Io {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+/// What tells one version of a file from another.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+struct Identity {
+    device: u64,
+    inode: u64,
+    modified: (i64, i64),
+    size: u64,
+}
+
+#[derive(Debug)]
+struct OpenFile(File);
+
+impl ReadAt for OpenFile {
+    fn read_at(&self, slices: &mut [IoSliceMut<'_>], offset: u64) -> io::Result<usize> {
+        let offset = offset.try_into().map_err(|_| io::ErrorKind::InvalidInput)?;
+        Ok(nix::sys::uio::preadv(&self.0, slices, offset)?)
+    }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the door to the directory that is served"
+)]
+fn open_root(path: &Path) -> nix::Result<OwnedFd> {
+    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    nix::fcntl::open(path, flags, nix::sys::stat::Mode::empty())
+}
+
+/// Non-blocking, so that a pipe without a writer does not hold the engine.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the door to the files that are served"
+)]
+fn open_below(root: &OwnedFd, name: &[u8]) -> nix::Result<File> {
+    let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
+    let resolve = ResolveFlag::RESOLVE_IN_ROOT | ResolveFlag::RESOLVE_NO_MAGICLINKS;
+    nix::fcntl::openat2(root, name, OpenHow::new().flags(flags).resolve(resolve)).map(File::from)
+}
+
+fn open_error(errno: Errno) -> OpenError {
+    match errno {
+        Errno::ENOENT | Errno::ENOTDIR | Errno::EINVAL => OpenError::NotFound,
+        Errno::EACCES | Errno::EPERM | Errno::ELOOP | Errno::EXDEV => OpenError::Denied,
+        // A socket, or a device without a driver.
+        Errno::ENXIO | Errno::ENODEV => OpenError::NotAFile,
+        Errno::ENAMETOOLONG => OpenError::NameTooLong,
+        // EAGAIN: the tree changed under the look-up (openat2(2)).
+        Errno::EMFILE | Errno::ENFILE | Errno::ENOMEM | Errno::EAGAIN => {
+            OpenError::Busy(errno.into())
+        }
+        other => OpenError::Io(other.into()),
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "tests make files")]
+mod tests {
+    use std::{fs, os::unix::fs::symlink};
+
+    use super::*;
+
+    const CLIENT: SocketAddr =
+        SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 2070);
+
+    fn open(fs: &FileSystem, name: &str) -> Result<Content, OpenError> {
+        fs.open_read(
+            &Name::from_request(name.as_bytes()).expect("a name"),
+            CLIENT,
+        )
+    }
+
+    fn read(content: &Content) -> Vec<u8> {
+        let mut bytes = vec![0; 100];
+        let read = content
+            .read_at(&mut [IoSliceMut::new(&mut bytes)], 0)
+            .expect("readable");
+        bytes.truncate(read);
+        bytes
+    }
+
+    #[test]
+    fn a_file_is_served_with_its_size_and_a_link_inside_the_root_followed() {
+        let dir = tempfile::tempdir().expect("a directory");
+        fs::create_dir(dir.path().join("grub")).expect("made");
+        fs::write(dir.path().join("grub/x64.efi"), "loader").expect("written");
+        symlink("/grub/x64.efi", dir.path().join("link")).expect("linked");
+        let fs = FileSystem::new(dir.path()).expect("a root");
+        for name in ["grub/x64.efi", "/grub/x64.efi", "link"] {
+            let content = open(&fs, name).expect(name);
+            assert_eq!(
+                (content.size(), read(&content)),
+                (6, b"loader".to_vec()),
+                "{name}"
+            );
+        }
+    }
+
+    #[test]
+    fn no_link_and_no_dots_lead_out_of_the_root() {
+        let outside = tempfile::tempdir().expect("a directory");
+        fs::write(outside.path().join("secret"), "s").expect("written");
+        let dir = tempfile::tempdir().expect("a directory");
+        symlink(outside.path().join("secret"), dir.path().join("out")).expect("linked");
+        symlink(
+            format!(
+                "../{}/secret",
+                outside.path().file_name().expect("named").display()
+            ),
+            dir.path().join("up"),
+        )
+        .expect("linked");
+        let fs = FileSystem::new(dir.path()).expect("a root");
+        for name in ["out", "up"] {
+            assert!(
+                matches!(open(&fs, name), Err(OpenError::NotFound)),
+                "{name}"
+            );
+        }
+    }
+
+    #[test]
+    fn only_regular_files_are_served_and_a_pipe_holds_nobody() {
+        let dir = tempfile::tempdir().expect("a directory");
+        fs::create_dir(dir.path().join("sub")).expect("made");
+        nix::unistd::mkfifo(&dir.path().join("pipe"), nix::sys::stat::Mode::S_IRWXU).expect("made");
+        let fs = FileSystem::new(dir.path()).expect("a root");
+        for name in ["sub", "pipe"] {
+            assert!(
+                matches!(open(&fs, name), Err(OpenError::NotAFile)),
+                "{name}"
+            );
+        }
+        assert!(matches!(open(&fs, "sub/missing"), Err(OpenError::NotFound)));
+    }
+
+    #[test]
+    fn transfers_share_a_descriptor_until_the_file_is_replaced() {
+        let dir = tempfile::tempdir().expect("a directory");
+        fs::write(dir.path().join("image"), "old").expect("written");
+        let fs = FileSystem::new(dir.path()).expect("a root");
+        let (first, second) = (
+            open(&fs, "image").expect("there"),
+            open(&fs, "image").expect("there"),
+        );
+        assert!(Arc::ptr_eq(&first.reader, &second.reader), "one descriptor");
+        fs::write(dir.path().join("new"), "newer").expect("written");
+        fs::rename(dir.path().join("new"), dir.path().join("image")).expect("renamed");
+        let third = open(&fs, "image").expect("there");
+        assert_eq!(
+            (read(&first), read(&third)),
+            (b"old".to_vec(), b"newer".to_vec())
+        );
+    }
+
+    #[test]
+    fn a_root_that_cannot_be_served_is_named() {
+        let dir = tempfile::tempdir().expect("a directory");
+        fs::write(dir.path().join("file"), "").expect("written");
+        assert!(matches!(
+            FileSystem::new(dir.path().join("none")),
+            Err(RootError::NotFound(_))
+        ));
+        assert!(matches!(
+            FileSystem::new(dir.path().join("file")),
+            Err(RootError::NotADirectory(_))
+        ));
+    }
+}

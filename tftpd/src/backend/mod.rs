@@ -1,0 +1,113 @@
+//! Where files come from.
+//!
+//! A [`Backend`] turns a name into [`Content`]: something of known size that can be read at any
+//! offset. [`FileSystem`] serves a directory, [`Memory`] a fixed set of files; your own may
+//! generate what each client gets.
+
+mod fs;
+mod memory;
+
+use std::{fmt, io, io::IoSliceMut, net::SocketAddr, sync::Arc};
+
+pub use fs::{FileSystem, RootError};
+pub use memory::Memory;
+
+use crate::{policy::Name, proto::ErrorCode};
+
+/// A source of files. Called from the engine's thread: answer at once, never block.
+pub trait Backend: Send + Sync + 'static {
+    /// Opens the file that `client` asks for by `name`.
+    ///
+    /// # Errors
+    /// [`OpenError`], which decides what the client and the log are told.
+    fn open_read(&self, name: &Name, client: SocketAddr) -> Result<Content, OpenError>;
+}
+
+impl<B: Backend + ?Sized> Backend for Arc<B> {
+    fn open_read(&self, name: &Name, client: SocketAddr) -> Result<Content, OpenError> {
+        (**self).open_read(name, client)
+    }
+}
+
+/// Bytes that can be read at any offset, as often as packets get lost.
+pub trait ReadAt: Send + Sync {
+    /// Fills the slices in order with what is at `offset` bytes from the beginning. Fewer bytes
+    /// than the slices hold mean that the content ends there.
+    ///
+    /// # Errors
+    /// What the system says; the transfer ends.
+    fn read_at(&self, slices: &mut [IoSliceMut<'_>], offset: u64) -> io::Result<usize>;
+}
+
+/// A file opened for one transfer: what it is, and how large it is for all of that transfer.
+#[derive(Clone)]
+pub struct Content {
+    reader: Arc<dyn ReadAt>,
+    size: u64,
+}
+
+impl Content {
+    /// Content of `size` bytes that `reader` reads.
+    pub fn new(reader: Arc<dyn ReadAt>, size: u64) -> Self {
+        Self { reader, size }
+    }
+
+    /// In bytes.
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// See [`ReadAt::read_at`].
+    ///
+    /// # Errors
+    /// What the reader says.
+    pub fn read_at(&self, slices: &mut [IoSliceMut<'_>], offset: u64) -> io::Result<usize> {
+        self.reader.read_at(slices, offset)
+    }
+}
+
+impl fmt::Debug for Content {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Content")
+            .field("size", &self.size)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why a file cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// There is none of that name.
+    #[error("not found")]
+    NotFound,
+    /// It may not be read.
+    #[error("permission denied")]
+    Denied,
+    /// It is a directory, a device, a socket or a pipe.
+    #[error("not a regular file")]
+    NotAFile,
+    /// The name is longer than the file system allows.
+    #[error("name too long")]
+    NameTooLong,
+    /// This process or machine has run short of something. The client is told nothing, so that it
+    /// asks again.
+    #[error("out of resources: {0}")]
+    Busy(io::Error),
+    /// Anything else that the system says.
+    #[error("{0}")]
+    Io(io::Error),
+}
+
+impl OpenError {
+    /// What the client is told; `None`: nothing, it will ask again.
+    ///
+    /// Only 1 and 2 are final for all firmware: U-Boot starts over on any other code.
+    pub fn wire_code(&self) -> Option<ErrorCode> {
+        match self {
+            Self::NotFound | Self::NameTooLong => Some(ErrorCode::FileNotFound),
+            Self::Denied | Self::NotAFile | Self::Io(_) => Some(ErrorCode::AccessViolation),
+            Self::Busy(_) => None,
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! Orders to the engine's thread.
+
+use std::{
+    io,
+    os::fd::{AsFd, BorrowedFd},
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use nix::sys::eventfd::{EfdFlags, EventFd};
+
+/// What the engine is to do.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Order {
+    /// Take requests and carry transfers.
+    Serve,
+    /// Take no more requests; leave running transfers this long to finish.
+    Drain { grace: Duration },
+    /// End all transfers now.
+    Stop,
+}
+
+/// An order, and a way to wake the thread that follows it.
+#[derive(Debug)]
+pub(crate) struct Control {
+    order: Mutex<Order>,
+    wake: EventFd,
+}
+
+impl Control {
+    pub(crate) fn new() -> io::Result<Self> {
+        let wake = EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?;
+        Ok(Self {
+            order: Mutex::new(Order::Serve),
+            wake,
+        })
+    }
+
+    /// Gives an order. One that was given is never softened.
+    pub(crate) fn give(&self, order: Order) {
+        let mut current = self.order.lock().unwrap_or_else(PoisonError::into_inner);
+        if *current == Order::Serve || order == Order::Stop {
+            *current = order;
+        }
+        drop(current);
+        // Full means that a wake-up is pending already.
+        let _ = self.wake.write(1);
+    }
+
+    pub(crate) fn order(&self) -> Order {
+        *self.order.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes note of a wake-up.
+    pub(super) fn acknowledge(&self) {
+        // Empty means that it was noted already.
+        let _ = self.wake.read();
+    }
+}
+
+impl AsFd for Control {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.wake.as_fd()
+    }
+}

@@ -1,0 +1,142 @@
+//! The server's loop: one plain thread, one epoll over the listeners and all transfers.
+//!
+//! A transfer is a socket, a state machine and a share in an open file; nothing in it is locked
+//! and nobody else wakes this thread for a datagram. [`Control`] is the only way in.
+
+mod control;
+mod poller;
+mod reception;
+mod record;
+mod session;
+mod sessions;
+mod timers;
+
+use std::{io, net::UdpSocket, sync::Arc, time::Instant};
+
+pub(crate) use control::{Control, Order};
+pub(crate) use reception::Reception;
+pub use record::{Cause, Ending, Record, Refusal, Summary};
+
+use crate::{
+    net::{self, Inbox, Listener},
+    proto::ErrorCode,
+};
+use poller::{Poller, Ready};
+use sessions::Sessions;
+
+/// Where records of ended transfers go.
+pub(crate) type Observer = Arc<dyn Fn(&Record) + Send + Sync>;
+
+/// Everything one engine thread owns.
+pub(crate) struct Engine {
+    control: Arc<Control>,
+    poller: Poller,
+    listeners: Vec<UdpSocket>,
+    sessions: Sessions,
+    drain_until: Option<Instant>,
+}
+
+impl Engine {
+    /// An engine that serves what `reception` lets in from `listener`.
+    pub(crate) fn new(
+        listener: Listener,
+        reception: Reception,
+        observer: Observer,
+    ) -> io::Result<Self> {
+        let control = Arc::new(Control::new()?);
+        let poller = Poller::new(&control)?;
+        let listeners = listener.into_sockets();
+        for socket in &listeners {
+            poller.add_listener(socket)?;
+        }
+        let sessions = Sessions::new(reception, observer);
+        Ok(Self {
+            control,
+            poller,
+            listeners,
+            sessions,
+            drain_until: None,
+        })
+    }
+
+    /// The way to stop this engine.
+    pub(crate) fn control(&self) -> Arc<Control> {
+        self.control.clone()
+    }
+
+    /// Serves until told to stop; answers with the counts.
+    ///
+    /// # Errors
+    /// Only what makes it impossible to go on; a bad datagram or a failed transfer never does.
+    pub(crate) fn run(mut self) -> io::Result<Summary> {
+        let mut inbox = Inbox::new();
+        loop {
+            let now = net::now();
+            if self.obey(now) {
+                return Ok(self.sessions.summary());
+            }
+            let wake = [self.sessions.next_deadline(), self.drain_until]
+                .into_iter()
+                .flatten()
+                .min();
+            let events = self
+                .poller
+                .wait(wake.map(|at| at.saturating_duration_since(now)))?;
+            let now = net::now();
+            // Transfers that run come before requests for more.
+            let mut requested = false;
+            for ready in self.poller.ready(events) {
+                match ready {
+                    Ready::Session(key) => self.sessions.readable(key, now),
+                    Ready::Listener => requested = true,
+                    Ready::Control => self.control.acknowledge(),
+                }
+            }
+            if requested {
+                self.hear(&mut inbox, now);
+            }
+            self.sessions.expire(now);
+        }
+    }
+
+    /// Follows the last order; whether there is nothing left to do.
+    fn obey(&mut self, now: Instant) -> bool {
+        let deadline_passed = self.drain_until.is_some_and(|until| now >= until);
+        match self.control.order() {
+            Order::Serve => false,
+            Order::Drain { .. } if !deadline_passed && !self.sessions.is_empty() => {
+                self.stop_listening();
+                if let (None, Order::Drain { grace }) = (self.drain_until, self.control.order()) {
+                    self.drain_until = Some(now + grace);
+                }
+                false
+            }
+            Order::Drain { .. } | Order::Stop => {
+                self.stop_listening();
+                self.sessions.abort_all(ErrorCode::NotDefined, now);
+                true
+            }
+        }
+    }
+
+    fn stop_listening(&mut self) {
+        // Closing a socket takes it out of the epoll set.
+        self.listeners.clear();
+    }
+
+    /// Takes what has come to the listeners, a batch each: what is left makes them ready again.
+    fn hear(&mut self, inbox: &mut Inbox, now: Instant) {
+        let Self {
+            listeners,
+            sessions,
+            poller,
+            ..
+        } = self;
+        for listener in listeners {
+            // Nothing to read, or the echo of an error sent to somebody who is gone.
+            let _ = inbox.receive(listener, |arrival| {
+                sessions.request(&arrival, listener, poller, now);
+            });
+        }
+    }
+}

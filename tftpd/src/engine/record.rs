@@ -1,0 +1,222 @@
+//! What is said of a transfer when it is over.
+
+use std::{fmt, net::SocketAddr, time::Duration};
+
+use crate::proto::{Direction, ErrorCode, Outcome, Stage, Terms};
+
+/// One transfer, or one request that became none.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Record {
+    /// Who asked.
+    pub client: SocketAddr,
+    /// Where it was answered from: the address asked, and the leased port. A refusal goes out
+    /// from the listening port.
+    pub local: SocketAddr,
+    /// Read or write.
+    pub direction: Direction,
+    /// The name as the client sent it.
+    pub path: Box<[u8]>,
+    /// Bytes in the file, if it was opened.
+    pub size: Option<u64>,
+    /// From the request to the end.
+    pub elapsed: Duration,
+    /// What was agreed.
+    pub terms: Terms,
+    /// Packets that went out more than once.
+    pub resent: u32,
+    /// How it ended.
+    pub ending: Ending,
+}
+
+/// How a request ended.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Ending {
+    /// The whole file was sent.
+    Sent {
+        /// Whether the client's last acknowledgement arrived. Without it the file has arrived all
+        /// the same, most likely: clients leave at once.
+        confirmed: bool,
+    },
+    /// The client wanted to know the size or the options, and ended the transfer.
+    Probed,
+    /// No transfer was started.
+    Refused(Refusal),
+    /// The transfer broke off.
+    Failed(Cause),
+}
+
+/// Why no transfer was started: a closed set, fit for a label.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// There is no such file.
+    NotFound,
+    /// The file may not be read.
+    Permission,
+    /// It is a directory, a device, a pipe or a socket.
+    NotAFile,
+    /// The name cannot be one of a file.
+    BadName,
+    /// Writing is not allowed.
+    ReadOnly,
+    /// The transfer mode is not served.
+    Mode,
+    /// The packet is malformed.
+    Malformed,
+    /// No port is free; the client is not told and asks again.
+    NoPort,
+    /// Short of descriptors or memory; the client is not told and asks again.
+    Busy,
+    /// The system failed to open the file or to make a socket.
+    Io,
+}
+
+impl Refusal {
+    /// A short name for logs and metrics.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::NotFound => "not-found",
+            Self::Permission => "permission",
+            Self::NotAFile => "not-a-file",
+            Self::BadName => "bad-name",
+            Self::ReadOnly => "read-only",
+            Self::Mode => "mode",
+            Self::Malformed => "malformed",
+            Self::NoPort => "no-port",
+            Self::Busy => "busy",
+            Self::Io => "io",
+        }
+    }
+
+    /// What an operator might do about it.
+    pub const fn hint(self) -> Option<&'static str> {
+        match self {
+            Self::Permission => Some("this user may not read the file"),
+            Self::NoPort => {
+                Some("all transfer ports are in use; the client asks again; give more ports")
+            }
+            Self::Busy => {
+                Some("out of descriptors or memory; the client asks again; see ulimit -n")
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Why a transfer broke off: a closed set, fit for a label.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Cause {
+    /// The client never answered the first reply.
+    NoAck,
+    /// The client fell silent on the way.
+    Silence,
+    /// The client's host says that nobody listens there.
+    ClientGone,
+    /// The client gave up and said why.
+    ClientError {
+        /// Its code.
+        code: ErrorCode,
+        /// Its words.
+        text: Box<[u8]>,
+    },
+    /// The same client asked for something else, or again: it has started over.
+    Replaced,
+    /// This host's own firewall forbids the datagrams to leave.
+    LocalFirewall,
+    /// The file could not be read, or the socket not be written.
+    Io(String),
+    /// The server was stopped.
+    Shutdown,
+}
+
+impl Cause {
+    /// A short name for logs and metrics.
+    pub const fn label(&self) -> &'static str {
+        match self {
+            Self::NoAck => "no-ack",
+            Self::Silence => "silence",
+            Self::ClientGone => "client-gone",
+            Self::ClientError { .. } => "client-error",
+            Self::Replaced => "replaced",
+            Self::LocalFirewall => "local-firewall",
+            Self::Io(_) => "io",
+            Self::Shutdown => "shutdown",
+        }
+    }
+
+    /// What an operator might do about it.
+    pub const fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::NoAck => Some(
+                "the client never answered this port; a firewall or NAT between may let only the listening port through",
+            ),
+            Self::LocalFirewall => {
+                Some("a rule for outgoing packets on this host blocks the transfer port")
+            }
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.label())?;
+        match self {
+            Self::ClientError { code, text } => {
+                write!(f, " {}: {}", code.to_wire(), text.escape_ascii())
+            }
+            Self::Io(error) => write!(f, ": {error}"),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Ending {
+    pub(super) fn from_outcome(outcome: &Outcome) -> Self {
+        Self::Failed(match outcome {
+            Outcome::Completed { last_ack } => {
+                return Self::Sent {
+                    confirmed: *last_ack,
+                };
+            }
+            Outcome::Probed => return Self::Probed,
+            Outcome::PeerError { code, text } => Cause::ClientError {
+                code: *code,
+                text: text.clone(),
+            },
+            Outcome::TimedOut(Stage::FirstReply) => Cause::NoAck,
+            Outcome::TimedOut(Stage::Data) => Cause::Silence,
+            Outcome::Unreachable(_) => Cause::ClientGone,
+            Outcome::Aborted(_) => Cause::Shutdown,
+            Outcome::Violation(what) => Cause::Io((*what).to_owned()),
+        })
+    }
+}
+
+/// How many requests ended in which way.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct Summary {
+    /// Whole files sent.
+    pub sent: u64,
+    /// Requests for the size or the options only.
+    pub probed: u64,
+    /// Requests that became no transfer.
+    pub refused: u64,
+    /// Transfers that broke off.
+    pub failed: u64,
+}
+
+impl Summary {
+    pub(super) fn count(&mut self, ending: &Ending) {
+        match ending {
+            Ending::Sent { .. } => self.sent += 1,
+            Ending::Probed => self.probed += 1,
+            Ending::Refused(_) => self.refused += 1,
+            Ending::Failed(_) => self.failed += 1,
+        }
+    }
+}

@@ -1,0 +1,373 @@
+//! The port that hears requests.
+
+use std::{
+    io::{self, IoSlice, IoSliceMut},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, UdpSocket},
+    os::fd::AsRawFd,
+};
+
+use eport_core::bind::{self, BindError, UdpOptions};
+use nix::{
+    cmsg_space,
+    libc::{in_addr, in_pktinfo, in6_addr, in6_pktinfo},
+    sys::socket::{
+        ControlMessage, ControlMessageOwned, MsgFlags, MultiHeaders, RecvMsg, SockaddrStorage,
+        recvmmsg, sendmsg, setsockopt, sockopt,
+    },
+};
+
+/// One or more bound sockets on which requests arrive.
+///
+/// ```no_run
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let listener = tftpd::Listener::bind("[::]:69".parse()?)?; // every address, both families
+/// # Ok(()) }
+/// ```
+#[derive(Debug)]
+pub struct Listener {
+    sockets: Vec<UdpSocket>,
+}
+
+impl Listener {
+    /// Listens on one address. `[::]` means every address of both families (of IPv4 alone where
+    /// the kernel has no IPv6), `0.0.0.0` every IPv4 address; port 0 takes one that is free.
+    ///
+    /// # Errors
+    /// [`ListenError`] if the port is taken or forbidden, or the address is not this machine's.
+    pub fn bind(address: SocketAddr) -> Result<Self, ListenError> {
+        Self::bind_all(&[address])
+    }
+
+    /// Listens on all of `addresses` or on none.
+    ///
+    /// # Errors
+    /// As [`bind`](Self::bind).
+    pub fn bind_all(addresses: &[SocketAddr]) -> Result<Self, ListenError> {
+        let mut sockets = Vec::new();
+        for address in addresses {
+            sockets.extend(bind_one(*address)?);
+        }
+        Self::from_sockets(sockets)
+    }
+
+    /// Takes over sockets that are bound already, as a service manager passes them.
+    ///
+    /// # Errors
+    /// [`ListenError`] if one of them is not a UDP socket of IPv4 or IPv6.
+    pub fn from_sockets(sockets: Vec<UdpSocket>) -> Result<Self, ListenError> {
+        for socket in &sockets {
+            announce_destination(socket).map_err(ListenError::Unusable)?;
+        }
+        Ok(Self { sockets })
+    }
+
+    /// The addresses listened on: one or two for each that was asked for.
+    pub fn local_addrs(&self) -> Vec<SocketAddr> {
+        self.sockets
+            .iter()
+            .filter_map(|socket| socket.local_addr().ok())
+            .collect()
+    }
+
+    /// The first of [`local_addrs`](Self::local_addrs).
+    pub fn local_addr(&self) -> Option<SocketAddr> {
+        self.sockets
+            .first()
+            .and_then(|socket| socket.local_addr().ok())
+    }
+
+    /// The sockets themselves.
+    pub(crate) fn into_sockets(self) -> Vec<UdpSocket> {
+        self.sockets
+    }
+
+    #[cfg(test)]
+    fn sockets(&self) -> &[UdpSocket] {
+        &self.sockets
+    }
+}
+
+/// Why nothing is listening.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ListenError {
+    /// The port could not be had.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// A socket that was passed in cannot be used.
+    #[error("a socket that was passed in cannot be used for TFTP")]
+    Unusable(#[source] io::Error),
+}
+
+/// How many sockets of one family may find their port taken in the other before `[::]:0` fails.
+const PAIR_TRIES: u32 = 16;
+
+/// Two sockets for `[::]`, so that each family tells the destination of a datagram in its own way.
+fn bind_one(address: SocketAddr) -> Result<Vec<UdpSocket>, BindError> {
+    if address.ip() != IpAddr::V6(Ipv6Addr::UNSPECIFIED) {
+        return Ok(vec![bind::udp(address, &options())?]);
+    }
+    let both = |port| -> Result<_, BindError> {
+        let v6 = match bind::udp(SocketAddr::new(address.ip(), port), &options()) {
+            Ok(socket) => Some(socket),
+            Err(BindError::FamilyNotSupported { .. }) => None,
+            Err(other) => return Err(other),
+        };
+        let port = v6
+            .as_ref()
+            .and_then(|socket| socket.local_addr().ok())
+            .map_or(port, |bound| bound.port());
+        let v4 = bind::udp(
+            SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), port),
+            &options(),
+        )?;
+        Ok(v6.into_iter().chain([v4]).collect())
+    };
+    let mut result = both(address.port());
+    for _ in 1..PAIR_TRIES {
+        match result {
+            Err(BindError::InUse { .. }) if address.port() == 0 => result = both(0),
+            _ => break,
+        }
+    }
+    result
+}
+
+/// A large buffer: the first requests of a rack that is switched on come all at once.
+fn options() -> UdpOptions {
+    UdpOptions::default().only_v6(true).receive_buffer(4 << 20)
+}
+
+fn announce_destination(socket: &UdpSocket) -> io::Result<()> {
+    match socket.local_addr()? {
+        SocketAddr::V4(_) => setsockopt(socket, sockopt::Ipv4PacketInfo, &true)?,
+        SocketAddr::V6(_) => setsockopt(socket, sockopt::Ipv6RecvPacketInfo, &true)?,
+    }
+    socket.set_nonblocking(true)
+}
+
+/// A datagram that came to a listening socket.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Arrival<'a> {
+    pub(crate) bytes: &'a [u8],
+    pub(crate) client: SocketAddr,
+    /// Where it was sent to; for link-local addresses with the interface as scope.
+    pub(crate) local: SocketAddr,
+    /// Whether it was sent to this host alone, not to a broadcast or multicast address.
+    pub(crate) unicast: bool,
+}
+
+/// Datagrams taken with one system call.
+const BATCH: usize = 32;
+/// The longest request that is read, in bytes. What is longer is dropped: no file name is.
+const LONGEST: usize = 2048;
+
+/// Room for what arrives.
+pub(crate) struct Inbox {
+    headers: MultiHeaders<SockaddrStorage>,
+    buffers: Box<[u8]>,
+}
+
+impl Inbox {
+    pub(crate) fn new() -> Self {
+        Self {
+            headers: headers(),
+            buffers: vec![0; BATCH * LONGEST].into_boxed_slice(),
+        }
+    }
+
+    /// Hands what has arrived on `socket` to `each`, at most one batch; whether there may be more.
+    pub(crate) fn receive(
+        &mut self,
+        socket: &UdpSocket,
+        mut each: impl FnMut(Arrival<'_>),
+    ) -> io::Result<bool> {
+        let port = socket.local_addr()?.port();
+        let mut truncated = false;
+        let mut slices: Vec<_> = self
+            .buffers
+            .chunks_exact_mut(LONGEST)
+            .map(|buffer| [IoSliceMut::new(buffer)])
+            .collect();
+        let received = recvmmsg(
+            socket.as_raw_fd(),
+            &mut self.headers,
+            &mut slices,
+            MsgFlags::MSG_DONTWAIT,
+            None,
+        )?;
+        let mut count = 0;
+        for message in received {
+            count += 1;
+            truncated |= message.flags.contains(MsgFlags::MSG_CTRUNC);
+            if message.flags.contains(MsgFlags::MSG_TRUNC) {
+                continue;
+            }
+            if let Some((client, local, unicast)) = ends(&message, port) {
+                let bytes = message.iovs().next().unwrap_or_default();
+                each(Arrival {
+                    bytes,
+                    client,
+                    local,
+                    unicast,
+                });
+            }
+        }
+        if truncated {
+            // The kernel wrote a shorter length over that of a buffer: begin with fresh ones.
+            self.headers = headers();
+        }
+        Ok(count == BATCH)
+    }
+}
+
+fn headers() -> MultiHeaders<SockaddrStorage> {
+    MultiHeaders::preallocate(BATCH, Some(cmsg_space!(in6_pktinfo)))
+}
+
+/// Who sent it, where to, and whether to this host alone.
+fn ends(
+    message: &RecvMsg<'_, '_, SockaddrStorage>,
+    port: u16,
+) -> Option<(SocketAddr, SocketAddr, bool)> {
+    let client = socket_addr(message.address.as_ref()?)?;
+    message.cmsgs().ok()?.find_map(|control| match control {
+        ControlMessageOwned::Ipv4PacketInfo(info) => {
+            let to = ipv4(info.ipi_addr);
+            // For a broadcast the kernel names another address to answer from (ip(7)).
+            Some((
+                client,
+                SocketAddr::new(to.into(), port),
+                to == ipv4(info.ipi_spec_dst),
+            ))
+        }
+        ControlMessageOwned::Ipv6PacketInfo(info) => {
+            let to = Ipv6Addr::from(info.ipi6_addr.s6_addr);
+            let scope = if to.is_unicast_link_local() {
+                info.ipi6_ifindex
+            } else {
+                0
+            };
+            Some((
+                client,
+                SocketAddrV6::new(to, port, 0, scope).into(),
+                !to.is_multicast(),
+            ))
+        }
+        _ => None,
+    })
+}
+
+fn socket_addr(address: &SockaddrStorage) -> Option<SocketAddr> {
+    let v4 = address
+        .as_sockaddr_in()
+        .map(|v4| SocketAddr::V4((*v4).into()));
+    v4.or_else(|| {
+        address
+            .as_sockaddr_in6()
+            .map(|v6| SocketAddr::V6((*v6).into()))
+    })
+}
+
+fn ipv4(address: in_addr) -> Ipv4Addr {
+    Ipv4Addr::from(u32::from_be(address.s_addr))
+}
+
+/// Sends a datagram from a listening socket, from the address that the client wrote to.
+pub(crate) fn reply(
+    socket: &UdpSocket,
+    datagram: &[u8],
+    from: SocketAddr,
+    to: SocketAddr,
+) -> io::Result<()> {
+    let iov = [IoSlice::new(datagram)];
+    let to = SockaddrStorage::from(to);
+    let send = |control| {
+        sendmsg(
+            socket.as_raw_fd(),
+            &iov,
+            &[control],
+            MsgFlags::MSG_DONTWAIT,
+            Some(&to),
+        )
+    };
+    match from {
+        SocketAddr::V4(from) => send(ControlMessage::Ipv4PacketInfo(&in_pktinfo {
+            ipi_ifindex: 0,
+            ipi_spec_dst: in_addr {
+                s_addr: u32::from(*from.ip()).to_be(),
+            },
+            ipi_addr: in_addr { s_addr: 0 },
+        })),
+        SocketAddr::V6(from) => send(ControlMessage::Ipv6PacketInfo(&in6_pktinfo {
+            ipi6_addr: in6_addr {
+                s6_addr: from.ip().octets(),
+            },
+            ipi6_ifindex: from.scope_id(),
+        })),
+    }?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn heard(listener: &Listener, send_to: SocketAddr) -> Vec<(Vec<u8>, SocketAddr, bool)> {
+        let loopback: IpAddr = if send_to.is_ipv4() {
+            Ipv4Addr::LOCALHOST.into()
+        } else {
+            Ipv6Addr::LOCALHOST.into()
+        };
+        let client =
+            bind::udp(SocketAddr::new(loopback, 0), &UdpOptions::default()).expect("a socket");
+        client.send_to(b"ping", send_to).expect("sent");
+        let mut heard = Vec::new();
+        let mut inbox = Inbox::new();
+        for socket in listener.sockets() {
+            match inbox.receive(socket, |arrival| {
+                assert_eq!(Some(arrival.client), client.local_addr().ok());
+                heard.push((arrival.bytes.to_vec(), arrival.local, arrival.unicast));
+            }) {
+                Ok(more) => assert!(!more, "a single datagram came"),
+                Err(error) => assert_eq!(error.kind(), io::ErrorKind::WouldBlock),
+            }
+        }
+        heard
+    }
+
+    #[test]
+    fn a_wildcard_listener_knows_which_address_was_asked() {
+        let listener =
+            Listener::bind("[::]:0".parse().expect("an address")).expect("both families");
+        let port = listener.local_addr().expect("bound").port();
+        assert_eq!(
+            listener
+                .local_addrs()
+                .iter()
+                .map(SocketAddr::port)
+                .collect::<Vec<_>>(),
+            [port, port]
+        );
+        for asked in ["127.0.0.1", "127.0.0.77", "::1"] {
+            let asked = SocketAddr::new(asked.parse().expect("an address"), port);
+            assert_eq!(heard(&listener, asked), [(b"ping".to_vec(), asked, true)]);
+        }
+    }
+
+    #[test]
+    fn a_reply_leaves_from_the_address_that_was_asked() {
+        let listener = Listener::bind("0.0.0.0:0".parse().expect("an address")).expect("bound");
+        let port = listener.local_addr().expect("bound").port();
+        let client = bind::udp(
+            "127.0.0.1:0".parse().expect("an address"),
+            &UdpOptions::default(),
+        )
+        .expect("a socket");
+        let from = SocketAddr::new("127.0.0.77".parse().expect("an address"), port);
+        let to = client.local_addr().expect("bound");
+        reply(listener.sockets().first().expect("one"), b"pong", from, to).expect("sent");
+        let mut buffer = [0; 10];
+        assert_eq!(client.recv_from(&mut buffer).expect("arrived"), (4, from));
+    }
+}

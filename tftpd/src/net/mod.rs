@@ -1,0 +1,19 @@
+//! Sockets as TFTP uses them: the port that hears requests, and the port of one transfer.
+
+#[cfg(feature = "client")]
+mod client_socket;
+mod clock;
+#[cfg(feature = "server")]
+mod listener;
+#[cfg(feature = "server")]
+mod transfer_socket;
+
+#[cfg(feature = "client")]
+pub(crate) use client_socket::ClientSocket;
+pub(crate) use clock::now;
+#[cfg(feature = "server")]
+pub(crate) use listener::{Arrival, Inbox, reply};
+#[cfg(feature = "server")]
+pub use listener::{ListenError, Listener};
+#[cfg(feature = "server")]
+pub(crate) use transfer_socket::{Received, SendError, TransferSocket, WindowBuffer, stride};

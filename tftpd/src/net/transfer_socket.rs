@@ -1,0 +1,192 @@
+//! The socket of one transfer, and the room in which its windows are put together.
+
+use std::{
+    io::{self, IoSliceMut},
+    net::UdpSocket,
+    os::fd::{AsFd, BorrowedFd},
+};
+
+use eport_core::Lease;
+use nix::sys::socket::{setsockopt, sockopt};
+
+use crate::{
+    backend::Content,
+    proto::{Blksize, DATA_HEADER, Data, Windowsize, block_to_wire},
+};
+
+/// The most segments that one send may be cut into (the kernel's `UDP_MAX_SEGMENTS` of old).
+const MAX_SEGMENTS: usize = 64;
+/// The most bytes that one send may carry: an IPv4 packet less its headers.
+const MAX_SEND: usize = 65_507;
+
+/// A leased socket, connected to its client.
+#[derive(Debug)]
+pub(crate) struct TransferSocket {
+    lease: Lease<UdpSocket>,
+    /// Whether the kernel cuts a window into datagrams (UDP GSO).
+    segmented: bool,
+}
+
+/// What was waiting in a socket.
+#[derive(Debug)]
+pub(crate) enum Received<'a> {
+    Datagram(&'a [u8]),
+    Nothing,
+    /// The client's host answered an earlier datagram with "port unreachable".
+    Unreachable,
+}
+
+/// Why a datagram did not leave.
+#[derive(Debug)]
+pub(crate) enum SendError {
+    /// As [`Received::Unreachable`].
+    Unreachable,
+    /// No room now: as good as lost on the way, the timer sees to it.
+    Full,
+    /// A rule of this host's firewall forbids it.
+    Forbidden,
+    Io(io::Error),
+}
+
+impl TransferSocket {
+    /// Prepares a socket for full blocks of `blksize`.
+    pub(crate) fn new(lease: Lease<UdpSocket>, blksize: Blksize, window: Windowsize) -> Self {
+        let segment = i32::from(blksize.bytes()) + i32::try_from(DATA_HEADER).unwrap_or(0);
+        // One send for a window pays from two blocks on. Refused by a kernel before 4.18: then
+        // each block is sent by itself.
+        let segmented = window > Windowsize::ONE
+            && setsockopt(&lease.as_fd(), sockopt::UdpGsoSegment, &segment).is_ok();
+        Self { lease, segmented }
+    }
+
+    /// The port that was leased.
+    pub(crate) fn port(&self) -> u16 {
+        self.lease.local_addr().port()
+    }
+
+    /// Takes one datagram.
+    pub(crate) fn receive<'b>(&self, buffer: &'b mut [u8]) -> Received<'b> {
+        match self.lease.recv(buffer) {
+            Ok(length) => Received::Datagram(buffer.get(..length).unwrap_or_default()),
+            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => Received::Unreachable,
+            Err(_) => Received::Nothing,
+        }
+    }
+
+    /// Sends one datagram.
+    pub(crate) fn send(&self, datagram: &[u8]) -> Result<(), SendError> {
+        match self.lease.send(datagram) {
+            Ok(_) => Ok(()),
+            Err(error) => Err(send_error(error)),
+        }
+    }
+
+    /// Sends datagrams of `stride` bytes each that stand one behind the other; the last may be
+    /// shorter. One system call if the kernel can cut them apart.
+    pub(crate) fn send_run(&mut self, datagrams: &[u8], stride: usize) -> Result<(), SendError> {
+        if self.segmented && datagrams.len() > stride {
+            match self.lease.send(datagrams) {
+                Ok(_) => return Ok(()),
+                // The blocks do not fit the MTU, or the device cannot: fall back for good.
+                Err(error) if cannot_segment(&error) => self.stop_segmenting()?,
+                Err(error) => return Err(send_error(error)),
+            }
+        }
+        datagrams
+            .chunks(stride)
+            .try_for_each(|datagram| self.send(datagram))
+    }
+
+    fn stop_segmenting(&mut self) -> Result<(), SendError> {
+        self.segmented = false;
+        setsockopt(&self.lease.as_fd(), sockopt::UdpGsoSegment, &0)
+            .map_err(|errno| SendError::Io(errno.into()))
+    }
+}
+
+impl AsFd for TransferSocket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.lease.as_fd()
+    }
+}
+
+fn cannot_segment(error: &io::Error) -> bool {
+    use nix::libc::{EINVAL, EIO, EMSGSIZE, EOPNOTSUPP};
+    matches!(
+        error.raw_os_error(),
+        Some(EINVAL | EIO | EMSGSIZE | EOPNOTSUPP)
+    )
+}
+
+fn send_error(error: io::Error) -> SendError {
+    match error.kind() {
+        io::ErrorKind::ConnectionRefused => SendError::Unreachable,
+        io::ErrorKind::WouldBlock => SendError::Full,
+        io::ErrorKind::PermissionDenied => SendError::Forbidden,
+        _ if error.raw_os_error() == Some(nix::libc::ENOBUFS) => SendError::Full,
+        _ => SendError::Io(error),
+    }
+}
+
+/// Room for the datagrams of one send, shared by all transfers of a thread: a transfer itself
+/// holds no bytes.
+#[derive(Debug)]
+pub(crate) struct WindowBuffer(Box<[u8]>);
+
+impl WindowBuffer {
+    pub(crate) fn new() -> Self {
+        Self(vec![0; MAX_SEND + DATA_HEADER].into_boxed_slice())
+    }
+
+    /// How many blocks of this size go into one send.
+    pub(crate) fn capacity(blksize: Blksize) -> u16 {
+        let fit = (MAX_SEND / stride(blksize)).clamp(1, MAX_SEGMENTS);
+        u16::try_from(fit).unwrap_or(1)
+    }
+
+    /// Puts DATA packets `first` and `count - 1` more together, reading their payloads with one
+    /// call straight to their places. `count` is at most [`capacity`](Self::capacity).
+    ///
+    /// # Errors
+    /// What the reader says, or `UnexpectedEof` if the file has become shorter.
+    pub(crate) fn fill(
+        &mut self,
+        content: &Content,
+        blksize: Blksize,
+        first: u64,
+        count: u16,
+    ) -> io::Result<&[u8]> {
+        let block = u64::from(blksize.bytes());
+        let offset = (first - 1) * block;
+        let mut left = content
+            .size()
+            .saturating_sub(offset)
+            .min(block * u64::from(count));
+        let expected = usize::try_from(left).unwrap_or(usize::MAX);
+        let mut slots: [IoSliceMut<'_>; MAX_SEGMENTS] =
+            std::array::from_fn(|_| IoSliceMut::new(&mut []));
+        let packets = self.0.chunks_mut(stride(blksize)).take(count.into());
+        for ((packet, slot), number) in packets.zip(&mut slots).zip(first..) {
+            let (header, payload) = packet.split_at_mut(DATA_HEADER);
+            header.copy_from_slice(&Data::header(block_to_wire(number)));
+            let length = left.min(block);
+            left -= length;
+            let length = usize::try_from(length).unwrap_or(0);
+            *slot = IoSliceMut::new(payload.get_mut(..length).unwrap_or_default());
+        }
+        let used = slots.get_mut(..usize::from(count)).unwrap_or_default();
+        if expected > 0 && content.read_at(used, offset)? < expected {
+            return Err(io::Error::new(
+                io::ErrorKind::UnexpectedEof,
+                "the file became shorter",
+            ));
+        }
+        let length = expected + usize::from(count) * DATA_HEADER;
+        Ok(self.0.get(..length).unwrap_or_default())
+    }
+}
+
+/// Bytes of a full DATA packet.
+pub(crate) fn stride(blksize: Blksize) -> usize {
+    usize::from(blksize.bytes()) + DATA_HEADER
+}

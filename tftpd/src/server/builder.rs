@@ -1,0 +1,117 @@
+//! What a server is made from.
+
+use std::{sync::Arc, time::Duration};
+
+use eport_core::{Allocator, BuildError as PortsError};
+
+use super::{Record, Server, log};
+use crate::{
+    backend::{Backend, Memory},
+    engine::{Observer, Reception},
+    proto::{Limits, Patience},
+};
+
+/// Collects what a [`Server`] needs; everything has a default.
+#[must_use]
+pub struct Builder {
+    backend: Arc<dyn Backend>,
+    allocator: Option<Allocator>,
+    limits: Limits,
+    patience: Patience,
+    drain: Duration,
+    observer: Observer,
+}
+
+impl Default for Builder {
+    fn default() -> Self {
+        Self {
+            backend: Arc::new(Memory::new()),
+            allocator: None,
+            limits: Limits::default(),
+            patience: Patience::default(),
+            drain: Duration::from_secs(30),
+            observer: Arc::new(log::transfer),
+        }
+    }
+}
+
+impl Builder {
+    /// Where the files come from. Without one there are none.
+    pub fn backend(mut self, backend: impl Backend) -> Self {
+        self.backend = Arc::new(backend);
+        self
+    }
+
+    /// Where the ports of transfers come from. Clones of one allocator may serve several servers;
+    /// without one the server makes its own, with the range `auto`.
+    pub fn allocator(mut self, allocator: Allocator) -> Self {
+        self.allocator = Some(allocator);
+        self
+    }
+
+    /// What is granted to clients that ask for options.
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// How long silence is borne.
+    pub fn patience(mut self, patience: Patience) -> Self {
+        self.patience = patience;
+        self
+    }
+
+    /// How long running transfers may go on after the shutdown: 30 s by default.
+    pub fn drain(mut self, drain: Duration) -> Self {
+        self.drain = drain;
+        self
+    }
+
+    /// What to do with the record of each request, instead of logging it as one line. Called from
+    /// the engine's thread: return at once.
+    pub fn on_record(mut self, observer: impl Fn(&Record) + Send + Sync + 'static) -> Self {
+        self.observer = Arc::new(observer);
+        self
+    }
+
+    /// The server.
+    ///
+    /// # Errors
+    /// [`BuildError`] if no allocator was given and the machine's ports cannot be planned.
+    pub fn build(self) -> Result<Server, BuildError> {
+        let allocator = match self.allocator {
+            Some(allocator) => allocator,
+            None => Allocator::builder().build()?,
+        };
+        let reception = Reception {
+            backend: self.backend,
+            allocator,
+            limits: self.limits,
+            patience: self.patience,
+        };
+        Ok(Server {
+            reception,
+            observer: self.observer,
+            drain: self.drain,
+        })
+    }
+}
+
+impl std::fmt::Debug for Builder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Builder")
+            .field("limits", &self.limits)
+            .field("patience", &self.patience)
+            .field("drain", &self.drain)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why there is no server.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// The ports for transfers could not be planned.
+    #[error("no ports for transfers")]
+    Ports(#[from] PortsError),
+}

@@ -1,0 +1,151 @@
+//! The server: what it serves, on which ports, and for how long.
+
+mod builder;
+mod log;
+
+use std::{
+    future::{Future, poll_fn},
+    io,
+    pin::pin,
+    sync::Arc,
+    task::Poll,
+    thread::JoinHandle,
+    time::Duration,
+};
+
+use tokio::sync::oneshot;
+
+pub use crate::engine::{Cause, Ending, Record, Refusal, Summary};
+pub use builder::{BuildError, Builder};
+
+use crate::{
+    engine::{Control, Engine, Observer, Order, Reception},
+    net::Listener,
+};
+
+/// A TFTP server that is ready to serve.
+///
+/// A server for a test, with its files in memory and every port chosen by the system:
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use tftpd::{Listener, Server, backend::Memory};
+///
+/// let listener = Listener::bind("127.0.0.1:0".parse()?)?;
+/// let address = listener.local_addr().expect("it is bound");
+/// let server = Server::builder().backend(Memory::new().with("boot.ipxe", "#!ipxe\n")).build()?;
+/// let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+/// let serving = tokio::spawn(server.serve(listener, async { drop(stopped.await) }));
+///
+/// // … point a client at `address` …
+/// # let _ = address;
+/// drop(stop);
+/// let summary = serving.await??;
+/// assert_eq!(summary.failed, 0);
+/// # Ok(()) }
+/// ```
+pub struct Server {
+    reception: Reception,
+    observer: Observer,
+    drain: Duration,
+}
+
+impl Server {
+    /// Begins with a server that serves nothing.
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    /// Serves what `listener` hears until `shutdown` resolves, then lets running transfers finish
+    /// for as long as [`Builder::drain`] says. Dropping the future stops at once.
+    ///
+    /// The work is done by a thread of its own; this future only waits for it, on any executor.
+    ///
+    /// # Errors
+    /// [`ServeError`] if the thread cannot be started or has to give up.
+    pub async fn serve(
+        self,
+        listener: Listener,
+        shutdown: impl Future<Output = ()>,
+    ) -> Result<Summary, ServeError> {
+        let engine =
+            Engine::new(listener, self.reception, self.observer).map_err(ServeError::Start)?;
+        let mut running = Running::start(engine)?;
+        let mut shutdown = pin!(shutdown);
+        let early = poll_fn(|cx| match running.poll_end(cx) {
+            Poll::Ready(end) => Poll::Ready(Some(end)),
+            Poll::Pending => shutdown.as_mut().poll(cx).map(|()| None),
+        });
+        if let Some(end) = early.await {
+            return end;
+        }
+        running.control.give(Order::Drain { grace: self.drain });
+        poll_fn(|cx| running.poll_end(cx)).await
+    }
+}
+
+impl std::fmt::Debug for Server {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Server")
+            .field("drain", &self.drain)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why serving ended early.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ServeError {
+    /// The engine could not be set up.
+    #[error("the engine cannot be started")]
+    Start(#[source] io::Error),
+    /// The system calls that it lives on fail.
+    #[error("the engine cannot go on")]
+    Broken(#[source] io::Error),
+    /// Its thread ended without a word: it panicked.
+    #[error("the engine's thread has panicked")]
+    Panicked,
+}
+
+/// The engine's thread; stopped and waited for when dropped.
+struct Running {
+    control: Arc<Control>,
+    end: oneshot::Receiver<io::Result<Summary>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Running {
+    fn start(engine: Engine) -> Result<Self, ServeError> {
+        let control = engine.control();
+        let (tell, end) = oneshot::channel();
+        let thread = std::thread::Builder::new()
+            .name("tftpd-engine".to_owned())
+            // Nobody left to tell: the future was dropped.
+            .spawn(move || drop(tell.send(engine.run())))
+            .map_err(ServeError::Start)?;
+        Ok(Self {
+            control,
+            end,
+            thread: Some(thread),
+        })
+    }
+
+    fn poll_end(&mut self, cx: &mut std::task::Context<'_>) -> Poll<Result<Summary, ServeError>> {
+        pin!(&mut self.end).poll(cx).map(|end| match end {
+            Ok(Ok(summary)) => Ok(summary),
+            Ok(Err(error)) => Err(ServeError::Broken(error)),
+            Err(_) => Err(ServeError::Panicked),
+        })
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.control.give(Order::Stop);
+        if let Some(thread) = self.thread.take() {
+            // A panic was reported as ServeError::Panicked already.
+            let _ = thread.join();
+        }
+    }
+}
