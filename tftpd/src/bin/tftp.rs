@@ -1,1 +1,5 @@
-fn main() {}
+//! `tftp`: fetches a file over TFTP.
+
+fn main() -> std::process::ExitCode {
+    tftpd::cli::tftp()
+}

@@ -1,1 +1,5 @@
-fn main() {}
+//! `tftpd`: serves a directory over TFTP.
+
+fn main() -> std::process::ExitCode {
+    tftpd::cli::tftpd()
+}

@@ -1,0 +1,228 @@
+//! `tftpd`.
+
+use std::{
+    io::{self, IsTerminal},
+    path::{Path, PathBuf},
+    pin::pin,
+    process::ExitCode,
+    time::Duration,
+};
+
+use clap::Parser;
+use eport_core::{Allocator, BuildError, PortSet, PortSpec, Severity, bind::BindError};
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    sync::oneshot,
+};
+use tracing::{Level, info, warn};
+
+use super::{
+    exit::{self, Failure},
+    listen::Listen,
+};
+use crate::{
+    backend::{FileSystem, RootError},
+    net::{ListenError, Listener},
+    server::{Server, Summary},
+};
+
+/// Serves the files below a directory over TFTP, read-only.
+#[derive(Debug, Parser)]
+#[command(name = "tftpd", version, after_help = AFTER_HELP, max_term_width = 100)]
+struct Args {
+    /// The directory to serve.
+    root: Option<PathBuf>,
+    /// Where to listen; :PORT means every address. May be given more than once [default: :69].
+    #[arg(long, value_name = "ADDR:PORT")]
+    listen: Vec<Listen>,
+    /// The ports of transfers: auto, or a list such as 61000-61999,62500.
+    #[arg(long, value_name = "auto|A-B", default_value = "auto")]
+    ports: PortSpec,
+    /// Ports never to use, though they lie among those of --ports. May be given more than once.
+    #[arg(long, value_name = "A-B")]
+    exclude: Vec<PortSet>,
+    /// How many seconds running transfers may go on after SIGTERM or Ctrl-C.
+    #[arg(long, value_name = "SECONDS", default_value_t = 30)]
+    drain: u16,
+    /// What to log: error, warn, info, debug or trace.
+    #[arg(long, value_name = "LEVEL", default_value_t = Level::INFO)]
+    log: Level,
+}
+
+const AFTER_HELP: &str = "\
+Each request ends in one line on standard error. Ctrl-C lets running transfers finish, a second
+Ctrl-C ends them.
+
+Exit codes: 0 stopped, 64 usage, 66 no such directory, 69 port taken, 71 system error,
+77 not permitted, 78 no port left for transfers.";
+
+const NO_ROOT: &str = "\
+name the directory to serve: tftpd /srv/tftp
+hint: without root, choose a port above 1023: tftpd . --listen :6969
+hint: then fetch with: tftp get tftp://localhost:6969/FILE";
+
+/// Runs the server until it is told to stop.
+pub fn tftpd() -> ExitCode {
+    match super::parse::<Args>() {
+        Ok(args) => super::run(serve(args)),
+        Err(code) => code,
+    }
+}
+
+async fn serve(args: Args) -> Result<(), Failure> {
+    let root = args
+        .root
+        .ok_or_else(|| Failure::new(exit::USAGE, NO_ROOT))?;
+    start_logging(args.log);
+    let files = FileSystem::new(&root).map_err(|error| no_root(&error))?;
+    let exclude = args
+        .exclude
+        .iter()
+        .fold(PortSet::default(), |all, some| all.union(some));
+    let allocator = Allocator::builder()
+        .ports(args.ports)
+        .exclude(&exclude)
+        .build()
+        .map_err(|error| no_ports(&error))?;
+    let listen = if args.listen.is_empty() {
+        vec![Listen::DEFAULT]
+    } else {
+        args.listen
+    };
+    let addresses: Vec<_> = listen.iter().map(|listen| listen.0).collect();
+    let listener = Listener::bind_all(&addresses).map_err(|error| not_listening(&error))?;
+    let signals =
+        Signals::new().map_err(|error| Failure::new(exit::OSERR, "no signals").because(&error))?;
+
+    announce(&root, &allocator, &listener);
+    let server = Server::builder()
+        .backend(files)
+        .allocator(allocator)
+        .drain(Duration::from_secs(args.drain.into()))
+        .build()
+        .map_err(|error| Failure::from_error(exit::OSERR, &error))?;
+    if let Some(done) = until_told(server, listener, signals).await? {
+        let Summary {
+            sent,
+            probed,
+            refused,
+            failed,
+            ..
+        } = done;
+        info!(sent, probed, refused, failed, "stopped");
+    } else {
+        info!("stopped at once");
+    }
+    Ok(())
+}
+
+/// Serves until a signal, drains until a second one; `None` if there was a second one.
+async fn until_told(
+    server: Server,
+    listener: Listener,
+    mut signals: Signals,
+) -> Result<Option<Summary>, Failure> {
+    let (drain, draining) = oneshot::channel::<()>();
+    let mut drain = Some(drain);
+    let mut serving = pin!(server.serve(listener, async { drop(draining.await) }));
+    loop {
+        tokio::select! {
+            end = &mut serving => {
+                return end.map(Some).map_err(|error| Failure::from_error(exit::OSERR, &error));
+            }
+            () = signals.next() => match drain.take() {
+                Some(_) => info!("stopping: running transfers may finish"),
+                None => return Ok(None),
+            },
+        }
+    }
+}
+
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    fn new() -> io::Result<Self> {
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+        })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}
+
+fn start_logging(level: Level) {
+    tracing_subscriber::fmt()
+        .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal())
+        .with_target(false)
+        .with_max_level(level)
+        .init();
+}
+
+fn announce(root: &Path, allocator: &Allocator, listener: &Listener) {
+    for note in allocator.plan().notes() {
+        match note.severity() {
+            Severity::Warning => warn!("{note}"),
+            Severity::Info => info!("{note}"),
+        }
+    }
+    info!(root = %root.display(), "serving files, read-only");
+    info!("transfers use {}", allocator.plan());
+    for address in listener.local_addrs() {
+        info!("listening on {address}");
+    }
+}
+
+fn no_root(error: &RootError) -> Failure {
+    let (code, hint) = match error {
+        RootError::NotFound(_) => (exit::NOINPUT, "create it, or name another directory"),
+        RootError::NotADirectory(_) => (exit::NOINPUT, "name the directory that holds the files"),
+        RootError::Denied(_) => (
+            exit::NOPERM,
+            "let this user enter it and all directories above it (chmod o+rx), or run as another user",
+        ),
+        _ => return Failure::from_error(exit::OSERR, error),
+    };
+    Failure::from_error(code, error).hint(hint)
+}
+
+fn no_ports(error: &BuildError) -> Failure {
+    match error {
+        BuildError::Plan(_) => Failure::from_error(exit::CONFIG, error),
+        _ => Failure::from_error(exit::OSERR, error),
+    }
+}
+
+fn not_listening(error: &ListenError) -> Failure {
+    let ListenError::Bind(bind) = error else {
+        return Failure::from_error(exit::OSERR, error);
+    };
+    let (code, why, hint) = match bind {
+        BindError::InUse { .. } => (
+            exit::UNAVAILABLE,
+            "the port is taken",
+            "another TFTP server is running (ss -lunp shows which): stop it, or choose another port with --listen",
+        ),
+        BindError::Denied { .. } => (
+            exit::NOPERM,
+            "permission denied",
+            "grant CAP_NET_BIND_SERVICE, start from a socket unit, or choose a port above 1023 with --listen",
+        ),
+        BindError::NotLocal { .. } => (
+            exit::UNAVAILABLE,
+            "no interface has this address",
+            "ip address shows those of this machine; :PORT listens on all",
+        ),
+        _ => return Failure::from_error(exit::OSERR, error),
+    };
+    Failure::new(code, format!("cannot listen on {}: {why}", bind.address())).hint(hint)
+}
