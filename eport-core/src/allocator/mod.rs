@@ -2,19 +2,20 @@
 
 mod builder;
 mod error;
+mod tries;
 mod udp;
 
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Instant;
 
 pub use builder::{Builder, Policy};
 pub use error::{BuildError, LeaseError};
+use tries::Tries;
 pub use udp::UdpRequest;
 
 use crate::bind::Cause;
-use crate::lease::{Attempt, Failure, Lease, Ledger, Stats, Ticket};
+use crate::lease::{Failure, Lease, Ledger, Stats, Ticket};
 use crate::plan::Plan;
 use crate::pool::{Counts, DrawError, ForeignCause, LocalAddress, Pool, PortState, Space};
 use crate::strategy::Generator;
@@ -131,35 +132,29 @@ impl Allocator {
 
     /// The next port to try.
     fn next(&self, tries: &mut Tries) -> Result<Ticket, LeaseError> {
-        let ticket = match self.ledger.draw(tries.attempt) {
-            Ok(ticket) => Some(ticket),
-            Err(DrawError::Exhausted(_)) if tries.rechecks < self.early_rechecks => {
-                tries.rechecks += 1;
-                self.ledger.recheck(tries.attempt)
-            }
-            Err(DrawError::Exhausted(_)) => None,
+        let space = tries.space();
+        match self.ledger.draw(tries.attempt()) {
+            Ok(ticket) => return Ok(ticket),
             Err(DrawError::TooManySpaces(limit)) => {
                 return Err(LeaseError::TooManyAddresses {
-                    local: tries.attempt.space.local(),
+                    local: space.local(),
                     limit,
                 });
             }
-        };
-        tries.attempt.is_first = false;
-        ticket.ok_or_else(|| {
-            let Tries {
-                attempt: Attempt { space, .. },
-                in_use,
-                denied,
-                ..
-            } = *tries;
-            let counts = self.ledger.count_exhausted(space);
-            LeaseError::Exhausted {
-                space,
-                counts,
-                in_use,
-                denied,
-            }
+            Err(DrawError::Exhausted(_)) => {}
+        }
+        if let Some(attempt) = tries.recheck(self.early_rechecks)
+            && let Some(ticket) = self.ledger.recheck(attempt)
+        {
+            return Ok(ticket);
+        }
+        let (in_use, denied) = tries.settle();
+        let counts = self.ledger.count_exhausted(space);
+        Err(LeaseError::Exhausted {
+            space,
+            counts,
+            in_use,
+            denied,
         })
     }
 
@@ -179,39 +174,6 @@ impl Allocator {
         };
         self.ledger.count_failure(failure);
         error
-    }
-}
-
-/// How far one request has come.
-struct Tries {
-    attempt: Attempt,
-    rechecks: u32,
-    in_use: u32,
-    denied: u32,
-}
-
-impl Tries {
-    const fn new(space: Space, peer: Option<SocketAddr>, now: Instant) -> Self {
-        let attempt = Attempt {
-            space,
-            peer,
-            now,
-            is_first: true,
-        };
-        Self {
-            attempt,
-            rechecks: 0,
-            in_use: 0,
-            denied: 0,
-        }
-    }
-
-    fn refused(&mut self, ticket: Ticket, cause: ForeignCause) {
-        match cause {
-            ForeignCause::InUse => self.in_use += 1,
-            ForeignCause::Denied => self.denied += 1,
-        }
-        ticket.refuse(cause, self.attempt.now);
     }
 }
 
@@ -245,6 +207,3 @@ fn resolve(
         _ => Ok((Space::new(space.protocol(), local), peer)),
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -172,3 +172,70 @@ fn drain(socket: &Socket) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bound_to(address: &str) -> (Socket, LocalAddress) {
+        let address: SocketAddr = address.parse().expect(address);
+        let socket = datagram(&mut None, address, false).expect("a free port");
+        (socket, address.into())
+    }
+
+    fn port(socket: &Socket) -> u16 {
+        let address = socket
+            .local_addr()
+            .expect("bound")
+            .as_socket()
+            .expect("an IP address");
+        address.port()
+    }
+
+    #[test]
+    fn what_strangers_sent_before_connect_is_thrown_away() {
+        let (socket, local) = bound_to("127.0.0.1:0");
+        let (stranger, _) = bound_to("127.0.0.1:0");
+        let (peer, _) = bound_to("127.0.0.1:0");
+        for _ in 0..3 {
+            let ours = SocketAddr::new(local.ip(), port(&socket));
+            stranger.send_to(b"stray", &ours.into()).expect("sent");
+        }
+        connect(&socket, local, SocketAddr::new(local.ip(), port(&peer))).expect("loopback");
+        let error = socket
+            .recv(&mut [std::mem::MaybeUninit::uninit(); 8])
+            .expect_err("nothing");
+        assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
+    }
+
+    #[test]
+    fn a_dual_stack_socket_connects_to_an_ipv4_peer() {
+        let (peer, v4) = bound_to("127.0.0.1:0");
+        let Ok(socket) = datagram(&mut None, "[::]:0".parse().expect("an address"), false) else {
+            eprintln!("skipped: no IPv6 here");
+            return;
+        };
+        let any = LocalAddress::from(std::net::Ipv6Addr::UNSPECIFIED);
+        connect(&socket, any, SocketAddr::new(v4.ip(), port(&peer))).expect("loopback");
+        socket.send(b"hello").expect("sent");
+        let mut bytes = [std::mem::MaybeUninit::uninit(); 8];
+        assert_eq!(peer.recv(&mut bytes).expect("it arrived"), 5);
+    }
+
+    #[test]
+    fn a_refused_socket_is_kept_for_the_next_port() {
+        let (first, local) = bound_to("127.0.0.1:0");
+        let mut spare = None;
+        let taken = SocketAddr::new(local.ip(), port(&first));
+        let error = datagram(&mut spare, taken, false).expect_err("in use");
+        assert_eq!(Cause::of(&error), Cause::InUse);
+        let kept = spare.as_ref().map(|socket| format!("{socket:?}"));
+        let second = datagram(
+            &mut spare,
+            "127.0.0.1:0".parse().expect("an address"),
+            false,
+        );
+        assert_eq!(Some(format!("{:?}", second.expect("free"))), kept);
+        assert!(spare.is_none());
+    }
+}

@@ -1,0 +1,490 @@
+//! The allocator without sockets: what each refusal of the system does, and that nothing leaks.
+#![cfg(feature = "net")]
+
+use std::cell::Cell;
+use std::collections::HashSet;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use eport_core::pool::{ForeignCause, Limits};
+use eport_core::{
+    Allocator, Clock, Lease, LeaseError, LocalAddress, Policy, PortState, Reserved, Space, plan,
+};
+
+fn loopback() -> Space {
+    Space::udp(Ipv4Addr::LOCALHOST)
+}
+
+fn allocator(ports: &str, policy: Policy) -> Allocator {
+    let plan = plan(&ports.parse().expect(ports), None, &Reserved::default()).expect("ports");
+    Allocator::new(plan, policy).expect("a seed")
+}
+
+fn seeded(ports: &str) -> Allocator {
+    allocator(ports, Policy::seeded([7; 32]))
+}
+
+/// A lease of nothing but the number.
+fn claim(allocator: &Allocator, space: Space) -> Result<Lease<()>, LeaseError> {
+    allocator.claim(space, None, |_| Ok(()))
+}
+
+#[track_caller]
+fn assert_even(allocator: &Allocator, range: usize) {
+    let stats = allocator.stats();
+    assert_eq!(stats.leased, 0, "{stats:?}");
+    assert_eq!(stats.free + stats.foreign, range, "{stats:?}");
+}
+
+mod errno {
+    pub(crate) const ENFILE: i32 = 23;
+    pub(crate) const EMFILE: i32 = 24;
+    #[cfg(target_os = "linux")]
+    pub(crate) const ENOBUFS: i32 = 105;
+    #[cfg(target_os = "linux")]
+    pub(crate) const EAFNOSUPPORT: i32 = 97;
+}
+
+#[test]
+fn a_port_in_use_or_denied_is_set_aside_and_another_one_is_drawn() {
+    for (kind, cause) in [
+        (io::ErrorKind::AddrInUse, ForeignCause::InUse),
+        (io::ErrorKind::PermissionDenied, ForeignCause::Denied),
+    ] {
+        let allocator = seeded("50000-50009");
+        let refused = Cell::new(None);
+        let lease = allocator
+            .claim(loopback(), None, |address| {
+                match refused.replace(Some(address.port())) {
+                    None => Err(kind.into()),
+                    Some(first) => {
+                        refused.set(Some(first));
+                        Ok(())
+                    }
+                }
+            })
+            .expect("nine ports are left");
+        let refused = refused.get().expect("one was refused");
+        assert_ne!(lease.port(), refused);
+        let state = allocator.explain(loopback(), refused);
+        assert!(
+            matches!(state, PortState::Foreign { cause: found, refusals: 1, .. } if found == cause)
+        );
+        let stats = allocator.stats();
+        assert_eq!((stats.free, stats.leased, stats.foreign), (8, 1, 1));
+        assert_eq!(
+            (stats.draws, stats.redraws, stats.in_use + stats.denied),
+            (2, 1, 1)
+        );
+        drop(lease);
+        assert_even(&allocator, 10);
+    }
+}
+
+#[test]
+fn every_other_refusal_is_an_error_of_its_own_and_gives_the_port_back() {
+    type Check = fn(&LeaseError) -> bool;
+    let cases: [(io::Error, Check); 5] = [
+        (
+            io::ErrorKind::AddrNotAvailable.into(),
+            |error| matches!(error, LeaseError::NotLocal { local, .. } if local.ip() == Ipv4Addr::LOCALHOST),
+        ),
+        (io::Error::from_raw_os_error(errno::EMFILE), |error| {
+            matches!(error, LeaseError::NoDescriptors { .. })
+        }),
+        (io::Error::from_raw_os_error(errno::ENFILE), |error| {
+            matches!(error, LeaseError::NoDescriptors { .. })
+        }),
+        (io::ErrorKind::OutOfMemory.into(), |error| {
+            matches!(error, LeaseError::NoMemory { .. })
+        }),
+        (io::ErrorKind::InvalidInput.into(), |error| {
+            matches!(error, LeaseError::Io { .. })
+        }),
+    ];
+    for (error, is_expected) in cases {
+        let allocator = seeded("50000-50009");
+        let (mut error, mut calls) = (Some(error), 0);
+        let result = allocator.claim::<()>(loopback(), None, |_| {
+            calls += 1;
+            Err(error.take().expect("one call"))
+        });
+        let error = result.expect_err("refused");
+        assert!(is_expected(&error), "{error:?}");
+        assert_eq!(calls, 1, "no other port would help");
+        assert_eq!(allocator.stats().foreign, 0);
+        assert_even(&allocator, 10);
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_missing_family_and_missing_buffers_are_told_apart() {
+    let allocator = seeded("50000-50009");
+    let refuse = |errno| {
+        let claim = allocator.claim::<()>(loopback(), None, |_| {
+            Err(io::Error::from_raw_os_error(errno))
+        });
+        claim.expect_err("refused")
+    };
+    assert!(matches!(
+        refuse(errno::ENOBUFS),
+        LeaseError::NoMemory { .. }
+    ));
+    assert!(matches!(
+        refuse(errno::EAFNOSUPPORT),
+        LeaseError::FamilyNotSupported { .. }
+    ));
+    let stats = allocator.stats();
+    assert_eq!(
+        (stats.no_memory, stats.other_failures, stats.no_descriptors),
+        (1, 1, 0)
+    );
+    assert_even(&allocator, 10);
+}
+
+#[test]
+fn when_every_port_is_refused_each_is_tried_once_and_the_error_says_so() {
+    let mut policy = Policy::seeded([1; 32]);
+    policy.early_rechecks = 0;
+    let allocator = allocator("50000-50099", policy);
+    let mut tried = Vec::new();
+    let error = allocator.claim::<()>(loopback(), None, |address| {
+        tried.push(address.port());
+        Err(io::ErrorKind::AddrInUse.into())
+    });
+    assert_eq!(tried.len(), 100);
+    assert_eq!(tried.iter().collect::<HashSet<_>>().len(), 100);
+    let text = error.expect_err("nothing works").to_string();
+    assert_eq!(
+        text,
+        "no port is left for udp on 127.0.0.1 (100 ports: 0 free, 0 leased, 100 foreign; \
+         100 just found in use); other programs or a security policy keep the range: name another one"
+    );
+    assert_eq!(allocator.stats().exhausted, 1);
+    assert_even(&allocator, 100);
+}
+
+#[test]
+fn a_full_range_is_an_error_at_once_and_never_asks_the_system() {
+    let allocator = seeded("50000-50009");
+    let leases: Vec<_> = (0..10)
+        .map(|_| claim(&allocator, loopback()).expect("free"))
+        .collect();
+    let ports: HashSet<u16> = leases.iter().map(Lease::port).collect();
+    assert_eq!(ports, (50_000..=50_009).collect());
+    let error = allocator.claim::<()>(loopback(), None, |_| panic!("there is no port to try"));
+    let text = error.expect_err("full").to_string();
+    assert!(
+        text.contains("10 ports: 0 free, 10 leased, 0 foreign"),
+        "{text}"
+    );
+    assert!(
+        text.ends_with("wait for leases to end, or name more ports"),
+        "{text}"
+    );
+    drop(leases);
+    assert_eq!(allocator.stats().peak_leased, 10);
+    assert_even(&allocator, 10);
+}
+
+#[test]
+fn a_foreign_port_is_tried_early_when_nothing_else_is_left_and_once_at_most() {
+    let allocator = seeded("50000-50009");
+    let in_use = || {
+        let mut tried = Vec::new();
+        let claim = allocator.claim::<()>(loopback(), None, |address| {
+            tried.push(address.port());
+            Err(io::ErrorKind::AddrInUse.into())
+        });
+        let counts = match claim {
+            Err(LeaseError::Exhausted { counts, .. }) => counts,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!((counts.leased, counts.foreign), (0, 10));
+        tried
+    };
+    assert_eq!(
+        in_use().len(),
+        20,
+        "drawn once, and once more in case something has changed"
+    );
+    let early = in_use();
+    assert_eq!(early.iter().collect::<HashSet<_>>().len(), 10);
+    assert_eq!(early.len(), 10);
+
+    let leases: Vec<_> = (0..10).map(|_| claim(&allocator, loopback())).collect();
+    assert!(
+        leases.iter().all(Result::is_ok),
+        "the stranger has left every port"
+    );
+    drop(leases);
+    assert_even(&allocator, 10);
+}
+
+#[test]
+fn a_refused_port_rests_twice_as_long_each_time_and_starts_anew_once_it_worked() {
+    let time = Time::new();
+    let mut policy = policy_at(&time);
+    policy.early_rechecks = 0;
+    let allocator = allocator("50000", policy);
+    let in_use = || {
+        let refused = Cell::new(false);
+        let claim = allocator.claim::<()>(loopback(), None, |_| {
+            refused.set(true);
+            Err(io::ErrorKind::AddrInUse.into())
+        });
+        assert!(matches!(claim, Err(LeaseError::Exhausted { .. })));
+        refused.get()
+    };
+    for rest in [1, 2, 4, 8] {
+        assert!(in_use(), "the port was asked for");
+        time.pass(rest);
+        assert!(!in_use(), "it rests for at least {rest} s");
+        time.pass(1);
+    }
+    drop(claim(&allocator, loopback()).expect("the stranger has left"));
+    assert!(in_use());
+    time.pass(2);
+    assert!(in_use(), "the first rest again");
+}
+
+#[test]
+fn the_socket_is_closed_before_its_port_is_free() {
+    struct Witness(Allocator, u16, Arc<Mutex<Option<PortState>>>);
+    impl Drop for Witness {
+        fn drop(&mut self) {
+            *self.2.lock().expect("no panic") = Some(self.0.explain(loopback(), self.1));
+        }
+    }
+    let (allocator, seen) = (seeded("50000-50009"), Arc::new(Mutex::new(None)));
+    let lease = allocator
+        .claim(loopback(), None, |address| {
+            Ok(Witness(
+                allocator.clone(),
+                address.port(),
+                Arc::clone(&seen),
+            ))
+        })
+        .expect("free");
+    let port = lease.port();
+    drop(lease);
+    assert!(matches!(
+        *seen.lock().expect("no panic"),
+        Some(PortState::Leased { .. })
+    ));
+    assert_eq!(allocator.explain(loopback(), port), PortState::Free);
+}
+
+#[test]
+fn a_panic_gives_the_port_back_wherever_it_happens() {
+    struct Bomb;
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            panic!("while closing");
+        }
+    }
+    let allocator = seeded("50000-50009");
+    let opening = || drop(allocator.claim::<()>(loopback(), None, |_| panic!("while opening")));
+    let holding = || {
+        let _lease = claim(&allocator, loopback());
+        panic!("while holding");
+    };
+    let closing = || drop(allocator.claim(loopback(), None, |_| Ok(Bomb)));
+    let mapping =
+        || drop(claim(&allocator, loopback()).map(|lease| lease.map(|()| panic!("while mapping"))));
+    assert!(catch_unwind(AssertUnwindSafe(opening)).is_err());
+    assert!(catch_unwind(AssertUnwindSafe(holding)).is_err());
+    assert!(catch_unwind(AssertUnwindSafe(closing)).is_err());
+    assert!(catch_unwind(AssertUnwindSafe(mapping)).is_err());
+    assert_even(&allocator, 10);
+}
+
+#[test]
+fn a_ticket_holds_the_port_after_the_socket_has_gone_its_own_way() {
+    let allocator = seeded("50000-50009");
+    let peer: SocketAddr = "192.0.2.7:1024".parse().expect("an address");
+    let lease = allocator
+        .claim(loopback(), Some(peer), |address| Ok(address.port()))
+        .expect("free");
+    let (socket, ticket) = lease.into_parts();
+    assert_eq!(socket, ticket.port());
+    let state = allocator.explain(loopback(), ticket.port());
+    assert!(matches!(state, PortState::Leased { peer: Some(found), .. } if found == peer));
+    drop(ticket);
+    assert_eq!(allocator.explain(loopback(), socket), PortState::Free);
+}
+
+#[test]
+fn a_conversion_that_fails_gives_the_port_back_and_one_that_works_keeps_it() {
+    let allocator = seeded("50000-50009");
+    let lease = claim(&allocator, loopback()).expect("free");
+    let port = lease.port();
+    let lease = lease
+        .try_map(|()| Ok::<_, io::Error>("wrapped"))
+        .expect("no failure");
+    assert_eq!((*lease, lease.port()), ("wrapped", port));
+    assert_eq!(allocator.stats().leased, 1);
+    let failed = lease.try_map(|_| Err::<(), _>("no runtime"));
+    assert_eq!(failed.expect_err("failed"), "no runtime");
+    assert_even(&allocator, 10);
+}
+
+#[test]
+fn clones_share_everything() {
+    let allocator = seeded("50000-50001");
+    let leases = [
+        claim(&allocator, loopback()),
+        claim(&allocator.clone(), loopback()),
+    ];
+    assert!(leases.iter().all(Result::is_ok));
+    assert!(claim(&allocator.clone(), loopback()).is_err());
+    assert_eq!(allocator.stats(), allocator.clone().stats());
+}
+
+#[test]
+fn a_wildcard_lease_and_a_specific_one_never_have_the_same_port() {
+    let allocator = seeded("50000-50003");
+    let any = Space::udp(Ipv6Addr::UNSPECIFIED);
+    let wildcard = [
+        claim(&allocator, any).expect("free"),
+        claim(&allocator, any).expect("free"),
+    ];
+    let specific = [
+        claim(&allocator, loopback()).expect("free"),
+        claim(&allocator, loopback()).expect("free"),
+    ];
+    let ports: HashSet<u16> = wildcard.iter().chain(&specific).map(Lease::port).collect();
+    assert_eq!(ports.len(), 4);
+    let full = claim(&allocator, loopback())
+        .expect_err("all four are taken")
+        .to_string();
+    assert!(
+        full.contains("2 leased, 2 leased for overlapping addresses"),
+        "{full}"
+    );
+    let other = claim(&allocator, Space::udp(Ipv4Addr::new(127, 0, 0, 2)))
+        .expect("specific ones are apart");
+    assert!(specific.iter().any(|lease| lease.port() == other.port()));
+    let state = allocator.explain(loopback(), wildcard[0].port());
+    assert_eq!(state.to_string(), "leased as udp on ::");
+}
+
+#[test]
+fn an_address_and_its_peer_are_taken_in_the_form_the_kernel_sees() {
+    let allocator = seeded("50000-50009");
+    let lease = |local: LocalAddress, peer: &str| {
+        let peer = Some(peer.parse().expect(peer));
+        allocator.claim(Space::udp(local), peer, |_| Ok(()))
+    };
+    let mapped: IpAddr = "::ffff:127.0.0.1".parse().expect("an address");
+    let listener = lease(mapped.into(), "[::ffff:192.0.2.1]:2000").expect("IPv4 in disguise");
+    assert_eq!(listener.local_addr().ip(), Ipv4Addr::LOCALHOST);
+    assert_eq!(listener.peer(), "192.0.2.1:2000".parse().ok());
+
+    let link_local: IpAddr = "fe80::1".parse().expect("an address");
+    let scoped =
+        lease(link_local.into(), "[fe80::2%3]:2000").expect("the peer names the interface");
+    assert_eq!(scoped.space().local().scope_id(), 3);
+    let bare = lease(link_local.into(), "[2001:db8::1]:2000");
+    assert!(matches!(bare, Err(LeaseError::NoInterface { .. })));
+
+    let any = LocalAddress::from(Ipv6Addr::UNSPECIFIED);
+    assert!(lease(any, "192.0.2.1:2000").is_ok(), "dual-stack");
+    for (local, peer) in [
+        (any.only_v6(), "192.0.2.1:2000"),
+        (Ipv6Addr::LOCALHOST.into(), "192.0.2.1:2000"),
+        (Ipv4Addr::LOCALHOST.into(), "[::1]:2000"),
+    ] {
+        assert!(
+            matches!(lease(local, peer), Err(LeaseError::FamilyMismatch { .. })),
+            "{local}, {peer}"
+        );
+    }
+}
+
+#[test]
+fn addresses_are_kept_up_to_a_limit() {
+    let mut limits = Limits::default();
+    limits.spaces = 3;
+    let allocator = allocator("50000-50009", Policy::seeded([0; 32]).with_limits(limits));
+    let address = |last| Space::udp(Ipv4Addr::new(127, 0, 0, last));
+    let leases: Vec<_> = (1..=3)
+        .map(|last| claim(&allocator, address(last)).expect("room"))
+        .collect();
+    assert!(matches!(
+        claim(&allocator, address(4)),
+        Err(LeaseError::TooManyAddresses { limit: 3, .. })
+    ));
+    drop(leases);
+    assert!((4..=200).all(|last| claim(&allocator, address(last)).is_ok()));
+    assert_eq!(allocator.stats().spaces.len(), 3);
+}
+
+#[test]
+fn a_seed_repeats_the_draws_and_the_system_gives_other_ones_each_time() {
+    let first_ports = |allocator: Allocator| -> Vec<u16> {
+        let leases: Vec<_> = (0..8)
+            .map(|_| claim(&allocator, loopback()).expect("free"))
+            .collect();
+        leases.iter().map(Lease::port).collect()
+    };
+    let range = "49152-65535";
+    assert_eq!(first_ports(seeded(range)), first_ports(seeded(range)));
+    assert_ne!(
+        first_ports(seeded(range)),
+        first_ports(allocator(range, Policy::seeded([8; 32])))
+    );
+    let unseeded = || first_ports(allocator(range, Policy::default()));
+    assert_ne!(unseeded(), unseeded());
+}
+
+#[test]
+fn threads_never_hold_the_same_port_at_the_same_time() {
+    let (allocator, held) = (seeded("50000-50015"), Mutex::new(HashSet::new()));
+    std::thread::scope(|scope| {
+        for thread in 0..4u8 {
+            let (allocator, held) = (allocator.clone(), &held);
+            let space = if thread == 0 {
+                Space::udp(Ipv4Addr::UNSPECIFIED)
+            } else {
+                loopback()
+            };
+            scope.spawn(move || {
+                for round in 0..5000 {
+                    let lease = claim(&allocator, space).expect("16 ports, 8 leases at most");
+                    assert!(
+                        held.lock().expect("no panic").insert(lease.port()),
+                        "held twice"
+                    );
+                    let second = (round % 2 == 0).then(|| claim(&allocator, space).expect("free"));
+                    drop(second);
+                    held.lock().expect("no panic").remove(&lease.port());
+                }
+            });
+        }
+    });
+    assert_even(&allocator, 16);
+}
+
+/// A clock that stands still until the test says so.
+struct Time(Arc<Mutex<Instant>>);
+
+impl Time {
+    #[expect(clippy::disallowed_methods, reason = "an instant to count from")]
+    fn new() -> Self {
+        Self(Arc::new(Mutex::new(Instant::now())))
+    }
+
+    fn pass(&self, seconds: u64) {
+        *self.0.lock().expect("no panic") += Duration::from_secs(seconds);
+    }
+}
+
+fn policy_at(time: &Time) -> Policy {
+    let time = Arc::clone(&time.0);
+    Policy::seeded([7; 32]).with_clock(Clock::new(move || *time.lock().expect("no panic")))
+}

@@ -1,0 +1,498 @@
+//! Leases with real sockets, each test in a network namespace of its own.
+#![cfg(all(feature = "net", target_os = "linux"))]
+
+mod common;
+
+use std::collections::HashSet;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use common::{in_namespace, sh, stranger};
+use eport_core::bind::{self, BindError, UdpOptions};
+use eport_core::pool::ForeignCause;
+use eport_core::system::Host;
+use eport_core::{Allocator, Lease, LeaseError, LocalAddress, Note, PortState, Space};
+
+const V4: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+const V6: IpAddr = IpAddr::V6(Ipv6Addr::LOCALHOST);
+
+fn allocator(ports: &str) -> Allocator {
+    Allocator::builder()
+        .ports(ports.parse().expect(ports))
+        .build()
+        .expect("an allocator")
+}
+
+fn address(text: &str) -> SocketAddr {
+    text.parse().expect(text)
+}
+
+/// A peer that waits for what it is sent.
+fn peer_at(ip: IpAddr) -> (UdpSocket, SocketAddr) {
+    let peer = stranger((ip, 0)).expect("a free port");
+    let address = peer.local_addr().expect("bound");
+    (peer, address)
+}
+
+fn received(socket: &UdpSocket) -> io::Result<Vec<u8>> {
+    let mut bytes = [0; 64];
+    let length = socket.recv(&mut bytes)?;
+    Ok(bytes[..length].to_vec())
+}
+
+#[test]
+fn a_lease_is_bound_to_its_port_connected_and_does_not_wait() {
+    in_namespace(
+        "a_lease_is_bound_to_its_port_connected_and_does_not_wait",
+        || {
+            let allocator = allocator("auto");
+            for ip in [V4, V6] {
+                let (peer, peer_address) = peer_at(ip);
+                let lease = allocator
+                    .udp(ip)
+                    .peer(peer_address)
+                    .lease()
+                    .expect("a lease");
+                assert_eq!(lease.local_addr(), SocketAddr::new(ip, lease.port()));
+                assert_eq!(
+                    UdpSocket::local_addr(&lease).expect("bound"),
+                    lease.local_addr()
+                );
+                assert_eq!(lease.peer_addr().expect("connected"), peer_address);
+                assert!((61_000..=65_535).contains(&lease.port()));
+                assert_eq!(
+                    received(&lease).expect_err("nothing came").kind(),
+                    io::ErrorKind::WouldBlock
+                );
+
+                lease.send(b"ping").expect("sent");
+                let mut bytes = [0; 64];
+                assert_eq!(
+                    peer.recv_from(&mut bytes).expect("received"),
+                    (4, lease.local_addr())
+                );
+            }
+        },
+    );
+}
+
+#[test]
+fn a_stranger_meets_a_closed_port_and_the_peer_is_heard() {
+    in_namespace(
+        "a_stranger_meets_a_closed_port_and_the_peer_is_heard",
+        || {
+            for ip in [V4, V6] {
+                let ((peer, peer_address), (other, _)) = (peer_at(ip), peer_at(ip));
+                let lease = allocator("auto")
+                    .udp(ip)
+                    .peer(peer_address)
+                    .lease()
+                    .expect("a lease");
+                other.connect(lease.local_addr()).expect("connected");
+                other.send(b"injected").expect("sent");
+                let refusal = received(&other).expect_err("no answer");
+                assert_eq!(
+                    refusal.kind(),
+                    io::ErrorKind::ConnectionRefused,
+                    "an ICMP error came back"
+                );
+                peer.send_to(b"genuine", lease.local_addr()).expect("sent");
+                assert_eq!(received(&lease).expect("received"), b"genuine");
+                assert_eq!(
+                    received(&lease).expect_err("no more").kind(),
+                    io::ErrorKind::WouldBlock
+                );
+            }
+        },
+    );
+}
+
+#[test]
+fn a_held_port_is_closed_to_others_and_open_again_after_the_lease() {
+    in_namespace(
+        "a_held_port_is_closed_to_others_and_open_again_after_the_lease",
+        || {
+            let allocator = allocator("61000");
+            let lease = allocator.udp(V4).lease().expect("a lease");
+            let taken = stranger((V4, 61_000)).expect_err("held");
+            assert_eq!(taken.kind(), io::ErrorKind::AddrInUse);
+            drop(lease);
+            drop(stranger((V4, 61_000)).expect("closed at once"));
+            assert_eq!(
+                allocator.udp(V4).lease().expect("free again").port(),
+                61_000
+            );
+        },
+    );
+}
+
+#[test]
+fn a_port_held_by_a_stranger_is_passed_over_and_explained() {
+    in_namespace(
+        "a_port_held_by_a_stranger_is_passed_over_and_explained",
+        || {
+            let allocator = allocator("61000-61001");
+            let held = stranger((V4, 61_000)).expect("free");
+            let space = Space::udp(V4);
+            let lease = allocator.udp(V4).lease().expect("the other one");
+            assert_eq!(lease.port(), 61_001);
+            match allocator.udp(V4).lease() {
+                Err(LeaseError::Exhausted { counts, in_use, .. }) => {
+                    assert_eq!((counts.leased, counts.foreign), (1, 1));
+                    assert!(in_use >= 1);
+                }
+                other => panic!("{other:?}"),
+            }
+            let state = allocator.explain(space, 61_000);
+            assert!(
+                matches!(
+                    state,
+                    PortState::Foreign {
+                        cause: ForeignCause::InUse,
+                        ..
+                    }
+                ),
+                "{state}"
+            );
+            drop(held);
+            assert_eq!(
+                allocator.udp(V4).lease().expect("tried again early").port(),
+                61_000
+            );
+        },
+    );
+}
+
+#[test]
+fn a_range_is_leased_to_its_last_port_and_not_beyond() {
+    in_namespace("a_range_is_leased_to_its_last_port_and_not_beyond", || {
+        let allocator = Allocator::builder()
+            .ports("61000-61049".parse().expect("a range"))
+            .exclude(&"61010-61019".parse().expect("a range"))
+            .build()
+            .expect("an allocator");
+        let lease = || allocator.udp(V4).peer(address("127.0.0.1:9")).lease();
+        let leases: Vec<_> = (0..40).map(|_| lease().expect("free")).collect();
+        let ports: HashSet<u16> = leases.iter().map(Lease::port).collect();
+        assert_eq!(ports, (61_000..61_010).chain(61_020..61_050).collect());
+        assert!(matches!(lease(), Err(LeaseError::Exhausted { .. })));
+        drop(leases);
+        let stats = allocator.stats();
+        assert_eq!(
+            (stats.free, stats.leased, stats.foreign, stats.draws),
+            (40, 0, 0, 40)
+        );
+    });
+}
+
+#[test]
+fn leases_go_on_while_a_neighbour_binds_and_releases_ports_of_the_range() {
+    in_namespace(
+        "leases_go_on_while_a_neighbour_binds_and_releases_ports_of_the_range",
+        || {
+            let (allocator, done) = (allocator("61000-61199"), AtomicBool::new(false));
+            std::thread::scope(|scope| {
+                scope.spawn(|| {
+                    let mut held = std::collections::VecDeque::new();
+                    for port in (61_000..=61_199).cycle().step_by(7) {
+                        held.extend(stranger((V4, port)));
+                        held.drain(..held.len().saturating_sub(40));
+                        if done.load(Ordering::Relaxed) {
+                            break;
+                        }
+                    }
+                });
+                for _ in 0..40 {
+                    let leases: Vec<_> = (0..100).map(|_| allocator.udp(V4).lease()).collect();
+                    let ports: HashSet<u16> = leases
+                        .iter()
+                        .map(|lease| lease.as_ref().expect("at least 60 ports are free").port())
+                        .collect();
+                    assert_eq!(ports.len(), 100);
+                }
+                done.store(true, Ordering::Relaxed);
+            });
+            let stats = allocator.stats();
+            assert_eq!((stats.leased, stats.free + stats.foreign), (0, 200));
+        },
+    );
+}
+
+#[test]
+fn an_address_of_another_machine_and_an_unreachable_peer_are_told_apart() {
+    in_namespace(
+        "an_address_of_another_machine_and_an_unreachable_peer_are_told_apart",
+        || {
+            let allocator = allocator("61000-61009");
+            let elsewhere: IpAddr = "192.0.2.1".parse().expect("an address");
+            let error = allocator.udp(elsewhere).lease().expect_err("not ours");
+            assert!(matches!(error, LeaseError::NotLocal { .. }), "{error:?}");
+            for (local, peer) in [(V4, "192.0.2.1:69"), (V6, "[2001:db8::1]:69")] {
+                let error = allocator
+                    .udp(local)
+                    .peer(address(peer))
+                    .lease()
+                    .expect_err("no route");
+                assert!(matches!(error, LeaseError::Connect { .. }), "{error:?}");
+            }
+            let stats = allocator.stats();
+            assert_eq!(
+                (stats.not_local, stats.connect_failed, stats.leased),
+                (1, 2, 0)
+            );
+            assert!(
+                stats.spaces.iter().all(|space| space.counts.free == 10),
+                "{stats:?}"
+            );
+        },
+    );
+}
+
+#[test]
+fn a_process_without_descriptors_says_so_and_recovers() {
+    in_namespace("a_process_without_descriptors_says_so_and_recovers", || {
+        sh("prlimit --pid $PPID --nofile=40:");
+        let allocator = allocator("61000-61099");
+        let mut leases = Vec::new();
+        let error = loop {
+            match allocator.udp(V4).lease() {
+                Ok(lease) => leases.push(lease),
+                Err(error) => break error,
+            }
+        };
+        assert!(
+            matches!(error, LeaseError::NoDescriptors { .. }),
+            "{error:?}"
+        );
+        assert_eq!(allocator.stats().leased, leases.len());
+        leases.pop();
+        leases.push(
+            allocator
+                .udp(V4)
+                .lease()
+                .expect("one descriptor is free again"),
+        );
+        drop(leases);
+        let stats = allocator.stats();
+        assert_eq!((stats.free, stats.no_descriptors), (100, 1));
+    });
+}
+
+#[test]
+fn a_link_local_peer_is_reached_through_its_interface() {
+    in_namespace("a_link_local_peer_is_reached_through_its_interface", || {
+        sh("ip addr add fe80::1/64 dev lo nodad");
+        let index = sh("cat /sys/class/net/lo/ifindex");
+        let any_port = address(&format!("[fe80::1%{}]:0", index.trim()));
+        let peer = bind::udp(any_port, &UdpOptions::default().blocking(true)).expect("bound");
+        let peer_address = peer.local_addr().expect("bound");
+        let allocator = allocator("auto");
+        let bare: IpAddr = "fe80::1".parse().expect("an address");
+        for local in [LocalAddress::from(peer_address), LocalAddress::from(bare)] {
+            let lease = allocator
+                .udp(local)
+                .peer(peer_address)
+                .lease()
+                .expect("a lease");
+            assert_eq!(lease.local_addr().ip(), bare);
+            lease.send(b"ping").expect("sent");
+            assert_eq!(received(&peer).expect("received"), b"ping");
+        }
+        assert!(matches!(
+            allocator.udp(bare).lease(),
+            Err(LeaseError::NoInterface { .. })
+        ));
+    });
+}
+
+#[test]
+fn addresses_overlap_exactly_where_the_kernel_refuses_the_second_bind() {
+    in_namespace(
+        "addresses_overlap_exactly_where_the_kernel_refuses_the_second_bind",
+        || {
+            sh("ip addr add fe80::1/64 dev lo nodad");
+            let ip = |text: &str| LocalAddress::from(text.parse::<IpAddr>().expect(text));
+            let locals = [
+                ip("0.0.0.0"),
+                ip("127.0.0.1"),
+                ip("127.0.0.2"),
+                ip("::"),
+                ip("::").only_v6(),
+                ip("::1"),
+                LocalAddress::from(address("[fe80::1%1]:0")),
+            ];
+            let bind = |local: LocalAddress| {
+                bind::udp(
+                    local.with_port(61_000),
+                    &UdpOptions::default().only_v6(local.is_only_v6()),
+                )
+            };
+            for first in locals {
+                let _held = bind(first).expect("free");
+                for second in locals {
+                    let refused = match bind(second) {
+                        Ok(_) => false,
+                        Err(BindError::InUse { .. }) => true,
+                        Err(other) => panic!("{other:?}"),
+                    };
+                    assert_eq!(refused, first.overlaps(second), "{first} and {second}");
+                }
+            }
+        },
+    );
+}
+
+#[test]
+fn wildcard_leases_stay_clear_of_specific_ones_without_asking_the_kernel() {
+    in_namespace(
+        "wildcard_leases_stay_clear_of_specific_ones_without_asking_the_kernel",
+        || {
+            let allocator = allocator("61000-61029");
+            let any: IpAddr = Ipv6Addr::UNSPECIFIED.into();
+            let leases: Vec<_> = [any, V4, V6]
+                .into_iter()
+                .cycle()
+                .take(45)
+                .filter_map(|local| allocator.udp(local).lease().ok())
+                .collect();
+            let stats = allocator.stats();
+            assert_eq!((stats.in_use, stats.foreign), (0, 0), "{stats:?}");
+            assert_eq!(stats.leased, leases.len());
+            assert!(
+                leases.len() >= 30,
+                "every port is used somewhere: {stats:?}"
+            );
+        },
+    );
+}
+
+#[test]
+fn the_hosts_sysctls_shape_the_plan() {
+    in_namespace("the_hosts_sysctls_shape_the_plan", || {
+        let set = |name: &str, value: &str| {
+            sh(&format!("echo '{value}' > /proc/sys/net/ipv4/{name}"));
+        };
+        set("ip_local_port_range", "40000 59999");
+        set("ip_local_reserved_ports", "60000-60999,8080");
+        let host = Host::new();
+        assert_eq!(
+            host.ephemeral_range().expect("readable"),
+            "40000-59999".parse().ok()
+        );
+        assert_eq!(
+            host.reserved_ports().expect("readable").to_string(),
+            "8080,60000-60999"
+        );
+        let plan = Allocator::builder().plan().expect("ports");
+        assert_eq!(plan.to_string(), "4536 ports: 61000-65535");
+        let named = Allocator::builder().ports("60000-60999".parse().expect("a range"));
+        assert!(matches!(
+            named.plan().expect("ours").notes(),
+            [Note::SetAsideForUs { .. }]
+        ));
+
+        // The advice that a note gives is what the kernel takes, and it ends the overlap.
+        set("ip_local_port_range", "40000 65535");
+        let named = Allocator::builder().ports("61000-61999".parse().expect("a range"));
+        let advice = named
+            .plan()
+            .expect("ports")
+            .notes()
+            .iter()
+            .map(ToString::to_string)
+            .collect::<String>();
+        let (_, value) = advice
+            .split_once("ip_local_reserved_ports=")
+            .expect("a sysctl line");
+        set("ip_local_reserved_ports", value);
+        assert_eq!(
+            Host::new().reserved_ports().expect("readable").to_string(),
+            "8080,60000-61999"
+        );
+        assert!(matches!(
+            named.plan().expect("ours").notes(),
+            [Note::SetAsideForUs { .. }]
+        ));
+    });
+}
+
+#[test]
+fn a_listener_says_why_it_cannot_have_its_port() {
+    in_namespace("a_listener_says_why_it_cannot_have_its_port", || {
+        let options = UdpOptions::default();
+        let held = bind::udp(address("[::]:69"), &options).expect("free");
+        for taken in ["[::]:69", "0.0.0.0:69", "127.0.0.1:69"] {
+            let error =
+                bind::udp(address(taken), &options).expect_err("dual-stack holds all of them");
+            assert!(matches!(error, BindError::InUse { .. }), "{error:?}");
+            assert!(error.to_string().contains(taken));
+        }
+        drop(held);
+        let _v6 = bind::udp(address("[::]:69"), &options.only_v6(true)).expect("free");
+        let _v4 = bind::udp(address("0.0.0.0:69"), &options).expect("apart");
+        let error = bind::udp(address("192.0.2.1:69"), &options).expect_err("not ours");
+        assert!(matches!(error, BindError::NotLocal { .. }), "{error:?}");
+    });
+}
+
+#[test]
+fn a_dual_stack_listener_hears_ipv4() {
+    in_namespace("a_dual_stack_listener_hears_ipv4", || {
+        sh("echo 1 > /proc/sys/net/ipv6/bindv6only");
+        let options = UdpOptions::default().blocking(true).receive_buffer(1 << 16);
+        let listener = bind::udp(address("[::]:0"), &options).expect("bound");
+        let port = listener.local_addr().expect("bound").port();
+        let (client, _) = peer_at(V4);
+        client.send_to(b"request", (V4, port)).expect("sent");
+        assert_eq!(received(&listener).expect("received"), b"request");
+    });
+}
+
+#[test]
+fn without_the_privilege_a_system_port_is_denied_with_the_ways_out() {
+    in_namespace(
+        "without_the_privilege_a_system_port_is_denied_with_the_ways_out",
+        || {
+            // A port below this number needs the capability; here every port is, but for the root of
+            // the namespace, so it gives the capability up by becoming a process without any.
+            const PROBE: &str = "EPORT_TEST_UNPRIVILEGED";
+            let test = "without_the_privilege_a_system_port_is_denied_with_the_ways_out";
+            if std::env::var_os(PROBE).is_none() {
+                let executable = std::env::current_exe().expect("a path");
+                sh(&format!(
+                    "{PROBE}=1 setpriv --inh-caps=-all --bounding-set=-all {} {test} --exact --nocapture",
+                    executable.display(),
+                ));
+                return;
+            }
+            let error =
+                bind::udp(address("127.0.0.1:69"), &UdpOptions::default()).expect_err("denied");
+            assert!(matches!(error, BindError::Denied { .. }), "{error:?}");
+            let allocator = allocator("600-609");
+            let error = allocator.udp(V4).lease().expect_err("denied");
+            assert!(
+                matches!(
+                    error,
+                    LeaseError::Exhausted {
+                        denied: 20,
+                        in_use: 0,
+                        ..
+                    }
+                ),
+                "{error:?}"
+            );
+            let state = allocator.explain(Space::udp(V4), 600);
+            assert!(
+                matches!(
+                    state,
+                    PortState::Foreign {
+                        cause: ForeignCause::Denied,
+                        ..
+                    }
+                ),
+                "{state}"
+            );
+        },
+    );
+}
