@@ -9,6 +9,7 @@ mod reception;
 mod record;
 mod session;
 mod sessions;
+mod source;
 mod timers;
 
 use std::{io, net::UdpSocket, sync::Arc, time::Instant};

@@ -17,6 +17,7 @@ use crate::{
 use super::{
     record::{Ending, Record, Refusal},
     session::{About, Session},
+    source::{Source, Text},
 };
 
 /// Decides about requests.
@@ -109,7 +110,15 @@ impl Reception {
         arrival: &Arrival<'_>,
         visit: Visit,
     ) -> Admission {
-        let (terms, oack) = grant(&request.options, &self.limits, Some(content.size()));
+        // As netascii the file has another size, which nobody knows before it is read.
+        let (source, size) = match request.mode {
+            Mode::Netascii => (Source::Netascii(Text::new(content)), None),
+            Mode::Octet | Mode::Mail => {
+                let size = content.size();
+                (Source::Octet(content), Some(size))
+            }
+        };
+        let (terms, oack) = grant(&request.options, &self.limits, size);
         let lease = match self
             .allocator
             .udp(arrival.local)
@@ -126,14 +135,14 @@ impl Reception {
             terms,
             patience: self.patience,
             jitter_seed: visit.jitter_seed,
-            ..SenderConfig::new(content.size())
+            ..SenderConfig::new(size)
         };
         let mut local = arrival.local;
         local.set_port(socket.port());
         Admission::Start(Box::new(Session {
             socket,
             sender: Sender::new(config, oack, visit.now),
-            content,
+            source,
             about: About {
                 client: arrival.client,
                 local,

@@ -3,19 +3,21 @@
 use std::{net::SocketAddr, time::Instant};
 
 use crate::{
-    backend::Content,
     net::{Received, SendError, TransferSocket, WindowBuffer, stride},
     proto::{Direction, Error, ErrorCode, Input, Oack, Sender, SenderOutput, Terms},
 };
 
-use super::record::{Cause, Ending, Record};
+use super::{
+    record::{Cause, Ending, Record},
+    source::Source,
+};
 
 /// A transfer in flight.
 #[derive(Debug)]
 pub(super) struct Session {
     pub(super) socket: TransferSocket,
     pub(super) sender: Sender,
-    pub(super) content: Content,
+    pub(super) source: Source,
     pub(super) about: About,
     /// When the timers will next look at this transfer; theirs to keep.
     pub(super) queued: Option<Instant>,
@@ -109,7 +111,7 @@ impl Session {
             local: self.about.local,
             direction: Direction::Read,
             path: self.about.path,
-            size: Some(self.content.size()),
+            size: Some(self.source.file_size()),
             elapsed: now - self.about.started,
             terms: self.about.terms,
             resent: self.sender.resent(),
@@ -124,16 +126,23 @@ impl Session {
         count: u16,
     ) -> Result<(), SendError> {
         let blksize = self.about.terms.blksize;
-        let (mut first, mut left) = (first, count);
-        while left > 0 {
-            let now = left.min(WindowBuffer::capacity(blksize));
-            let packets = work
-                .window
-                .fill(&self.content, blksize, first, now)
+        let end = first + u64::from(count);
+        self.source.release_before(first);
+        let mut next = first;
+        while next < end {
+            let left = u16::try_from(end - next).unwrap_or(u16::MAX);
+            let packets = self
+                .source
+                .packets(&mut work.window, blksize, next, left)
                 .map_err(SendError::Io)?;
-            self.socket.send_run(packets, stride(blksize))?;
-            first += u64::from(now);
-            left -= now;
+            next += u64::from(packets.count);
+            if packets.end {
+                self.sender.ends_with(next - 1);
+            }
+            self.socket.send_run(packets.bytes, stride(blksize))?;
+            if packets.end {
+                break;
+            }
         }
         Ok(())
     }

@@ -184,6 +184,36 @@ impl WindowBuffer {
         let length = expected + usize::from(count) * DATA_HEADER;
         Ok(self.0.get(..length).unwrap_or_default())
     }
+
+    /// As [`fill`](Self::fill), for bytes that come one block after the other: `payload` writes the
+    /// payload of a block and answers with its length. A short one is the last; how many packets
+    /// were made comes back with them.
+    pub(crate) fn fill_with(
+        &mut self,
+        blksize: Blksize,
+        first: u64,
+        count: u16,
+        mut payload: impl FnMut(u64, &mut [u8]) -> io::Result<usize>,
+    ) -> io::Result<(&[u8], u16)> {
+        let (mut length, mut made) = (0, 0);
+        for (packet, number) in self
+            .0
+            .chunks_mut(stride(blksize))
+            .take(count.into())
+            .zip(first..)
+        {
+            let (header, room) = packet.split_at_mut(DATA_HEADER);
+            header.copy_from_slice(&Data::header(block_to_wire(number)));
+            let room = room.get_mut(..blksize.bytes().into()).unwrap_or_default();
+            let written = payload(number, room)?;
+            length += DATA_HEADER + written;
+            made += 1;
+            if written < room.len() {
+                break;
+            }
+        }
+        Ok((self.0.get(..length).unwrap_or_default(), made))
+    }
 }
 
 /// Bytes of a full DATA packet.

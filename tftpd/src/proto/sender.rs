@@ -13,7 +13,7 @@ use super::{
     transfer::{Clock, DEFAULT_CEILING, Input, Outcome, Patience, Stage},
 };
 
-/// Sends a file of known size, block by block, window by window.
+/// Sends a file, block by block, window by window.
 ///
 /// The state machine holds numbers, never bytes: it says which blocks are to go out, and whoever
 /// drives it reads them from the file and sends them.
@@ -34,7 +34,7 @@ pub struct Sender {
     base: u64,
     /// One past the last block ever sent.
     sent_end: u64,
-    /// The last block, short or empty.
+    /// The last block, short or empty; `UNKNOWN` until it has been read.
     last: u64,
     window: u16,
     phase: Phase,
@@ -54,8 +54,8 @@ pub struct Sender {
 /// What a sender is made from.
 #[derive(Clone, Copy, Debug)]
 pub struct SenderConfig {
-    /// Bytes in the file.
-    pub size: u64,
+    /// Bytes to be sent, if that is known beforehand; else [`Sender::ends_with`] says when they end.
+    pub size: Option<u64>,
     /// What was agreed.
     pub terms: Terms,
     /// How long silence is borne.
@@ -66,9 +66,9 @@ pub struct SenderConfig {
 
 impl SenderConfig {
     /// For a file of `size` bytes and a peer that asked for no options.
-    pub fn new(size: u64) -> Self {
+    pub fn new(size: impl Into<Option<u64>>) -> Self {
         Self {
-            size,
+            size: size.into(),
             terms: Terms::default(),
             patience: Patience::default(),
             jitter_seed: 1,
@@ -86,7 +86,7 @@ pub enum SenderOutput {
     Blocks {
         /// The first of them, 1 or more.
         first: u64,
-        /// How many, 1 or more; all exist.
+        /// How many, 1 or more. All exist, unless the size is not known.
         count: u16,
     },
     /// Send an ERROR with this code and the text of the RFC.
@@ -113,7 +113,9 @@ impl Sender {
         let mut sender = Self {
             base: 1,
             sent_end: 1,
-            last: block::count(config.size, terms.blksize.bytes()),
+            last: config
+                .size
+                .map_or(UNKNOWN, |size| block::count(size, terms.blksize.bytes())),
             window: terms.windowsize.blocks(),
             phase: oack.map_or(Phase::Data, Phase::Oack),
             pending: None,
@@ -174,6 +176,13 @@ impl Sender {
                 _ => SenderOutput::Blocks { first: 1, count: 1 },
             });
         }
+    }
+
+    /// Block `last` has turned out to be the last: it is shorter than the others, or empty. For a
+    /// sender that was not told the size; `last` is one of the blocks it asked for just now.
+    pub fn ends_with(&mut self, last: u64) {
+        self.last = last;
+        self.sent_end = self.sent_end.min(last + 1);
     }
 
     /// Whether the peer has not yet answered anything.
@@ -306,7 +315,7 @@ impl Sender {
     /// acknowledged a block gets a window twice and then one block at a time, so that a forged
     /// ACK 0 does not buy a flood.
     fn window_from_base(&self) -> u16 {
-        let left = u16::try_from(self.last - self.base + 1).unwrap_or(u16::MAX);
+        let left = u16::try_from(self.last - (self.base - 1)).unwrap_or(u16::MAX);
         let window = if self.proven || self.clock.sends < 2 {
             self.window
         } else {
@@ -343,6 +352,9 @@ impl Sender {
         self.pending = None;
     }
 }
+
+/// The last block of a file that has not been read to its end.
+const UNKNOWN: u64 = u64::MAX;
 
 /// What is assumed of a path whose first reply had to be repeated.
 const UNKNOWN_ROUND_TRIP: Duration = Duration::from_millis(100);

@@ -313,6 +313,37 @@ fn an_abort_is_told_to_the_peer_once() {
 }
 
 #[test]
+fn a_file_of_unknown_size_ends_where_its_reader_says() {
+    let windowsize = Windowsize::new(4).expect("not empty");
+    let terms = Terms {
+        windowsize,
+        ..Terms::default()
+    };
+    let mut t = Trace::new(
+        SenderConfig {
+            terms,
+            ..SenderConfig::new(None)
+        },
+        Some(Options::default()),
+    );
+    t.expect_oack()
+        .at(2)
+        .recv(ack(0))
+        .expect(blocks(1, 4))
+        .at(4)
+        .recv(ack(4))
+        .expect(blocks(5, 4));
+    t.sender.ends_with(6);
+    t.at(6)
+        .recv(ack(7))
+        .expect_nothing()
+        .wait()
+        .expect(blocks(5, 2));
+    t.recv(ack(6))
+        .expect_end(&Outcome::Completed { last_ack: true });
+}
+
+#[test]
 fn noise_is_ignored() {
     let mut t = plain(5000);
     t.expect(blocks(1, 1));

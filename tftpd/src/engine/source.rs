@@ -1,0 +1,209 @@
+//! Where a transfer's bytes come from: a file as it is, or as netascii.
+
+use std::{
+    collections::VecDeque,
+    io::{self, IoSliceMut},
+};
+
+use crate::{
+    backend::Content,
+    net::WindowBuffer,
+    proto::{Blksize, NetasciiEncoder},
+};
+
+/// The bytes of one transfer.
+#[derive(Debug)]
+pub(super) enum Source {
+    /// As they are: block `n` is found by its number.
+    Octet(Content),
+    /// With line ends of the wire: a block is found from the one before it.
+    Netascii(Text),
+}
+
+/// Packets to be sent.
+pub(super) struct Packets<'b> {
+    pub(super) bytes: &'b [u8],
+    /// How many they are.
+    pub(super) count: u16,
+    /// Whether the last of them has turned out to be the last of all.
+    pub(super) end: bool,
+}
+
+impl Source {
+    /// Bytes in the file, which are fewer than those sent if line ends are changed.
+    pub(super) fn file_size(&self) -> u64 {
+        match self {
+            Self::Octet(content) => content.size(),
+            Self::Netascii(text) => text.content.size(),
+        }
+    }
+
+    /// Puts DATA packets from block `first` on together, at most `count` and as many as one send
+    /// carries.
+    pub(super) fn packets<'b>(
+        &mut self,
+        window: &'b mut WindowBuffer,
+        blksize: Blksize,
+        first: u64,
+        count: u16,
+    ) -> io::Result<Packets<'b>> {
+        let count = count.min(WindowBuffer::capacity(blksize));
+        match self {
+            Self::Octet(content) => {
+                let bytes = window.fill(content, blksize, first, count)?;
+                Ok(Packets {
+                    bytes,
+                    count,
+                    end: false,
+                })
+            }
+            Self::Netascii(text) => {
+                let mut end = false;
+                let (bytes, count) = window.fill_with(blksize, first, count, |number, room| {
+                    let written = text.block(number, room)?;
+                    end = written < room.len();
+                    Ok(written)
+                })?;
+                Ok(Packets { bytes, count, end })
+            }
+        }
+    }
+
+    /// Blocks before `block` will not be asked for again.
+    pub(super) fn release_before(&mut self, block: u64) {
+        if let Self::Netascii(text) = self {
+            text.release_before(block);
+        }
+    }
+}
+
+/// A file read as netascii. It keeps no bytes, only where each block of a window begins, so that
+/// the window can be read again.
+#[derive(Debug)]
+pub(super) struct Text {
+    content: Content,
+    /// The number of the first block in `starts`.
+    first: u64,
+    /// Where blocks begin, in order; never empty.
+    starts: VecDeque<Position>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Position {
+    offset: u64,
+    encoder: NetasciiEncoder,
+}
+
+impl Text {
+    pub(super) fn new(content: Content) -> Self {
+        Self {
+            content,
+            first: 1,
+            starts: VecDeque::from([Position::default()]),
+        }
+    }
+
+    /// Writes block `number`, which is among those seen or the next one; how long it is.
+    fn block(&mut self, number: u64, room: &mut [u8]) -> io::Result<usize> {
+        let index = number
+            .checked_sub(self.first)
+            .and_then(|index| usize::try_from(index).ok());
+        let start = index.and_then(|index| self.starts.get(index));
+        let mut at = *start.ok_or(io::ErrorKind::InvalidInput)?;
+        let written = self.encode(&mut at, room)?;
+        if index == Some(self.starts.len() - 1) {
+            self.starts.push_back(at);
+        }
+        Ok(written)
+    }
+
+    /// Fills `room` from `at` on as far as the file goes, and moves `at` behind it.
+    fn encode(&self, at: &mut Position, room: &mut [u8]) -> io::Result<usize> {
+        let mut input = [0; 2048];
+        let mut written = 0;
+        while let Some(rest) = room.get_mut(written..).filter(|rest| !rest.is_empty()) {
+            let wanted = input.get_mut(..rest.len().min(2048)).unwrap_or_default();
+            let read = self
+                .content
+                .read_at(&mut [IoSliceMut::new(wanted)], at.offset)?;
+            let (taken, made) = at
+                .encoder
+                .encode(input.get(..read).unwrap_or_default(), rest);
+            at.offset += taken as u64;
+            written += made;
+            if made == 0 {
+                break;
+            }
+        }
+        Ok(written)
+    }
+
+    fn release_before(&mut self, block: u64) {
+        while self.first < block && self.starts.len() > 1 {
+            self.starts.pop_front();
+            self.first += 1;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        backend::{Backend, Memory},
+        policy::Name,
+        proto::DATA_HEADER,
+    };
+
+    fn text(bytes: &[u8]) -> Source {
+        let client = "127.0.0.1:1".parse().expect("an address");
+        let name = Name::from_request(b"t").expect("a name");
+        Source::Netascii(Text::new(
+            Memory::new()
+                .with("t", bytes)
+                .open_read(&name, client)
+                .expect("there"),
+        ))
+    }
+
+    fn blocks(source: &mut Source, first: u64, count: u16) -> (String, bool) {
+        let mut window = WindowBuffer::new();
+        let packets = source
+            .packets(&mut window, Blksize::MIN, first, count)
+            .expect("readable");
+        let payloads = packets
+            .bytes
+            .chunks(DATA_HEADER + 8)
+            .map(|packet| packet[DATA_HEADER..].escape_ascii().to_string());
+        (payloads.collect::<Vec<_>>().join("|"), packets.end)
+    }
+
+    #[test]
+    fn a_window_can_be_read_again_and_ends_where_the_text_does() {
+        let mut source = text(b"0123456\n89\rabcdef\n");
+        assert_eq!(
+            blocks(&mut source, 1, 2),
+            (r"0123456\r|\n89\r\x00abc".to_owned(), false)
+        );
+        assert_eq!(blocks(&mut source, 1, 1), (r"0123456\r".to_owned(), false));
+        source.release_before(2);
+        assert_eq!(
+            blocks(&mut source, 2, 5),
+            (r"\n89\r\x00abc|def\r\n".to_owned(), true)
+        );
+        assert_eq!(source.file_size(), 18);
+    }
+
+    #[test]
+    fn a_text_that_fills_its_last_block_is_followed_by_an_empty_one() {
+        assert_eq!(
+            blocks(&mut text(b"1234567\n"), 1, 4),
+            (r"1234567\r|\n".to_owned(), true)
+        );
+        assert_eq!(
+            blocks(&mut text(b"123456\n"), 1, 4),
+            (r"123456\r\n|".to_owned(), true)
+        );
+        assert_eq!(blocks(&mut text(b""), 1, 4), (String::new(), true));
+    }
+}
