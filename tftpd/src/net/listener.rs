@@ -38,14 +38,16 @@ impl Listener {
         Self::bind_all(&[address])
     }
 
-    /// Listens on all of `addresses` or on none.
+    /// Listens on all of `addresses` or on none. Beside `0.0.0.0`, `[::]` with the same port means
+    /// IPv6 alone.
     ///
     /// # Errors
     /// As [`bind`](Self::bind).
     pub fn bind_all(addresses: &[SocketAddr]) -> Result<Self, ListenError> {
         let mut sockets = Vec::new();
         for address in addresses {
-            sockets.extend(bind_one(*address)?);
+            let v4 = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), address.port());
+            sockets.extend(bind_one(*address, addresses.contains(&v4))?);
         }
         Self::from_sockets(sockets)
     }
@@ -102,9 +104,10 @@ pub enum ListenError {
 /// How many sockets of one family may find their port taken in the other before `[::]:0` fails.
 const PAIR_TRIES: u32 = 16;
 
-/// Two sockets for `[::]`, so that each family tells the destination of a datagram in its own way.
-fn bind_one(address: SocketAddr) -> Result<Vec<UdpSocket>, BindError> {
-    if address.ip() != IpAddr::V6(Ipv6Addr::UNSPECIFIED) {
+/// Two sockets for `[::]`, so that each family tells the destination of a datagram in its own way;
+/// one if IPv4 is seen to elsewhere.
+fn bind_one(address: SocketAddr, without_v4: bool) -> Result<Vec<UdpSocket>, BindError> {
+    if address.ip() != IpAddr::V6(Ipv6Addr::UNSPECIFIED) || without_v4 {
         return Ok(vec![bind::udp(address, &options())?]);
     }
     let both = |port| -> Result<_, BindError> {
@@ -353,6 +356,26 @@ mod tests {
             let asked = SocketAddr::new(asked.parse().expect("an address"), port);
             assert_eq!(heard(&listener, asked), [(b"ping".to_vec(), asked, true)]);
         }
+    }
+
+    #[test]
+    fn both_wildcards_may_be_named_and_an_address_named_twice_is_taken() {
+        let free = Listener::bind("[::]:0".parse().expect("an address")).expect("bound");
+        let port = free.local_addr().expect("bound").port();
+        drop(free);
+        let [v4, v6] =
+            ["0.0.0.0", "::"].map(|ip| SocketAddr::new(ip.parse().expect("an address"), port));
+        for both in [[v4, v6], [v6, v4]] {
+            assert_eq!(
+                Listener::bind_all(&both).expect("bound").local_addrs(),
+                both
+            );
+        }
+        let twice = Listener::bind_all(&[v4, v4]).expect_err("taken");
+        assert!(
+            matches!(twice, ListenError::Bind(BindError::InUse { .. })),
+            "{twice}"
+        );
     }
 
     #[test]
