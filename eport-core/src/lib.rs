@@ -5,6 +5,8 @@
 //! The [`Allocator`] hands out *sockets* that are bound to such ports, never numbers:
 //!
 //! ```
+//! # #[cfg(feature = "net")]
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! use std::net::Ipv4Addr;
 //! use eport_core::Allocator;
 //!
@@ -21,7 +23,10 @@
 //!
 //! drop(lease); // closes the socket, then frees the port
 //! assert_eq!(allocator.stats().leased, 0);
-//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! # Ok(())
+//! # }
+//! # #[cfg(not(feature = "net"))]
+//! # fn main() {}
 //! ```
 //!
 //! # How it fits together

@@ -69,9 +69,9 @@ fn a_port_in_use_or_denied_is_set_aside_and_another_one_is_drawn() {
             .expect("nine ports are left");
         let refused = refused.get().expect("one was refused");
         assert_ne!(lease.port(), refused);
-        let state = allocator.explain(loopback(), refused);
+        let explained = allocator.explain(loopback(), refused);
         assert!(
-            matches!(state, PortState::Foreign { cause: found, refusals: 1, .. } if found == cause)
+            matches!(explained, PortState::Foreign { cause: found, refusals: 1, .. } if found == cause)
         );
         let stats = allocator.stats();
         assert_eq!((stats.free, stats.leased, stats.foreign), (8, 1, 1));

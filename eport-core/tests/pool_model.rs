@@ -216,7 +216,7 @@ impl Pair {
             Operation::Draw { space } => self.draw(space, now),
             Operation::Recheck { space } => {
                 let expected = self.model.recheck(space);
-                let held = self.pool.recheck(spaces()[space], None, now);
+                let held = self.pool.recheck(space_at(space), None, now);
                 assert_eq!(held.as_ref().map(Held::port), expected);
                 self.model
                     .leases
@@ -245,7 +245,7 @@ impl Pair {
     fn draw(&mut self, space: usize, now: Instant) {
         self.model.forgive(space);
         let free = self.model.free(space);
-        match self.pool.draw(spaces()[space], None, &mut self.rng, now) {
+        match self.pool.draw(space_at(space), None, &mut self.rng, now) {
             Ok(held) => {
                 assert!(
                     free.contains(&held.port()),
@@ -304,7 +304,7 @@ impl Pair {
             };
         }
         if let Some(foreign) = model.foreign.get(&(space, port)) {
-            let refusals = model.refusals[&(space, port)];
+            let refusals = model.refusals.get(&(space, port)).copied().unwrap_or(0);
             return PortState::Foreign {
                 cause: foreign.cause,
                 refusals,
@@ -331,7 +331,7 @@ impl Pair {
 }
 
 fn space_at(index: usize) -> Space {
-    spaces()[index]
+    spaces().get(index).copied().expect("an index of `spaces`")
 }
 
 #[expect(clippy::disallowed_methods, reason = "an instant to count from")]
@@ -392,7 +392,9 @@ fn an_address_without_leases_makes_room_and_one_with_leases_does_not() {
     assert_eq!(pool.counts(address(2)).free, 0);
     assert_eq!(pool.spaces().count(), 2);
 
-    wildcard.into_iter().for_each(|held| pool.release(held));
+    for held in wildcard {
+        pool.release(held);
+    }
     pool.release(second);
     assert!(pool.spaces().all(|(_, counts)| counts.free == 4));
 }

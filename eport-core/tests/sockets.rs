@@ -38,7 +38,7 @@ fn peer_at(ip: IpAddr) -> (UdpSocket, SocketAddr) {
 fn received(socket: &UdpSocket) -> io::Result<Vec<u8>> {
     let mut bytes = [0; 64];
     let length = socket.recv(&mut bytes)?;
-    Ok(bytes[..length].to_vec())
+    Ok(bytes.iter().copied().take(length).collect())
 }
 
 #[test]
@@ -285,7 +285,7 @@ fn a_link_local_peer_is_reached_through_its_interface() {
         sh("ip addr add fe80::1/64 dev lo nodad");
         let index = sh("cat /sys/class/net/lo/ifindex");
         let any_port = address(&format!("[fe80::1%{}]:0", index.trim()));
-        let peer = bind::udp(any_port, &UdpOptions::default().blocking(true)).expect("bound");
+        let peer = bind::udp(any_port, &UdpOptions::default()).expect("bound");
         let peer_address = peer.local_addr().expect("bound");
         let allocator = allocator("auto");
         let bare: IpAddr = "fe80::1".parse().expect("an address");
@@ -440,7 +440,7 @@ fn a_listener_says_why_it_cannot_have_its_port() {
 fn a_dual_stack_listener_hears_ipv4() {
     in_namespace("a_dual_stack_listener_hears_ipv4", || {
         sh("echo 1 > /proc/sys/net/ipv6/bindv6only");
-        let options = UdpOptions::default().blocking(true).receive_buffer(1 << 16);
+        let options = UdpOptions::default().receive_buffer(1 << 16);
         let listener = bind::udp(address("[::]:0"), &options).expect("bound");
         let port = listener.local_addr().expect("bound").port();
         let (client, _) = peer_at(V4);

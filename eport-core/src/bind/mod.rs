@@ -223,6 +223,16 @@ mod tests {
     }
 
     #[test]
+    fn a_listener_waits_only_if_it_is_told_to() {
+        let address = "127.0.0.1:0".parse().expect("an address");
+        for blocking in [false, true] {
+            let listener = udp(address, &UdpOptions::default().blocking(blocking)).expect("free");
+            let nonblocking = socket2::SockRef::from(&listener).nonblocking();
+            assert_eq!(nonblocking.expect("a flag"), !blocking);
+        }
+    }
+
+    #[test]
     fn a_refused_socket_is_kept_for_the_next_port() {
         let (first, local) = bound_to("127.0.0.1:0");
         let mut spare = None;

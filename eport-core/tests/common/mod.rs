@@ -2,17 +2,21 @@
 
 use std::net::{SocketAddr, UdpSocket};
 use std::process::{Command, Output};
+use std::time::Duration;
 
 /// Set in a process that runs inside the namespace made for it.
 const INSIDE: &str = "EPORT_TEST_NAMESPACE";
 
-/// A socket that is none of ours.
+/// A socket that is none of ours. It waits for what it is sent, but not for ever: a test of broken
+/// code should fail instead of hanging.
 #[expect(
     clippy::disallowed_methods,
     reason = "the stranger does not ask the allocator"
 )]
 pub(crate) fn stranger(address: impl Into<SocketAddr>) -> std::io::Result<UdpSocket> {
-    UdpSocket::bind(address.into())
+    let socket = UdpSocket::bind(address.into())?;
+    socket.set_read_timeout(Some(Duration::from_secs(10)))?;
+    Ok(socket)
 }
 
 /// Runs `body` in a network namespace with nothing but a loopback interface.
