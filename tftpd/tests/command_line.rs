@@ -1,0 +1,388 @@
+//! The binaries as a person meets them: messages, exit codes, signals.
+
+#![expect(clippy::disallowed_methods, reason = "tests make files")]
+
+use std::{
+    fs,
+    io::{BufRead, BufReader, Read},
+    net::UdpSocket,
+    os::unix::fs::PermissionsExt,
+    path::Path,
+    process::{Child, Command, Output, Stdio},
+};
+
+use eport_core::bind::{self, UdpOptions};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::{Pid, Uid},
+};
+
+const TFTPD: &str = env!("CARGO_BIN_EXE_tftpd");
+const TFTP: &str = env!("CARGO_BIN_EXE_tftp");
+
+#[test]
+fn every_mistake_is_one_clear_line_with_its_remedy_and_an_exit_code() {
+    let root = tempfile::tempdir().expect("a directory");
+    let root = root.path().to_str().expect("UTF-8");
+    let taken = taken_port();
+    let in_use = format!("127.0.0.1:{}", taken.local_addr().expect("bound").port());
+    for (arguments, code, error, hint) in [
+        (
+            &[][..],
+            64,
+            "name the directory to serve",
+            "tftpd . --listen :6969",
+        ),
+        (
+            &["/no/such/directory"],
+            66,
+            "\"/no/such/directory\" does not exist",
+            "create it",
+        ),
+        (
+            &["/dev/null"],
+            66,
+            "\"/dev/null\" is not a directory",
+            "name the directory",
+        ),
+        (
+            &[root, "--listen", &in_use],
+            69,
+            "the port is taken",
+            "choose another port with --listen",
+        ),
+        (
+            &[root, "--listen", "192.0.2.77:6969"],
+            69,
+            "no interface has this address",
+            "ip address shows",
+        ),
+        (
+            &[root, "--ports", "62000-62009", "--exclude", "62000-62100"],
+            78,
+            "no port of 62000-62009 is left",
+            "exclude",
+        ),
+    ] {
+        let output = tftpd(arguments);
+        let said = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {said}");
+        assert_eq!(text(&output.stdout), "", "{arguments:?}");
+        let lines: Vec<_> = said.lines().collect();
+        let [first, rest @ ..] = lines.as_slice() else {
+            panic!("{arguments:?}: silence")
+        };
+        assert!(
+            first.starts_with("error: ") && first.contains(error),
+            "{arguments:?}: {said}"
+        );
+        assert!(
+            rest.len() <= 2 && said.contains(hint),
+            "{arguments:?}: {said}"
+        );
+    }
+}
+
+#[test]
+fn arguments_that_make_no_sense_are_named() {
+    for (arguments, named) in [
+        (
+            &[".", "--listen", "nowhere"][..],
+            "\"nowhere\" is no address with a port",
+        ),
+        (&[".", "--ports", "9-1"], "--ports"),
+        (&[".", "--no-such-flag"], "--no-such-flag"),
+        (&[".", "and", "more"], "and"),
+    ] {
+        let output = tftpd(arguments);
+        let said = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(64), "{arguments:?}: {said}");
+        assert!(said.contains(named), "{arguments:?}: {said}");
+    }
+}
+
+#[test]
+fn a_user_without_privileges_is_told_what_is_forbidden() {
+    let closed = tempfile::tempdir().expect("a directory");
+    fs::set_permissions(closed.path(), fs::Permissions::from_mode(0o700)).expect("changed");
+    let Some(nobody) = Unprivileged::new() else {
+        return;
+    };
+    let output = nobody.tftpd(&[
+        closed.path().to_str().expect("UTF-8"),
+        "--listen",
+        "127.0.0.1:0",
+    ]);
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(77), "{said}");
+    assert!(
+        said.contains("permission denied") && said.contains("hint: let this user enter it"),
+        "{said}"
+    );
+
+    let output = nobody.tftpd(&["/", "--listen", "127.0.0.1:69"]);
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(77), "{said}");
+    assert!(
+        said.contains("cannot listen on 127.0.0.1:69: permission denied"),
+        "{said}"
+    );
+    assert!(said.contains("CAP_NET_BIND_SERVICE"), "{said}");
+}
+
+#[test]
+fn a_directory_is_served_without_privileges_and_ctrl_c_ends_it() {
+    let root = tempfile::tempdir().expect("a directory");
+    fs::write(root.path().join("hello"), "hello\n").expect("written");
+    fs::set_permissions(root.path(), fs::Permissions::from_mode(0o755)).expect("changed");
+    let Some(nobody) = Unprivileged::new() else {
+        return;
+    };
+    let mut server = Serving::start(nobody.command(&[
+        root.path().to_str().expect("UTF-8"),
+        "--listen",
+        "127.0.0.1:0",
+    ]));
+
+    let url = format!("tftp://{}/hello", server.address);
+    let output = tftp(&["get", &url, "-o", "-"]);
+    assert_eq!(
+        (output.status.code(), text(&output.stdout).as_str()),
+        (Some(0), "hello\n")
+    );
+
+    let output = tftp(&[
+        "get",
+        &format!("tftp://{}/missing", server.address),
+        "-o",
+        "-",
+    ]);
+    assert_eq!(output.status.code(), Some(66), "{}", text(&output.stderr));
+    assert!(
+        text(&output.stderr).contains("File not found"),
+        "{}",
+        text(&output.stderr)
+    );
+
+    let (code, log) = server.stop();
+    assert_eq!(code, Some(0), "{log}");
+    for words in [
+        &[
+            "sent",
+            "client=127.0.0.1:",
+            "path=hello",
+            "size=6",
+            "time=",
+            "port=",
+            "blksize=1428",
+            "windowsize=16",
+            "resent=0",
+        ][..],
+        &[
+            "refused",
+            "client=127.0.0.1:",
+            "path=missing",
+            "time=",
+            "port=",
+            "blksize=",
+            "windowsize=",
+            "resent=0",
+            "cause=\"not-found\"",
+        ],
+        &["stopped", "sent=1", "refused=1", "failed=0"],
+    ] {
+        let tells = |line: &str| words.iter().all(|word| line.contains(word));
+        assert_eq!(
+            log.lines().filter(|line| tells(line)).count(),
+            1,
+            "{words:?} in:\n{log}"
+        );
+    }
+}
+
+#[test]
+fn a_fetched_file_appears_whole_or_not_at_all() {
+    let root = tempfile::tempdir().expect("a directory");
+    fs::write(root.path().join("image"), vec![7; 100_000]).expect("written");
+    let mut server = Serving::start(command(&[
+        root.path().to_str().expect("UTF-8"),
+        "--listen",
+        "127.0.0.1:0",
+    ]));
+    let here = tempfile::tempdir().expect("a directory");
+    let fetch = |name: &str| {
+        let url = format!("tftp://{}/{name}", server.address);
+        Command::new(TFTP)
+            .args(["get", &url])
+            .current_dir(here.path())
+            .output()
+            .expect("runs")
+    };
+    assert_eq!(fetch("missing").status.code(), Some(66));
+    assert_eq!(
+        names(here.path()),
+        Vec::<String>::new(),
+        "nothing is left of what failed"
+    );
+    assert_eq!(fetch("image").status.code(), Some(0));
+    assert_eq!(names(here.path()), ["image"]);
+    assert_eq!(
+        fs::read(here.path().join("image")).expect("there"),
+        vec![7; 100_000]
+    );
+    server.stop();
+}
+
+#[test]
+fn a_server_that_is_not_there_is_named_at_once() {
+    let closed = taken_port().local_addr().expect("bound");
+    let output = tftp(&["get", &format!("tftp://{closed}/x"), "-o", "-"]);
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(69), "{said}");
+    assert!(
+        said.contains(&format!("nothing listens on {closed}")),
+        "{said}"
+    );
+    let output = tftp(&["get", "tftp://no-such-host.invalid/x", "-o", "-"]);
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(69), "{said}");
+    assert!(said.contains("no-such-host.invalid"), "{said}");
+}
+
+#[test]
+fn help_fits_a_screen_and_lists_the_exit_codes() {
+    for program in [TFTPD, TFTP] {
+        let output = Command::new(program).arg("-h").output().expect("runs");
+        let help = text(&output.stdout);
+        assert_eq!(output.status.code(), Some(0));
+        assert!(
+            help.lines().count() <= 40 && help.contains("Exit codes: 0"),
+            "{help}"
+        );
+    }
+}
+
+fn command(arguments: &[&str]) -> Command {
+    let mut command = Command::new(TFTPD);
+    command.args(arguments);
+    command
+}
+
+fn tftpd(arguments: &[&str]) -> Output {
+    command(arguments).output().expect("tftpd runs")
+}
+
+fn tftp(arguments: &[&str]) -> Output {
+    Command::new(TFTP)
+        .args(arguments)
+        .output()
+        .expect("tftp runs")
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+fn names(directory: &Path) -> Vec<String> {
+    let entries = fs::read_dir(directory).expect("readable");
+    entries
+        .map(|entry| {
+            entry
+                .expect("readable")
+                .file_name()
+                .to_string_lossy()
+                .into_owned()
+        })
+        .collect()
+}
+
+fn taken_port() -> UdpSocket {
+    bind::udp(
+        "127.0.0.1:0".parse().expect("an address"),
+        &UdpOptions::default(),
+    )
+    .expect("bound")
+}
+
+/// A server that is killed with its test.
+struct Serving {
+    process: Child,
+    log: BufReader<std::process::ChildStderr>,
+    seen: String,
+    address: String,
+}
+
+impl Serving {
+    /// Starts a server and waits until it listens.
+    fn start(mut command: Command) -> Self {
+        let mut process = command.stderr(Stdio::piped()).spawn().expect("tftpd runs");
+        let mut log = BufReader::new(process.stderr.take().expect("piped"));
+        let mut seen = String::new();
+        let address = loop {
+            let from = seen.len();
+            assert!(
+                log.read_line(&mut seen).expect("readable") > 0,
+                "it ended early:\n{seen}"
+            );
+            if let Some((_, address)) = seen[from..].split_once("listening on ") {
+                break address.trim().to_owned();
+            }
+        };
+        Self {
+            process,
+            log,
+            seen,
+            address,
+        }
+    }
+
+    /// Ends it as Ctrl-C does; its exit code and all that it logged.
+    fn stop(&mut self) -> (Option<i32>, String) {
+        let pid = Pid::from_raw(self.process.id().try_into().expect("a pid"));
+        kill(pid, Signal::SIGINT).expect("it runs");
+        let status = self.process.wait().expect("it ends");
+        self.log.read_to_string(&mut self.seen).expect("readable");
+        (status.code(), self.seen.clone())
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        // Already over, if the test got that far.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// A user who may neither read everything nor bind everything. The binary is copied to where that
+/// user can start it.
+struct Unprivileged(tempfile::TempDir);
+
+impl Unprivileged {
+    /// `None`, and a word about it, where this is not root and cannot become somebody else.
+    fn new() -> Option<Self> {
+        if !Uid::effective().is_root() {
+            assert!(std::env::var_os("CI").is_none(), "CI runs this as root");
+            eprintln!("skipped: only root can become a user without privileges");
+            return None;
+        }
+        let folder = tempfile::tempdir().expect("a directory");
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).expect("changed");
+        fs::copy(TFTPD, folder.path().join("tftpd")).expect("copied");
+        Some(Self(folder))
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new("setpriv");
+        command
+            .args(["--reuid=65534", "--regid=65534", "--clear-groups"])
+            .args(["--inh-caps=-all", "--bounding-set=-all"])
+            .arg(self.0.path().join("tftpd"))
+            .args(arguments);
+        command
+    }
+
+    fn tftpd(&self, arguments: &[&str]) -> Output {
+        self.command(arguments).output().expect("setpriv runs")
+    }
+}
