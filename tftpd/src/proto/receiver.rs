@@ -142,7 +142,7 @@ impl Receiver {
             phase: Phase::Data,
             opening,
             pending: None,
-            measuring: false,
+            measuring: opening == Opening::Ack,
             received: 0,
             resent: 0,
             clock: Clock::new(now),
@@ -241,8 +241,7 @@ impl Receiver {
         match self.phase {
             Phase::Data if ahead == 0 => return self.in_order(data, now),
             Phase::Data if ahead < self.terms.windowsize.blocks() => self.out_of_order(now),
-            // The last acknowledgement was lost: the window comes again, and its last block asks.
-            Phase::Data if ahead == u16::MAX && self.expected > 1 => self.repeat(now),
+            Phase::Data if ahead == u16::MAX && self.asks_again(now) => self.repeat(now),
             Phase::Dallying if ahead == u16::MAX => {
                 self.resent += 1;
                 self.pending = Some(ReceiverOutput::Ack(data.block));
@@ -284,6 +283,17 @@ impl Receiver {
             self.arm(now);
         }
         Some(stored)
+    }
+
+    /// Whether a copy of the last block means that its acknowledgement was lost.
+    ///
+    /// It does not while a window is under way, nor before an answer can be here: such a copy was
+    /// made by the network, or belongs to a window that was sent twice. To acknowledge it would
+    /// bring one more window, the copies in that one the next, and so on to the end of the file:
+    /// what RFC 1123 §4.2.3.1 is about, with windows.
+    fn asks_again(&self, now: Instant) -> bool {
+        let answer_at = self.clock.sent_at + self.timer.round_trip().unwrap_or_default();
+        self.expected > 1 && self.unacknowledged == 0 && now >= answer_at
     }
 
     /// A block of this window is missing: that is said once (RFC 7440 §4), and again only if the

@@ -97,7 +97,8 @@ fn a_window_that_comes_again_is_acknowledged_by_its_last_block() {
         t.recv(data(block, 512));
     }
     t.expect(ack(4));
-    t.recv(data(1, 512))
+    t.at(30)
+        .recv(data(1, 512))
         .expect_nothing()
         .recv(data(2, 512))
         .expect_nothing()
@@ -105,6 +106,22 @@ fn a_window_that_comes_again_is_acknowledged_by_its_last_block() {
         .expect_nothing();
     t.recv(data(4, 512)).expect(ack(4));
     assert_eq!(t.file.len(), 4 * 512);
+}
+
+#[test]
+fn a_copy_of_a_block_within_a_window_is_not_acknowledged() {
+    let mut t = client(4, Opening::Ack);
+    t.expect(ack(0)).recv(data(1, 512)).recv(data(2, 512));
+    t.recv(data(2, 512)).expect_nothing();
+    t.recv(data(3, 512)).recv(data(4, 512)).expect(ack(4));
+}
+
+#[test]
+fn a_copy_of_the_last_block_asks_nothing_before_an_answer_can_be_here() {
+    let mut t = client(1, Opening::Ack);
+    t.expect(ack(0)).at(10).recv(data(1, 512)).expect(ack(1));
+    t.at(19).recv(data(1, 512)).expect_nothing();
+    t.at(20).recv(data(1, 512)).expect(ack(1));
 }
 
 #[test]
@@ -230,6 +247,12 @@ impl Trace {
             now: start,
             file: Vec::new(),
         }
+    }
+
+    /// Moves to `ms` after the beginning.
+    fn at(&mut self, ms: u64) -> &mut Self {
+        self.now = self.start + Duration::from_millis(ms);
+        self
     }
 
     fn recv(&mut self, datagram: impl AsRef<[u8]>) -> &mut Self {
