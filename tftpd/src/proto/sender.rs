@@ -39,7 +39,9 @@ pub struct Sender {
     window: u16,
     phase: Phase,
     pending: Option<SenderOutput>,
-    /// Whether what is outstanding went out once, so that its answer measures the path.
+    /// Whether what is outstanding went out once since the peer last moved on, so that its answer
+    /// measures the path. Blocks sent again after a gap count: the peer has just said that it lacks
+    /// the first of them, so that its next word is about these.
     clean: bool,
     /// Whether the peer acknowledged anything.
     heard: bool,
@@ -294,7 +296,6 @@ impl Sender {
         if let Phase::Oack(options) = self.phase {
             self.pending = Some(SenderOutput::Oack(options));
             self.resent += u32::from(repeated);
-            self.clean &= !repeated;
         } else {
             let count = self.window_from_base();
             self.pending = Some(SenderOutput::Blocks {
@@ -304,9 +305,9 @@ impl Sender {
             let end = self.base + u64::from(count);
             let again = self.sent_end.min(end) - self.base;
             self.resent += u32::try_from(again).unwrap_or(u32::MAX);
-            self.clean = again == 0;
             self.sent_end = self.sent_end.max(end);
         }
+        self.clean &= !repeated;
         let wait = self.timer.wait();
         self.clock.sent(now, wait);
     }

@@ -190,6 +190,24 @@ fn a_silence_brings_the_whole_window_again() {
 }
 
 #[test]
+fn an_answer_to_what_was_sent_again_after_a_gap_ends_the_back_off() {
+    let mut t = windowed(100_000, 4);
+    t.expect_oack()
+        .at(20)
+        .recv(ack(0))
+        .expect(blocks(1, 4))
+        .wait()
+        .expect(blocks(1, 4))
+        .wait()
+        .expect(blocks(1, 1));
+    // Each window from here on repeats blocks of the one before.
+    t.at(1000).recv(ack(2)).expect(blocks(3, 4));
+    t.at(1020).recv(ack(5)).expect(blocks(6, 4));
+    let wait = t.deadline() - t.now;
+    assert!(wait < Duration::from_millis(80), "waits {wait:?}");
+}
+
+#[test]
 fn the_last_window_is_as_short_as_what_is_left() {
     let mut t = windowed(5 * 512, 4);
     t.expect_oack()
