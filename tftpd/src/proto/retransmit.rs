@@ -17,6 +17,8 @@ pub(super) struct RetransmitTimer {
     srtt: u32,
     /// Its mean deviation, likewise.
     rttvar: u32,
+    /// The shortest round trip, likewise.
+    shortest: u32,
     /// How often the wait has been doubled.
     backoff: u8,
     jitter: u32,
@@ -34,6 +36,7 @@ impl RetransmitTimer {
         Self {
             srtt: 0,
             rttvar: 0,
+            shortest: 0,
             backoff: 0,
             jitter: seed | 1,
             ceiling,
@@ -43,9 +46,7 @@ impl RetransmitTimer {
     /// Learns from a packet that was sent once and answered after `rtt` (Karn's rule is the
     /// caller's: never for a packet that was repeated). Ends any doubling.
     pub(super) fn sample(&mut self, rtt: Duration) {
-        let rtt = u32::try_from(rtt.as_micros())
-            .unwrap_or(u32::MAX / 8)
-            .clamp(1, u32::MAX / 8);
+        let rtt = micros(rtt);
         if self.srtt == 0 {
             self.srtt = rtt;
             self.rttvar = rtt / 2;
@@ -59,14 +60,33 @@ impl RetransmitTimer {
         self.backoff = 0;
     }
 
+    /// Notes a round trip that nothing but the packet's first sending can have begun.
+    pub(super) fn shortest(&mut self, rtt: Duration) {
+        let rtt = micros(rtt);
+        self.shortest = match self.shortest {
+            0 => rtt,
+            known => known.min(rtt),
+        };
+    }
+
     /// Doubles the wait (RFC 6298 §5.5).
     pub(super) fn back_off(&mut self) {
         self.backoff = self.backoff.saturating_add(1).min(16);
     }
 
+    /// What was held to be too soon for an answer was one.
+    pub(super) fn forget_shortest(&mut self) {
+        self.shortest = 0;
+    }
+
     /// The smoothed round trip, once one was measured.
     pub(super) fn round_trip(&self) -> Option<Duration> {
         (self.srtt > 0).then(|| Duration::from_micros(self.srtt.into()))
+    }
+
+    /// How soon after a packet its answer can come, once a round trip was measured.
+    pub(super) fn soonest(&self) -> Option<Duration> {
+        (self.shortest > 0).then(|| Duration::from_micros(self.shortest.into()) * 7 / 8)
     }
 
     /// How long to wait for the answer to a packet sent now: up to an eighth more than computed.
@@ -86,6 +106,13 @@ impl RetransmitTimer {
         self.jitter ^= self.jitter << 5;
         f32::from(u16::try_from(self.jitter >> 16).unwrap_or(0)) / 65_536.0
     }
+}
+
+/// In microseconds, one at least and few enough to be calculated with.
+fn micros(rtt: Duration) -> u32 {
+    u32::try_from(rtt.as_micros())
+        .unwrap_or(u32::MAX / 8)
+        .clamp(1, u32::MAX / 8)
 }
 
 #[cfg(test)]
@@ -151,6 +178,18 @@ mod tests {
             }
             assert_eq!(late, 0, "{middle} ms");
         }
+    }
+
+    #[test]
+    fn no_answer_is_expected_much_sooner_than_the_shortest_round_trip() {
+        let mut timer = timer();
+        assert_eq!(timer.soonest(), None);
+        for rtt in [30, 16, 40] {
+            timer.shortest(ms(rtt));
+        }
+        assert_eq!(timer.soonest(), Some(ms(14)));
+        timer.forget_shortest();
+        assert_eq!(timer.soonest(), None);
     }
 
     #[test]

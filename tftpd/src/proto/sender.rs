@@ -34,6 +34,11 @@ pub struct Sender {
     base: u64,
     /// One past the last block ever sent.
     sent_end: u64,
+    /// One past the last block of the latest window that had been sent before; 0 if all was new.
+    again_end: u64,
+    /// Whether a word of the peer was taken for an echo since then. Silence afterwards says that
+    /// it was a report.
+    extended: bool,
     /// The last block, short or empty; `UNKNOWN` until it has been read.
     last: u64,
     window: u16,
@@ -115,6 +120,8 @@ impl Sender {
         let mut sender = Self {
             base: 1,
             sent_end: 1,
+            again_end: 0,
+            extended: false,
             last: config
                 .size
                 .map_or(UNKNOWN, |size| block::count(size, terms.blksize.bytes())),
@@ -234,10 +241,13 @@ impl Sender {
             return;
         }
         self.proven = true;
+        let too_soon = now < self.clock.sent_at + self.timer.soonest().unwrap_or_default();
         self.base = number + 1;
         self.progress(now);
         if number == self.last {
             self.end(Outcome::Completed { last_ack: true });
+        } else if self.base < self.sent_end && (too_soon || self.base == self.again_end) {
+            self.extend(now);
         } else {
             // RFC 7440 §4: after a gap too, a full window from the block that is missing.
             self.send(now);
@@ -249,14 +259,13 @@ impl Sender {
     /// With single blocks that means nothing: answering it would double every packet from then on
     /// (RFC 1123 §4.2.3.1). With windows it is how a receiver reports that the first block of a
     /// window is missing, and some report it for each later block of that window; one resend per
-    /// round trip answers them all. What comes sooner than half a round trip after the window
-    /// cannot be its echo.
+    /// round trip answers them all. What comes sooner than an answer can is no word on this window.
     fn acknowledged_again(&mut self, now: Instant) {
         let round_trip = self.timer.round_trip().unwrap_or(UNKNOWN_ROUND_TRIP);
         let quiet = if self.clock.sends > 1 {
             round_trip
         } else {
-            round_trip / 2
+            self.timer.soonest().unwrap_or(round_trip)
         };
         if self.window > 1 && now >= self.clock.sent_at + quiet {
             self.send(now);
@@ -286,6 +295,9 @@ impl Sender {
             self.end(Outcome::TimedOut(self.stage()));
         } else {
             self.timer.back_off();
+            if self.extended {
+                self.timer.forget_shortest();
+            }
             self.send(now);
         }
     }
@@ -305,11 +317,33 @@ impl Sender {
             let end = self.base + u64::from(count);
             let again = self.sent_end.min(end) - self.base;
             self.resent += u32::try_from(again).unwrap_or(u32::MAX);
+            self.again_end = if again > 0 { self.sent_end } else { 0 };
             self.sent_end = self.sent_end.max(end);
+            self.extended = false;
         }
         self.clean &= !repeated;
         let wait = self.timer.wait();
         self.clock.sent(now, wait);
+    }
+
+    /// Fills the window with blocks that were never sent, for an acknowledgement that reports no
+    /// gap, although blocks beyond it are on their way.
+    ///
+    /// Such a one comes too soon to be about the latest window, or names the last block that was
+    /// sent twice. Some receivers answer each copy with the last good number; a full window for
+    /// each of these answers would be full of copies itself, to the end of the file.
+    fn extend(&mut self, now: Instant) {
+        let first = self.sent_end;
+        self.sent_end = first.max(self.base + u64::from(self.window_from_base()));
+        if let Ok(count) = u16::try_from(self.sent_end - first)
+            && count > 0
+        {
+            self.pending = Some(SenderOutput::Blocks { first, count });
+        }
+        self.extended = true;
+        self.clean = false;
+        self.clock.sends = 1;
+        self.clock.deadline = now + self.timer.wait();
     }
 
     /// How many blocks go out next: a window, or what is left of the file. A peer that never
@@ -327,8 +361,12 @@ impl Sender {
 
     fn progress(&mut self, now: Instant) {
         self.heard = true;
+        let round_trip = now - self.clock.sent_at;
         if self.clean {
-            self.timer.sample(now - self.clock.sent_at);
+            self.timer.sample(round_trip);
+        }
+        if self.clean && self.again_end == 0 {
+            self.timer.shortest(round_trip);
         }
         self.clean = true;
         self.clock.progressed(now);

@@ -176,6 +176,65 @@ fn the_echo_of_an_ack_right_behind_its_window_brings_nothing() {
 }
 
 #[test]
+fn acks_on_the_heels_of_a_window_bring_new_blocks_only() {
+    let mut t = windowed(100_000, 4);
+    t.expect_oack()
+        .at(10)
+        .recv(ack(0))
+        .expect(blocks(1, 4))
+        .at(20)
+        .recv(ack(1))
+        .expect(blocks(2, 4));
+    t.at(21).recv(ack(2)).expect(blocks(6, 1));
+    t.recv(ack(2)).expect_nothing();
+    t.at(22).recv(ack(4)).expect(blocks(7, 2));
+}
+
+#[test]
+fn an_ack_of_the_last_block_that_went_out_twice_brings_new_blocks_only() {
+    let mut t = windowed(100_000, 4);
+    t.expect_oack()
+        .at(10)
+        .recv(ack(0))
+        .expect(blocks(1, 4))
+        .at(20)
+        .recv(ack(2))
+        .expect(blocks(3, 4));
+    // The copies of 3 and 4 were answered, and 5 and 6 are still on their way.
+    t.at(30).recv(ack(4)).expect(blocks(7, 2));
+    // No, 5 was lost.
+    t.at(40).recv(ack(4)).expect(blocks(5, 4));
+}
+
+#[test]
+fn silence_after_an_ack_that_was_taken_for_an_echo_ends_the_suspicion() {
+    let mut t = windowed(100_000, 4);
+    t.expect_oack()
+        .at(1000)
+        .recv(ack(0))
+        .expect(blocks(1, 4))
+        .at(1010)
+        .recv(ack(2))
+        .expect(blocks(5, 2))
+        .wait()
+        .expect(blocks(3, 4));
+    t.now += Duration::from_millis(10);
+    t.recv(ack(3)).expect(blocks(4, 4));
+}
+
+#[test]
+fn an_ack_of_everything_brings_a_window_however_soon_it_comes() {
+    let mut t = windowed(100_000, 4);
+    t.expect_oack()
+        .at(10)
+        .recv(ack(0))
+        .expect(blocks(1, 4))
+        .at(11)
+        .recv(ack(4))
+        .expect(blocks(5, 4));
+}
+
+#[test]
 fn a_silence_brings_the_whole_window_again() {
     let mut t = windowed(100_000, 4);
     t.expect_oack()
@@ -251,6 +310,7 @@ fn block_numbers_go_on_with_0_after_65535() {
     }
     t.recv(ack(0))
         .expect(blocks(65_537, 4))
+        .at(1)
         .recv(ack(1))
         .expect(blocks(65_538, 4));
     t.recv(ack(65_535)).expect_nothing();
