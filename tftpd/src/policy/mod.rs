@@ -6,10 +6,21 @@
 //! | question | answered by |
 //! |---|---|
 //! | which file does a request mean? | [`Name`] |
+//! | has this client a directory of its own? | [`ClientDirectory`] |
+//! | does a rule rewrite or refuse it? | [`Rules`] |
 //! | how is a stranger's name shown to a person? | [`Printable`] |
 
+mod client_directory;
+mod map_file;
 mod path;
 mod printable;
+mod rules;
 
+pub use client_directory::ClientDirectory;
+pub use map_file::{MapFileError, MapFileProblem};
 pub use path::{MAX_COMPONENT, MAX_NAME, Name, NameError};
 pub use printable::{MAX_PRINTED, Printable};
+pub use rules::{
+    Decision, Effect, MAX_STEPS, Query, Refusal, Rule, RuleBuilder, RuleError, Rules, Step,
+    TemplateError, Then,
+};

@@ -1,0 +1,105 @@
+//! What is wrong with a map file.
+
+use std::fmt;
+
+/// Why a map file cannot be taken: every line that is to blame, first to last.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct MapFileError {
+    problems: Vec<(u32, MapFileProblem)>,
+}
+
+impl MapFileError {
+    /// The lines, counted from 1, and what is wrong with each.
+    pub fn problems(&self) -> &[(u32, MapFileProblem)] {
+        &self.problems
+    }
+
+    pub(super) fn add(&mut self, line: u32, problem: MapFileProblem) {
+        self.problems.push((line, problem));
+    }
+
+    /// The value if there is nothing wrong.
+    pub(super) fn or<T>(mut self, value: T) -> Result<T, Self> {
+        if self.problems.is_empty() {
+            return Ok(value);
+        }
+        self.problems.sort_by_key(|&(line, _)| line);
+        Err(self)
+    }
+}
+
+impl fmt::Display for MapFileError {
+    /// One problem per line.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, (line, problem)) in self.problems.iter().enumerate() {
+            let separator = if at == 0 { "" } else { "\n" };
+            write!(f, "{separator}line {line}: {problem}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for MapFileError {}
+
+/// What is wrong with a line of a map file.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum MapFileProblem {
+    /// A letter that is no operation.
+    #[error("'{0}' is no operation: known are r g i e s j a ~ G P 4 6")]
+    UnknownOperation(char),
+    /// Two letters that contradict each other.
+    #[error("'{0}' and '{1}' cannot be combined")]
+    Clash(char, char),
+    /// Something that tftp-hpa has and these rules do not.
+    #[error("{construct} is not supported: {instead}")]
+    Unsupported {
+        /// What it is.
+        construct: String,
+        /// What to do about it.
+        instead: &'static str,
+    },
+    /// An operation and nothing else.
+    #[error("there is no regex behind the operation")]
+    NoRegex,
+    /// A regex that does not compile.
+    #[error("the regex {regex:?} is not usable: {reason}")]
+    BadRegex {
+        /// The regex as written.
+        regex: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A group in a replacement that the regex does not have.
+    #[error("the replacement refers to \\{group}, but the last group of the regex is \\{groups}")]
+    NoGroup {
+        /// The number behind the backslash.
+        group: usize,
+        /// How many groups there are.
+        groups: usize,
+    },
+    /// A replacement that nothing uses.
+    #[error("the replacement {0:?} has no effect without 'r', 'a' or 'j'")]
+    IdleReplacement(String),
+    /// More fields than three.
+    #[error("{0:?} stands behind the replacement: write '\\' before a blank, '#' before a comment")]
+    Surplus(String),
+    /// A `:` or a `j` without a label.
+    #[error("there is no label")]
+    NoLabel,
+    /// A jump to nowhere.
+    #[error("there is no line ':{0}' to jump to")]
+    UnknownLabel(String),
+    /// The same label twice.
+    #[error("the label ':{0}' stands on an earlier line already")]
+    DuplicateLabel(String),
+}
+
+impl MapFileProblem {
+    pub(super) fn unsupported(construct: impl Into<String>, instead: &'static str) -> Self {
+        Self::Unsupported {
+            construct: construct.into(),
+            instead,
+        }
+    }
+}
