@@ -112,10 +112,12 @@ fn a_rule_can_be_for_one_direction_only() {
 
 #[test]
 fn a_missing_file_is_quiet_only_where_the_rule_matched() {
-    let rule = Rule::matching("^SEP").quiet_missing();
-    let rules = Rules::new([rule.build().expect("good")]);
+    let quiet = Rule::matching("^SEP").quiet_missing();
+    let rules = Rules::new([quiet.build().expect("good")]);
     assert!(decide(&rules, b"SEP0123.cnf.xml").quiet_missing);
     assert!(!decide(&rules, b"pxelinux.0").quiet_missing);
+    let rules = Rules::new([rule("^SEP", "phones/")]);
+    assert!(!decide(&rules, b"SEP0123.cnf.xml").quiet_missing);
 }
 
 #[test]
