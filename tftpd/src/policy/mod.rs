@@ -5,19 +5,29 @@
 //!
 //! | question | answered by |
 //! |---|---|
+//! | may a client of this network read, or write? | [`Acl`] |
+//! | may this be answered, may that be logged, so soon again? | [`ClientBuckets`], [`LogLimit`] |
 //! | which file does a request mean? | [`Name`] |
-//! | has this client a directory of its own? | [`ClientDirectory`] |
 //! | does a rule rewrite or refuse it? | [`Rules`] |
+//! | has this client a directory of its own? | [`ClientDirectory`] |
 //! | how is a stranger's name shown to a person? | [`Printable`] |
 
+mod acl;
+mod bucket;
 mod client_directory;
 mod map_file;
+mod network;
 mod path;
 mod printable;
 mod rules;
+#[cfg(test)]
+mod testing;
 
+pub use acl::{Access, AccessList, Acl};
+pub use bucket::{Bucket, ClientBuckets, LogLimit, Rate};
 pub use client_directory::ClientDirectory;
 pub use map_file::{MapFileError, MapFileProblem};
+pub use network::{Network, NetworkError, PrefixLengths};
 pub use path::{MAX_COMPONENT, MAX_NAME, Name, NameError};
 pub use printable::{MAX_PRINTED, Printable};
 pub use rules::{
