@@ -6,6 +6,7 @@
 //! | question | answered by |
 //! |---|---|
 //! | may a client of this network read, or write? | [`Acl`] |
+//! | may one more unproven session begin? | [`HalfOpen`] |
 //! | may this be answered, may that be logged, so soon again? | [`ClientBuckets`], [`LogLimit`] |
 //! | which file does a request mean? | [`Name`] |
 //! | does a rule rewrite or refuse it? | [`Rules`] |
@@ -14,6 +15,7 @@
 
 mod acl;
 mod bucket;
+mod budget;
 mod client_directory;
 mod map_file;
 mod network;
@@ -25,6 +27,7 @@ mod testing;
 
 pub use acl::{Access, AccessList, Acl};
 pub use bucket::{Bucket, ClientBuckets, LogLimit, Rate};
+pub use budget::{Admission, HalfOpen, HalfOpenLimits, Ticket};
 pub use client_directory::ClientDirectory;
 pub use map_file::{MapFileError, MapFileProblem};
 pub use network::{Network, NetworkError, PrefixLengths};
