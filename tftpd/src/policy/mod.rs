@@ -11,11 +11,13 @@
 //! | which file does a request mean? | [`Name`] |
 //! | does a rule rewrite or refuse it? | [`Rules`] |
 //! | has this client a directory of its own? | [`ClientDirectory`] |
+//! | which entry does a name mean that is in the wrong case? | [`match_case`] |
 //! | how is a stranger's name shown to a person? | [`Printable`] |
 
 mod acl;
 mod bucket;
 mod budget;
+mod case;
 mod client_directory;
 mod map_file;
 mod network;
@@ -28,6 +30,7 @@ mod testing;
 pub use acl::{Access, AccessList, Acl};
 pub use bucket::{Bucket, ClientBuckets, LogLimit, Rate};
 pub use budget::{Admission, HalfOpen, HalfOpenLimits, Ticket};
+pub use case::{CaseMatch, match_case};
 pub use client_directory::ClientDirectory;
 pub use map_file::{MapFileError, MapFileProblem};
 pub use network::{Network, NetworkError, PrefixLengths};
