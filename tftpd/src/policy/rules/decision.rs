@@ -79,9 +79,9 @@ pub enum Refusal {
         /// What the client is to be told instead of the usual wording.
         text: Option<Vec<u8>>,
     },
-    /// The rules do not come to an end.
+    /// The rules do not come to an end, or not within the work that one name is worth.
     #[error(
-        "the rules go round in circles at rule {rule}: it repeats, starts over or jumps back while it still matches"
+        "the rules take too long: rule {rule} repeats, starts over or jumps back again and again"
     )]
     Endless {
         /// The rule that was about to be tried once more.
