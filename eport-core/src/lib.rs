@@ -70,3 +70,8 @@ pub use pool::{Counts, LocalAddress, PortState, Protocol, Space};
 pub use range::{ParsePortsError, PortRange};
 pub use reserved::{Reserved, Source};
 pub use set::PortSet;
+
+/// The examples of the README are compiled and run with the tests.
+#[cfg(all(doctest, feature = "net"))]
+#[doc = include_str!("../README.md")]
+struct Readme;

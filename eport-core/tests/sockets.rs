@@ -8,8 +8,8 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use common::{in_namespace, sh, stranger};
-use eport_core::bind::{self, BindError, UdpOptions};
+use common::{address, in_namespace, received, sh, stranger};
+use eport_core::bind::{self, UdpOptions};
 use eport_core::pool::ForeignCause;
 use eport_core::system::Host;
 use eport_core::{Allocator, Lease, LeaseError, LocalAddress, Note, PortState, Space};
@@ -24,21 +24,11 @@ fn allocator(ports: &str) -> Allocator {
         .expect("an allocator")
 }
 
-fn address(text: &str) -> SocketAddr {
-    text.parse().expect(text)
-}
-
 /// A peer that waits for what it is sent.
 fn peer_at(ip: IpAddr) -> (UdpSocket, SocketAddr) {
     let peer = stranger((ip, 0)).expect("a free port");
     let address = peer.local_addr().expect("bound");
     (peer, address)
-}
-
-fn received(socket: &UdpSocket) -> io::Result<Vec<u8>> {
-    let mut bytes = [0; 64];
-    let length = socket.recv(&mut bytes)?;
-    Ok(bytes.iter().copied().take(length).collect())
 }
 
 #[test]
@@ -307,43 +297,6 @@ fn a_link_local_peer_is_reached_through_its_interface() {
 }
 
 #[test]
-fn addresses_overlap_exactly_where_the_kernel_refuses_the_second_bind() {
-    in_namespace(
-        "addresses_overlap_exactly_where_the_kernel_refuses_the_second_bind",
-        || {
-            sh("ip addr add fe80::1/64 dev lo nodad");
-            let ip = |text: &str| LocalAddress::from(text.parse::<IpAddr>().expect(text));
-            let locals = [
-                ip("0.0.0.0"),
-                ip("127.0.0.1"),
-                ip("127.0.0.2"),
-                ip("::"),
-                ip("::").only_v6(),
-                ip("::1"),
-                LocalAddress::from(address("[fe80::1%1]:0")),
-            ];
-            let bind = |local: LocalAddress| {
-                bind::udp(
-                    local.with_port(61_000),
-                    &UdpOptions::default().only_v6(local.is_only_v6()),
-                )
-            };
-            for first in locals {
-                let _held = bind(first).expect("free");
-                for second in locals {
-                    let refused = match bind(second) {
-                        Ok(_) => false,
-                        Err(BindError::InUse { .. }) => true,
-                        Err(other) => panic!("{other:?}"),
-                    };
-                    assert_eq!(refused, first.overlaps(second), "{first} and {second}");
-                }
-            }
-        },
-    );
-}
-
-#[test]
 fn wildcard_leases_stay_clear_of_specific_ones_without_asking_the_kernel() {
     in_namespace(
         "wildcard_leases_stay_clear_of_specific_ones_without_asking_the_kernel",
@@ -415,84 +368,4 @@ fn the_hosts_sysctls_shape_the_plan() {
             [Note::SetAsideForUs { .. }]
         ));
     });
-}
-
-#[test]
-fn a_listener_says_why_it_cannot_have_its_port() {
-    in_namespace("a_listener_says_why_it_cannot_have_its_port", || {
-        let options = UdpOptions::default();
-        let held = bind::udp(address("[::]:69"), &options).expect("free");
-        for taken in ["[::]:69", "0.0.0.0:69", "127.0.0.1:69"] {
-            let error =
-                bind::udp(address(taken), &options).expect_err("dual-stack holds all of them");
-            assert!(matches!(error, BindError::InUse { .. }), "{error:?}");
-            assert!(error.to_string().contains(taken));
-        }
-        drop(held);
-        let _v6 = bind::udp(address("[::]:69"), &options.only_v6(true)).expect("free");
-        let _v4 = bind::udp(address("0.0.0.0:69"), &options).expect("apart");
-        let error = bind::udp(address("192.0.2.1:69"), &options).expect_err("not ours");
-        assert!(matches!(error, BindError::NotLocal { .. }), "{error:?}");
-    });
-}
-
-#[test]
-fn a_dual_stack_listener_hears_ipv4() {
-    in_namespace("a_dual_stack_listener_hears_ipv4", || {
-        sh("echo 1 > /proc/sys/net/ipv6/bindv6only");
-        let options = UdpOptions::default().receive_buffer(1 << 16);
-        let listener = bind::udp(address("[::]:0"), &options).expect("bound");
-        let port = listener.local_addr().expect("bound").port();
-        let (client, _) = peer_at(V4);
-        client.send_to(b"request", (V4, port)).expect("sent");
-        assert_eq!(received(&listener).expect("received"), b"request");
-    });
-}
-
-#[test]
-fn without_the_privilege_a_system_port_is_denied_with_the_ways_out() {
-    in_namespace(
-        "without_the_privilege_a_system_port_is_denied_with_the_ways_out",
-        || {
-            // A port below this number needs the capability; here every port is, but for the root of
-            // the namespace, so it gives the capability up by becoming a process without any.
-            const PROBE: &str = "EPORT_TEST_UNPRIVILEGED";
-            let test = "without_the_privilege_a_system_port_is_denied_with_the_ways_out";
-            if std::env::var_os(PROBE).is_none() {
-                let executable = std::env::current_exe().expect("a path");
-                sh(&format!(
-                    "{PROBE}=1 setpriv --inh-caps=-all --bounding-set=-all {} {test} --exact --nocapture",
-                    executable.display(),
-                ));
-                return;
-            }
-            let error =
-                bind::udp(address("127.0.0.1:69"), &UdpOptions::default()).expect_err("denied");
-            assert!(matches!(error, BindError::Denied { .. }), "{error:?}");
-            let allocator = allocator("600-609");
-            let error = allocator.udp(V4).lease().expect_err("denied");
-            assert!(
-                matches!(
-                    error,
-                    LeaseError::Exhausted {
-                        denied: 20,
-                        in_use: 0,
-                        ..
-                    }
-                ),
-                "{error:?}"
-            );
-            let state = allocator.explain(Space::udp(V4), 600);
-            assert!(
-                matches!(
-                    state,
-                    PortState::Foreign {
-                        cause: ForeignCause::Denied,
-                        ..
-                    }
-                ),
-                "{state}"
-            );
-        },
-    );
 }

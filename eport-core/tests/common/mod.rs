@@ -19,6 +19,17 @@ pub(crate) fn stranger(address: impl Into<SocketAddr>) -> std::io::Result<UdpSoc
     Ok(socket)
 }
 
+/// What comes next on a socket.
+pub(crate) fn received(socket: &UdpSocket) -> std::io::Result<Vec<u8>> {
+    let mut bytes = [0; 64];
+    let length = socket.recv(&mut bytes)?;
+    Ok(bytes.iter().copied().take(length).collect())
+}
+
+pub(crate) fn address(text: &str) -> SocketAddr {
+    text.parse().expect(text)
+}
+
 /// Runs `body` in a network namespace with nothing but a loopback interface.
 ///
 /// The test binary runs itself again, for the one test `name`, under `unshare`. Where that is not
