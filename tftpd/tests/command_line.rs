@@ -368,7 +368,14 @@ impl Unprivileged {
         }
         let folder = tempfile::tempdir().expect("a directory");
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).expect("changed");
-        fs::copy(TFTPD, folder.path().join("tftpd")).expect("copied");
+        // Not by this process: a file that it has open for writing, be it in a child that another
+        // test is just starting, cannot be executed.
+        let copied = Command::new("cp")
+            .arg(TFTPD)
+            .arg(folder.path())
+            .status()
+            .expect("cp runs");
+        assert!(copied.success());
         Some(Self(folder))
     }
 

@@ -7,7 +7,7 @@ use super::{
     data::Ack,
     error::{Error, ErrorCode},
     negotiate::Terms,
-    option::{Options, Timeout, Windowsize},
+    option::{Options, Timeout},
     packet::Packet,
     retransmit::RetransmitTimer,
     transfer::{Clock, DEFAULT_CEILING, Input, Outcome, Patience, Stage},
@@ -48,10 +48,7 @@ pub struct Sender {
     /// measures the path. Blocks sent again after a gap count: the peer has just said that it lacks
     /// the first of them, so that its next word is about these.
     clean: bool,
-    /// Whether the peer acknowledged anything.
-    heard: bool,
-    /// Whether the peer acknowledged a block: until then a window goes out twice at most.
-    proven: bool,
+    trust: Trust,
     resent: u32,
     clock: Clock,
     timer: RetransmitTimer,
@@ -112,6 +109,17 @@ enum Phase {
     Ended(Outcome),
 }
 
+/// What the peer has shown by its acknowledgements.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+enum Trust {
+    /// Nothing: its address may be forged.
+    None,
+    /// It acknowledged the options, which takes no more than one forged datagram.
+    Options,
+    /// It acknowledged a block: it receives what is sent to it.
+    Blocks,
+}
+
 impl Sender {
     /// A sender whose first packet is the OACK with `oack`, or DATA 1 if there is none.
     pub fn new(config: SenderConfig, oack: Option<Options>, now: Instant) -> Self {
@@ -129,8 +137,7 @@ impl Sender {
             phase: oack.map_or(Phase::Data, Phase::Oack),
             pending: None,
             clean: true,
-            heard: false,
-            proven: terms.windowsize == Windowsize::ONE,
+            trust: Trust::None,
             resent: 0,
             clock: Clock::new(now),
             timer: RetransmitTimer::new(ceiling, config.jitter_seed),
@@ -196,7 +203,7 @@ impl Sender {
 
     /// Whether the peer has not yet answered anything.
     pub fn is_half_open(&self) -> bool {
-        !self.heard && !matches!(self.phase, Phase::Ended(_))
+        self.trust == Trust::None && !matches!(self.phase, Phase::Ended(_))
     }
 
     /// How it ended, once it has.
@@ -240,7 +247,7 @@ impl Sender {
             self.acknowledged_again(now);
             return;
         }
-        self.proven = true;
+        self.trust = Trust::Blocks;
         let too_soon = now < self.clock.sent_at + self.timer.soonest().unwrap_or_default();
         self.base = number + 1;
         self.progress(now);
@@ -351,7 +358,7 @@ impl Sender {
     /// ACK 0 does not buy a flood.
     fn window_from_base(&self) -> u16 {
         let left = u16::try_from(self.last - (self.base - 1)).unwrap_or(u16::MAX);
-        let window = if self.proven || self.clock.sends < 2 {
+        let window = if self.trust == Trust::Blocks || self.clock.sends < 2 {
             self.window
         } else {
             1
@@ -360,7 +367,7 @@ impl Sender {
     }
 
     fn progress(&mut self, now: Instant) {
-        self.heard = true;
+        self.trust = self.trust.max(Trust::Options);
         let round_trip = now - self.clock.sent_at;
         if self.clean {
             self.timer.sample(round_trip);
@@ -375,7 +382,7 @@ impl Sender {
     /// Whether everything was sent to a peer that took part. Clients are gone once they have sent
     /// the last acknowledgement; silence then says more of that packet than of the file.
     fn only_the_end_is_missing(&self) -> bool {
-        self.heard && self.sent_end > self.last
+        self.trust > Trust::None && self.sent_end > self.last
     }
 
     fn stage(&self) -> Stage {
