@@ -1,5 +1,7 @@
 //! Files below one directory, and nothing outside it.
 
+mod upload;
+
 use std::{
     collections::HashMap,
     fs::File,
@@ -13,11 +15,14 @@ use std::{
 
 use nix::{
     errno::Errno,
-    fcntl::{OFlag, OpenHow, ResolveFlag},
+    fcntl::{AtFlags, OFlag, OpenHow, ResolveFlag},
+    unistd::AccessFlags,
 };
 
-use super::{Backend, Content, OpenError, ReadAt};
+use super::{Backend, Content, OpenError, ReadAt, Upload};
 use crate::policy::Name;
+use upload::FileUpload;
+pub use upload::{Overwrite, UploadPolicy};
 
 /// Serves a directory.
 ///
@@ -29,6 +34,14 @@ use crate::policy::Name;
 pub struct FileSystem {
     root: OwnedFd,
     open: Mutex<HashMap<Identity, Weak<OpenFile>>>,
+    uploads: Option<Uploads>,
+}
+
+#[derive(Debug)]
+struct Uploads {
+    /// The directory for uploads, if it is not the root.
+    directory: Option<OwnedFd>,
+    policy: UploadPolicy,
 }
 
 impl FileSystem {
@@ -37,33 +50,40 @@ impl FileSystem {
     /// # Errors
     /// [`RootError`] if there is no such directory or it cannot be read by this user.
     pub fn new(root: impl AsRef<Path>) -> Result<Self, RootError> {
-        let path = root.as_ref();
-        let fail = |reason: fn(PathBuf) -> RootError| reason(path.to_owned());
-        let root = open_root(path).map_err(|errno| match errno {
-            Errno::ENOENT => fail(RootError::NotFound),
-            Errno::ENOTDIR => fail(RootError::NotADirectory),
-            Errno::EACCES | Errno::EPERM => fail(RootError::Denied),
-            other => RootError::Io {
-                path: path.to_owned(),
-                source: other.into(),
-            },
-        })?;
-        match nix::unistd::faccessat(
-            &root,
-            c".",
-            nix::unistd::AccessFlags::X_OK,
-            nix::fcntl::AtFlags::AT_EACCESS,
-        ) {
-            Ok(()) => Ok(Self {
-                root,
-                open: Mutex::default(),
+        let root = directory(root.as_ref())?;
+        Ok(Self {
+            root,
+            open: Mutex::default(),
+            uploads: None,
+        })
+    }
+
+    /// Lets clients write files below the root.
+    #[must_use]
+    pub fn with_uploads(self, policy: UploadPolicy) -> Self {
+        Self {
+            uploads: Some(Uploads {
+                directory: None,
+                policy,
             }),
-            Err(Errno::EACCES) => Err(fail(RootError::Denied)),
-            Err(other) => Err(RootError::Io {
-                path: path.to_owned(),
-                source: other.into(),
-            }),
+            ..self
         }
+    }
+
+    /// Lets clients write files below `directory`, from where they cannot be read.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn with_uploads_to(
+        self,
+        directory: impl AsRef<Path>,
+        policy: UploadPolicy,
+    ) -> Result<Self, RootError> {
+        let directory = Some(self::directory(directory.as_ref())?);
+        Ok(Self {
+            uploads: Some(Uploads { directory, policy }),
+            ..self
+        })
     }
 
     /// One descriptor for all transfers of the same version of a file.
@@ -95,6 +115,17 @@ impl Backend for FileSystem {
             size: metadata.size(),
         };
         Ok(Content::new(self.share(file, identity), identity.size))
+    }
+
+    fn open_write(
+        &self,
+        name: &Name,
+        _client: SocketAddr,
+        announced: Option<u64>,
+    ) -> Result<Box<dyn Upload>, OpenError> {
+        let Uploads { directory, policy } = self.uploads.as_ref().ok_or(OpenError::ReadOnly)?;
+        let root = directory.as_ref().unwrap_or(&self.root);
+        Ok(Box::new(FileUpload::begin(root, name, announced, *policy)?))
     }
 }
 
@@ -140,6 +171,24 @@ impl ReadAt for OpenFile {
     }
 }
 
+/// Opens a directory that this user may enter.
+fn directory(path: &Path) -> Result<OwnedFd, RootError> {
+    let fail = |reason: fn(PathBuf) -> RootError| reason(path.to_owned());
+    let opened = open_root(path).and_then(|root| {
+        nix::unistd::faccessat(&root, c".", AccessFlags::X_OK, AtFlags::AT_EACCESS)?;
+        Ok(root)
+    });
+    opened.map_err(|errno| match errno {
+        Errno::ENOENT => fail(RootError::NotFound),
+        Errno::ENOTDIR => fail(RootError::NotADirectory),
+        Errno::EACCES | Errno::EPERM => fail(RootError::Denied),
+        other => RootError::Io {
+            path: path.to_owned(),
+            source: other.into(),
+        },
+    })
+}
+
 #[expect(
     clippy::disallowed_methods,
     reason = "the door to the directory that is served"
@@ -150,14 +199,23 @@ fn open_root(path: &Path) -> nix::Result<OwnedFd> {
 }
 
 /// Non-blocking, so that a pipe without a writer does not hold the engine.
+fn open_below(root: &OwnedFd, name: &[u8]) -> nix::Result<File> {
+    let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
+    openat2(root, name, how(flags)).map(File::from)
+}
+
+/// How every look-up is done: it does not lead out of the root.
+fn how(flags: OFlag) -> OpenHow {
+    let resolve = ResolveFlag::RESOLVE_IN_ROOT | ResolveFlag::RESOLVE_NO_MAGICLINKS;
+    OpenHow::new().flags(flags).resolve(resolve)
+}
+
 #[expect(
     clippy::disallowed_methods,
     reason = "the door to the files that are served"
 )]
-fn open_below(root: &OwnedFd, name: &[u8]) -> nix::Result<File> {
-    let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
-    let resolve = ResolveFlag::RESOLVE_IN_ROOT | ResolveFlag::RESOLVE_NO_MAGICLINKS;
-    nix::fcntl::openat2(root, name, OpenHow::new().flags(flags).resolve(resolve)).map(File::from)
+fn openat2(root: &OwnedFd, name: &[u8], how: OpenHow) -> nix::Result<OwnedFd> {
+    nix::fcntl::openat2(root, name, how)
 }
 
 fn open_error(errno: Errno) -> OpenError {

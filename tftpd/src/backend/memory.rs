@@ -1,54 +1,110 @@
 //! Files held in memory.
 
-use std::{collections::HashMap, io, io::IoSliceMut, net::SocketAddr, sync::Arc};
+use std::{
+    collections::HashMap,
+    io,
+    io::IoSliceMut,
+    net::SocketAddr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
-use super::{Backend, Content, OpenError, ReadAt};
+use super::{Backend, Content, OpenError, ReadAt, StoreError, Upload};
 use crate::policy::Name;
 
-/// A fixed set of files, by name.
+/// Files by name; clones share them.
 ///
 /// ```
 /// use tftpd::backend::Memory;
 ///
 /// let files = Memory::new().with("boot.ipxe", "#!ipxe\nshell\n").with("empty", "");
 /// assert_eq!(files.len(), 2);
+/// assert_eq!(files.read("/boot.ipxe").as_deref(), Some(&b"#!ipxe\nshell\n"[..]));
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct Memory {
-    files: HashMap<Vec<u8>, Arc<Bytes>>,
+    files: Arc<Mutex<HashMap<Vec<u8>, Arc<Bytes>>>>,
+    uploads: Option<u64>,
 }
 
 impl Memory {
-    /// No files yet.
+    /// No files yet, and none may be written.
     pub fn new() -> Self {
         Self::default()
     }
 
     /// These files and one more. A leading slash makes no difference, as in a request.
     #[must_use]
-    pub fn with(mut self, name: impl AsRef<[u8]>, bytes: impl Into<Vec<u8>>) -> Self {
-        // A name that no request can spell is kept and never found.
-        let key = Name::from_request(name.as_ref())
-            .map_or_else(|_| name.as_ref().to_vec(), |name| name.as_bytes().to_vec());
-        self.files.insert(key, Arc::new(Bytes(bytes.into())));
+    pub fn with(self, name: impl AsRef<[u8]>, bytes: impl Into<Vec<u8>>) -> Self {
+        self.lock()
+            .insert(key(name.as_ref()), Arc::new(Bytes(bytes.into())));
         self
+    }
+
+    /// The same files, and clients may write more, or others over them, of at most `max_size`
+    /// bytes each.
+    #[must_use]
+    pub fn writable(self, max_size: u64) -> Self {
+        Self {
+            uploads: Some(max_size),
+            ..self
+        }
+    }
+
+    /// What is in the file, if there is one of that name.
+    pub fn read(&self, name: impl AsRef<[u8]>) -> Option<Vec<u8>> {
+        self.lock()
+            .get(&key(name.as_ref()))
+            .map(|bytes| bytes.0.clone())
     }
 
     /// How many files there are.
     pub fn len(&self) -> usize {
-        self.files.len()
+        self.lock().len()
     }
 
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.files.is_empty()
+        self.lock().is_empty()
     }
+
+    /// Nothing that can panic runs under the lock.
+    fn lock(&self) -> MutexGuard<'_, HashMap<Vec<u8>, Arc<Bytes>>> {
+        self.files.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A name that no request can spell is kept as it is, and never found.
+fn key(name: &[u8]) -> Vec<u8> {
+    Name::from_request(name).map_or_else(|_| name.to_vec(), |name| name.as_bytes().to_vec())
 }
 
 impl Backend for Memory {
     fn open_read(&self, name: &Name, _client: SocketAddr) -> Result<Content, OpenError> {
-        let bytes = self.files.get(name.as_bytes()).ok_or(OpenError::NotFound)?;
-        Ok(Content::new(bytes.clone(), bytes.0.len() as u64))
+        let bytes = self
+            .lock()
+            .get(name.as_bytes())
+            .cloned()
+            .ok_or(OpenError::NotFound)?;
+        let size = bytes.0.len() as u64;
+        Ok(Content::new(bytes, size))
+    }
+
+    fn open_write(
+        &self,
+        name: &Name,
+        _client: SocketAddr,
+        announced: Option<u64>,
+    ) -> Result<Box<dyn Upload>, OpenError> {
+        let limit = self.uploads.ok_or(OpenError::ReadOnly)?;
+        if announced.is_some_and(|size| size > limit) {
+            return Err(StoreError::TooLarge { limit }.into());
+        }
+        Ok(Box::new(MemoryUpload {
+            files: self.clone(),
+            name: name.as_bytes().to_vec(),
+            bytes: Vec::new(),
+            limit,
+        }))
     }
 }
 
@@ -69,6 +125,31 @@ impl ReadAt for Bytes {
             rest = later;
         }
         Ok(copied)
+    }
+}
+
+struct MemoryUpload {
+    files: Memory,
+    name: Vec<u8>,
+    bytes: Vec<u8>,
+    limit: u64,
+}
+
+impl Upload for MemoryUpload {
+    fn append(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
+        if (self.bytes.len() + bytes.len()) as u64 > self.limit {
+            return Err(StoreError::TooLarge { limit: self.limit });
+        }
+        self.bytes.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    fn commit(self: Box<Self>) -> Result<(), StoreError> {
+        let Self {
+            files, name, bytes, ..
+        } = *self;
+        files.lock().insert(name, Arc::new(Bytes(bytes)));
+        Ok(())
     }
 }
 

@@ -6,11 +6,13 @@
 
 mod fs;
 mod memory;
+mod upload;
 
 use std::{fmt, io, io::IoSliceMut, net::SocketAddr, sync::Arc};
 
-pub use fs::{FileSystem, RootError};
+pub use fs::{FileSystem, Overwrite, RootError, UploadPolicy};
 pub use memory::Memory;
+pub use upload::{StoreError, Upload};
 
 use crate::{policy::Name, proto::ErrorCode};
 
@@ -21,11 +23,35 @@ pub trait Backend: Send + Sync + 'static {
     /// # Errors
     /// [`OpenError`], which decides what the client and the log are told.
     fn open_read(&self, name: &Name, client: SocketAddr) -> Result<Content, OpenError>;
+
+    /// Begins the file that `client` wants to write as `name`; `announced` is how many bytes it
+    /// says they are, if it does. By default nothing may be written.
+    ///
+    /// # Errors
+    /// As [`open_read`](Self::open_read).
+    fn open_write(
+        &self,
+        name: &Name,
+        client: SocketAddr,
+        announced: Option<u64>,
+    ) -> Result<Box<dyn Upload>, OpenError> {
+        let _ = (name, client, announced);
+        Err(OpenError::ReadOnly)
+    }
 }
 
 impl<B: Backend + ?Sized> Backend for Arc<B> {
     fn open_read(&self, name: &Name, client: SocketAddr) -> Result<Content, OpenError> {
         (**self).open_read(name, client)
+    }
+
+    fn open_write(
+        &self,
+        name: &Name,
+        client: SocketAddr,
+        announced: Option<u64>,
+    ) -> Result<Box<dyn Upload>, OpenError> {
+        (**self).open_write(name, client, announced)
     }
 }
 
@@ -74,7 +100,7 @@ impl fmt::Debug for Content {
     }
 }
 
-/// Why a file cannot be read.
+/// Why a file cannot be read, or not be written.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum OpenError {
@@ -87,6 +113,12 @@ pub enum OpenError {
     /// It is a directory, a device, a socket or a pipe.
     #[error("not a regular file")]
     NotAFile,
+    /// Nothing may be written here.
+    #[error("read-only")]
+    ReadOnly,
+    /// It cannot be stored.
+    #[error(transparent)]
+    Store(StoreError),
     /// The name is longer than the file system allows.
     #[error("name too long")]
     NameTooLong,
@@ -106,7 +138,10 @@ impl OpenError {
     pub fn wire_code(&self) -> Option<ErrorCode> {
         match self {
             Self::NotFound | Self::NameTooLong => Some(ErrorCode::FileNotFound),
-            Self::Denied | Self::NotAFile | Self::Io(_) => Some(ErrorCode::AccessViolation),
+            Self::Denied | Self::NotAFile | Self::ReadOnly | Self::Io(_) => {
+                Some(ErrorCode::AccessViolation)
+            }
+            Self::Store(error) => Some(error.wire_code()),
             Self::Busy(_) => None,
         }
     }

@@ -43,6 +43,11 @@ impl Control {
             *current = order;
         }
         drop(current);
+        self.wake();
+    }
+
+    /// Makes the engine look up.
+    pub(super) fn wake(&self) {
         // Full means that a wake-up is pending already.
         let _ = self.wake.write(1);
     }

@@ -3,10 +3,13 @@
 //! A transfer is a socket, a state machine and a share in an open file; nothing in it is locked
 //! and nobody else wakes this thread for a datagram. [`Control`] is the only way in.
 
+mod committer;
 mod control;
 mod poller;
+mod receiving;
 mod reception;
 mod record;
+mod sending;
 mod session;
 mod sessions;
 mod source;
@@ -22,6 +25,7 @@ use crate::{
     net::{self, Inbox, Listener},
     proto::ErrorCode,
 };
+use committer::Committer;
 use poller::{Poller, Ready};
 use sessions::Sessions;
 
@@ -50,7 +54,7 @@ impl Engine {
         for socket in &listeners {
             poller.add_listener(socket)?;
         }
-        let sessions = Sessions::new(reception, observer);
+        let sessions = Sessions::new(reception, observer, Committer::start(control.clone())?);
         Ok(Self {
             control,
             poller,
@@ -90,7 +94,10 @@ impl Engine {
                 match ready {
                     Ready::Session(key) => self.sessions.readable(key, now),
                     Ready::Listener => requested = true,
-                    Ready::Control => self.control.acknowledge(),
+                    Ready::Control => {
+                        self.control.acknowledge();
+                        self.sessions.committed(now);
+                    }
                 }
             }
             if requested {

@@ -39,6 +39,8 @@ pub enum Ending {
         /// the same, most likely: clients leave at once.
         confirmed: bool,
     },
+    /// The whole file was received and stored.
+    Received,
     /// The client wanted to know the size or the options, and ended the transfer.
     Probed,
     /// No transfer was started.
@@ -61,6 +63,10 @@ pub enum Refusal {
     BadName,
     /// Writing is not allowed.
     ReadOnly,
+    /// There is a file of that name, and it is to stay.
+    Exists,
+    /// The file is larger than allowed, or than what is left of the disk.
+    DiskFull,
     /// The transfer mode is not served.
     Mode,
     /// The packet is malformed.
@@ -82,6 +88,8 @@ impl Refusal {
             Self::NotAFile => "not-a-file",
             Self::BadName => "bad-name",
             Self::ReadOnly => "read-only",
+            Self::Exists => "exists",
+            Self::DiskFull => "disk-full",
             Self::Mode => "mode",
             Self::Malformed => "malformed",
             Self::NoPort => "no-port",
@@ -126,6 +134,13 @@ pub enum Cause {
     Replaced,
     /// This host's own firewall forbids the datagrams to leave.
     LocalFirewall,
+    /// The file that the client wrote could not be stored.
+    Store {
+        /// What the client was told.
+        code: ErrorCode,
+        /// What the system says.
+        why: String,
+    },
     /// The file could not be read, or the socket not be written.
     Io(String),
     /// The server was stopped.
@@ -142,6 +157,15 @@ impl Cause {
             Self::ClientError { .. } => "client-error",
             Self::Replaced => "replaced",
             Self::LocalFirewall => "local-firewall",
+            Self::Store {
+                code: ErrorCode::DiskFull,
+                ..
+            } => "disk-full",
+            Self::Store {
+                code: ErrorCode::FileExists,
+                ..
+            } => "exists",
+            Self::Store { .. } => "store",
             Self::Io(_) => "io",
             Self::Shutdown => "shutdown",
         }
@@ -168,15 +192,16 @@ impl fmt::Display for Cause {
             Self::ClientError { code, text } => {
                 write!(f, " {}: {}", code.to_wire(), text.escape_ascii())
             }
-            Self::Io(error) => write!(f, ": {error}"),
+            Self::Store { why, .. } | Self::Io(why) => write!(f, ": {why}"),
             _ => Ok(()),
         }
     }
 }
 
 impl Ending {
-    pub(super) fn from_outcome(outcome: &Outcome) -> Self {
+    pub(super) fn from_outcome(outcome: &Outcome, direction: Direction) -> Self {
         Self::Failed(match outcome {
+            Outcome::Completed { .. } if direction == Direction::Write => return Self::Received,
             Outcome::Completed { last_ack } => {
                 return Self::Sent {
                     confirmed: *last_ack,
@@ -202,6 +227,8 @@ impl Ending {
 pub struct Summary {
     /// Whole files sent.
     pub sent: u64,
+    /// Whole files received.
+    pub received: u64,
     /// Requests for the size or the options only.
     pub probed: u64,
     /// Requests that became no transfer.
@@ -214,6 +241,7 @@ impl Summary {
     pub(super) fn count(&mut self, ending: &Ending) {
         match ending {
             Ending::Sent { .. } => self.sent += 1,
+            Ending::Received => self.received += 1,
             Ending::Probed => self.probed += 1,
             Ending::Refused(_) => self.refused += 1,
             Ending::Failed(_) => self.failed += 1,

@@ -1,28 +1,41 @@
-//! One transfer: a socket, a state machine and a share in an open file.
+//! One transfer: a socket, a state machine, and where the bytes come from or go to.
 
 use std::{net::SocketAddr, time::Instant};
 
 use crate::{
-    net::{Received, SendError, TransferSocket, WindowBuffer, stride},
-    proto::{Direction, Error, ErrorCode, Input, Oack, Sender, SenderOutput, Terms},
+    backend::{StoreError, Upload},
+    net::{Received, SendError, TransferSocket, WindowBuffer},
+    proto::{Direction, Error, ErrorCode, Input, Oack, Options, Outcome, Terms},
 };
 
 use super::{
+    receiving::Receiving,
     record::{Cause, Ending, Record},
-    source::Source,
+    sending::Sending,
 };
 
 /// A transfer in flight.
 #[derive(Debug)]
 pub(super) struct Session {
-    pub(super) socket: TransferSocket,
-    pub(super) sender: Sender,
-    pub(super) source: Source,
+    pub(super) link: Link,
+    pub(super) role: Role,
     pub(super) about: About,
     /// When the timers will next look at this transfer; theirs to keep.
     pub(super) queued: Option<Instant>,
     pub(super) deadline: Instant,
-    /// What went wrong on this side, if that is why it ended.
+}
+
+/// Which way the bytes go.
+#[derive(Debug)]
+pub(super) enum Role {
+    Sending(Sending),
+    Receiving(Receiving),
+}
+
+/// The way to the client, and what went wrong on this side of it.
+#[derive(Debug)]
+pub(super) struct Link {
+    pub(super) socket: TransferSocket,
     pub(super) trouble: Option<Cause>,
 }
 
@@ -41,20 +54,28 @@ pub(super) struct About {
 /// What all transfers of a thread use in turn.
 #[derive(Debug)]
 pub(super) struct Workspace {
-    window: WindowBuffer,
-    packet: Vec<u8>,
+    pub(super) window: WindowBuffer,
+    pub(super) packet: Vec<u8>,
+    /// Room for the largest datagram.
     inbound: Box<[u8]>,
 }
 
-/// Room for what a client sends in mid-transfer: an ACK, or an ERROR with its text.
-const INBOUND: usize = 1024;
+/// What is to be done with a transfer after it was driven.
+pub(super) enum Next {
+    /// Look again when a datagram comes, or when its deadline has passed.
+    Wait,
+    /// Make this last, elsewhere, and tell it of the result.
+    Commit(Box<dyn Upload>),
+    /// It is over.
+    End,
+}
 
 impl Workspace {
     pub(super) fn new() -> Self {
         Self {
             window: WindowBuffer::new(),
-            packet: Vec::with_capacity(INBOUND),
-            inbound: vec![0; INBOUND].into(),
+            packet: Vec::new(),
+            inbound: vec![0; 1 << 16].into(),
         }
     }
 }
@@ -62,99 +83,128 @@ impl Workspace {
 impl Session {
     /// Takes one datagram from the socket; whatever else waits makes it ready again.
     pub(super) fn readable(&mut self, work: &mut Workspace, now: Instant) {
-        let input = match self.socket.receive(&mut work.inbound) {
+        let input = match self.link.socket.receive(&mut work.inbound) {
             Received::Datagram(bytes) => Input::Datagram(bytes),
             Received::Unreachable => Input::Unreachable,
             Received::Nothing => return,
         };
-        self.sender.handle(input, now);
+        self.handle(input, now);
     }
 
-    /// Does what the state machine asks for until it waits; `false` when it is over.
-    pub(super) fn drive(&mut self, work: &mut Workspace, now: Instant) -> bool {
-        loop {
-            let sent = match self.sender.poll() {
-                SenderOutput::Wait(deadline) => {
-                    self.deadline = deadline;
-                    return true;
-                }
-                SenderOutput::Done => return false,
-                SenderOutput::Blocks { first, count } => self.send_blocks(work, first, count),
-                SenderOutput::Oack(options) => {
-                    work.packet.clear();
-                    Oack { options }.encode(&mut work.packet);
-                    self.socket.send(&work.packet)
-                }
-                SenderOutput::Error(code) => {
-                    work.packet.clear();
-                    Error::new(code).encode(&mut work.packet);
-                    // It is over either way.
-                    let _ = self.socket.send(&work.packet);
-                    Ok(())
-                }
-            };
-            if let Err(error) = sent {
-                self.not_sent(error, now);
-            }
+    pub(super) fn handle(&mut self, input: Input<'_>, now: Instant) {
+        match &mut self.role {
+            Role::Sending(sending) => sending.sender.handle(input, now),
+            Role::Receiving(receiving) => receiving.handle(&mut self.link, input, now),
+        }
+    }
+
+    /// Does what the state machine asks for until it waits.
+    pub(super) fn drive(&mut self, work: &mut Workspace, now: Instant) -> Next {
+        let (next, deadline) = match &mut self.role {
+            Role::Sending(sending) => sending.drive(&mut self.link, work, now),
+            Role::Receiving(receiving) => receiving.drive(&mut self.link, work, now),
+        };
+        self.deadline = deadline.unwrap_or(self.deadline);
+        next
+    }
+
+    /// What became of the file that was to be made to last.
+    pub(super) fn committed(&mut self, result: Result<(), StoreError>, now: Instant) {
+        if let Role::Receiving(receiving) = &mut self.role {
+            receiving.committed(&mut self.link, result, now);
+        }
+    }
+
+    /// Whether the client has not answered anything yet.
+    pub(super) fn is_half_open(&self) -> bool {
+        match &self.role {
+            Role::Sending(sending) => sending.sender.is_half_open(),
+            Role::Receiving(receiving) => receiving.receiver.is_half_open(),
+        }
+    }
+
+    /// Says once more what it said first.
+    pub(super) fn repeat_first_reply(&mut self, now: Instant) {
+        match &mut self.role {
+            Role::Sending(sending) => sending.sender.repeat_first_reply(),
+            Role::Receiving(receiving) => receiving.receiver.repeat_first_reply(now),
+        }
+    }
+
+    /// When the client last moved the transfer on.
+    pub(super) fn progress_at(&self) -> Instant {
+        match &self.role {
+            Role::Sending(sending) => sending.sender.progress_at(),
+            Role::Receiving(receiving) => receiving.receiver.progress_at(),
         }
     }
 
     /// What is to be said of this transfer now that it is over.
     pub(super) fn into_record(self, now: Instant) -> Record {
-        let ending = match (self.trouble, self.sender.outcome()) {
-            (Some(cause), _) => Ending::Failed(cause),
-            (None, Some(outcome)) => Ending::from_outcome(outcome),
-            (None, None) => Ending::Failed(Cause::Shutdown),
+        let (direction, size, resent, outcome) = match &self.role {
+            Role::Sending(Sending { sender, source }) => (
+                Direction::Read,
+                source.file_size(),
+                sender.resent(),
+                sender.outcome(),
+            ),
+            Role::Receiving(Receiving { receiver, .. }) => (
+                Direction::Write,
+                receiver.received(),
+                receiver.resent(),
+                receiver.outcome(),
+            ),
         };
+        let ending = ending(self.link.trouble, direction, outcome);
         Record {
             client: self.about.client,
             local: self.about.local,
-            direction: Direction::Read,
+            direction,
             path: self.about.path,
-            size: Some(self.source.file_size()),
+            size: Some(size),
             elapsed: now - self.about.started,
             terms: self.about.terms,
-            resent: self.sender.resent(),
+            resent,
             ending,
         }
     }
+}
 
-    fn send_blocks(
-        &mut self,
+fn ending(trouble: Option<Cause>, direction: Direction, outcome: Option<&Outcome>) -> Ending {
+    match (trouble, outcome) {
+        (Some(cause), _) => Ending::Failed(cause),
+        (None, Some(outcome)) => Ending::from_outcome(outcome, direction),
+        (None, None) => Ending::Failed(Cause::Shutdown),
+    }
+}
+
+impl Link {
+    pub(super) fn send_oack(
+        &self,
         work: &mut Workspace,
-        first: u64,
-        count: u16,
+        options: Options,
     ) -> Result<(), SendError> {
-        let blksize = self.about.terms.blksize;
-        let end = first + u64::from(count);
-        self.source.release_before(first);
-        let mut next = first;
-        while next < end {
-            let left = u16::try_from(end - next).unwrap_or(u16::MAX);
-            let packets = self
-                .source
-                .packets(&mut work.window, blksize, next, left)
-                .map_err(SendError::Io)?;
-            next += u64::from(packets.count);
-            if packets.end {
-                self.sender.ends_with(next - 1);
-            }
-            self.socket.send_run(packets.bytes, stride(blksize))?;
-            if packets.end {
-                break;
-            }
-        }
-        Ok(())
+        work.packet.clear();
+        Oack { options }.encode(&mut work.packet);
+        self.socket.send(&work.packet)
     }
 
-    fn not_sent(&mut self, error: SendError, now: Instant) {
+    /// Sends an ERROR; whether it leaves makes no difference, the transfer is over.
+    pub(super) fn send_error(&self, work: &mut Workspace, code: ErrorCode) {
+        work.packet.clear();
+        Error::new(code).encode(&mut work.packet);
+        let _ = self.socket.send(&work.packet);
+    }
+
+    /// What the state machine is to know of a datagram that did not leave, if anything.
+    pub(super) fn not_sent(&mut self, error: SendError) -> Option<Input<'static>> {
         let cause = match error {
-            SendError::Full => return,
-            SendError::Unreachable => return self.sender.handle(Input::Unreachable, now),
+            SendError::Full => return None,
+            SendError::Unreachable => return Some(Input::Unreachable),
             SendError::Forbidden => Cause::LocalFirewall,
             SendError::Io(error) => Cause::Io(error.to_string()),
         };
         self.trouble = Some(cause);
-        self.sender.handle(Input::Abort(ErrorCode::NotDefined), now);
+        Some(Input::Abort(ErrorCode::NotDefined))
     }
 }

@@ -16,10 +16,11 @@ use crate::{
 
 use super::{
     Observer,
+    committer::Committer,
     poller::Poller,
     reception::{Admission, Reception, Visit},
     record::{Cause, Record, Summary},
-    session::{Session, Workspace},
+    session::{Next, Session, Workspace},
     timers::Timers,
 };
 
@@ -47,6 +48,7 @@ impl Key {
 pub(super) struct Sessions {
     reception: Reception,
     observer: Observer,
+    committer: Committer,
     slab: Slab<(u32, Session)>,
     /// By the client's transfer identifier: its address and port.
     by_client: HashMap<SocketAddr, Key>,
@@ -62,10 +64,11 @@ pub(super) struct Sessions {
 const LATE_DUPLICATE: Duration = Duration::from_secs(1);
 
 impl Sessions {
-    pub(super) fn new(reception: Reception, observer: Observer) -> Self {
+    pub(super) fn new(reception: Reception, observer: Observer, committer: Committer) -> Self {
         Self {
             reception,
             observer,
+            committer,
             slab: Slab::new(),
             by_client: HashMap::new(),
             timers: Timers::default(),
@@ -132,6 +135,16 @@ impl Sessions {
         }
     }
 
+    /// Takes in what became of uploads.
+    pub(super) fn committed(&mut self, now: Instant) {
+        while let Some((key, result)) = self.committer.result() {
+            if let Some(session) = find(&mut self.slab, key) {
+                session.committed(result, now);
+                self.drive(key, now);
+            }
+        }
+    }
+
     /// Looks at the transfers whose time has come.
     pub(super) fn expire(&mut self, now: Instant) {
         while let Some((at, key)) = self.timers.pop(now) {
@@ -142,7 +155,7 @@ impl Sessions {
                 continue;
             }
             session.queued = None;
-            session.sender.handle(Input::Timer, now);
+            session.handle(Input::Timer, now);
             self.drive(key, now);
         }
     }
@@ -152,7 +165,7 @@ impl Sessions {
         let keys: Vec<_> = self.by_client.values().copied().collect();
         for key in keys {
             if let Some(session) = find(&mut self.slab, key) {
-                session.sender.handle(Input::Abort(code), now);
+                session.handle(Input::Abort(code), now);
                 self.drive(key, now);
             }
         }
@@ -167,12 +180,12 @@ impl Sessions {
         if session.about.request != digest {
             return false;
         }
-        if session.sender.is_half_open() {
-            session.sender.repeat_first_reply();
+        if session.is_half_open() {
+            session.repeat_first_reply(now);
             self.drive(key, now);
             return true;
         }
-        now < session.sender.progress_at() + LATE_DUPLICATE
+        now < session.progress_at() + LATE_DUPLICATE
     }
 
     fn start(&mut self, session: Session, poller: &Poller, now: Instant) {
@@ -186,7 +199,7 @@ impl Sessions {
         };
         self.by_client.insert(client, key);
         if let Some(session) = find(&mut self.slab, key)
-            && let Err(error) = poller.add_session(&session.socket, key)
+            && let Err(error) = poller.add_session(&session.link.socket, key)
         {
             return self.end(key, Some(Cause::Io(error.to_string())), now);
         }
@@ -197,10 +210,10 @@ impl Sessions {
         let Some(session) = find(&mut self.slab, key) else {
             return;
         };
-        if session.drive(&mut self.work, now) {
-            self.timers.arm(key, session.deadline, &mut session.queued);
-        } else {
-            self.end(key, None, now);
+        match session.drive(&mut self.work, now) {
+            Next::Wait => self.timers.arm(key, session.deadline, &mut session.queued),
+            Next::Commit(upload) => self.committer.commit(key, upload),
+            Next::End => self.end(key, None, now),
         }
     }
 
@@ -213,7 +226,7 @@ impl Sessions {
         if self.by_client.get(&session.about.client) == Some(&key) {
             self.by_client.remove(&session.about.client);
         }
-        session.trouble = session.trouble.or(cause);
+        session.link.trouble = session.link.trouble.or(cause);
         self.note(session.into_record(now));
     }
 

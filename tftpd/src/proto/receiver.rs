@@ -175,7 +175,10 @@ impl Receiver {
             },
             Input::Timer if now >= self.clock.deadline => self.timed_out(now),
             Input::Timer => {}
-            Input::Unreachable if matches!(self.phase, Phase::Dallying) => self.complete(),
+            // Everything is there and was acknowledged: nothing is lost by leaving.
+            Input::Unreachable | Input::Abort(_) if matches!(self.phase, Phase::Dallying) => {
+                self.complete();
+            }
             Input::Unreachable => self.end(Outcome::Unreachable(self.stage())),
             Input::Abort(code) => self.fail(code, Outcome::Aborted(code)),
         }
@@ -224,6 +227,11 @@ impl Receiver {
             Phase::Ended(outcome) => Some(outcome),
             Phase::Data | Phase::Committing | Phase::Dallying => None,
         }
+    }
+
+    /// When the peer last moved the transfer on (its beginning, if it never did).
+    pub fn progress_at(&self) -> Instant {
+        self.clock.progress_at
     }
 
     /// Bytes stored so far.

@@ -7,7 +7,7 @@ use super::{
     data::Ack,
     error::{Error, ErrorCode},
     negotiate::Terms,
-    option::{Options, Timeout},
+    option::{Blksize, Options, Timeout},
     packet::Packet,
     retransmit::RetransmitTimer,
     transfer::{Clock, DEFAULT_CEILING, Input, Outcome, Patience, Stage},
@@ -41,6 +41,7 @@ pub struct Sender {
     extended: bool,
     /// The last block, short or empty; `UNKNOWN` until it has been read.
     last: u64,
+    blksize: Blksize,
     window: u16,
     phase: Phase,
     pending: Option<SenderOutput>,
@@ -133,6 +134,7 @@ impl Sender {
             last: config
                 .size
                 .map_or(UNKNOWN, |size| block::count(size, terms.blksize.bytes())),
+            blksize: terms.blksize,
             window: terms.windowsize.blocks(),
             phase: oack.map_or(Phase::Data, Phase::Oack),
             pending: None,
@@ -217,6 +219,11 @@ impl Sender {
     /// When the peer last moved the transfer on (its beginning, if it never did).
     pub fn progress_at(&self) -> Instant {
         self.clock.progress_at
+    }
+
+    /// Payload of a full block.
+    pub fn blksize(&self) -> Blksize {
+        self.blksize
     }
 
     /// Blocks that were acknowledged.

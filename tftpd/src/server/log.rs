@@ -31,6 +31,13 @@ pub(super) fn transfer(record: &Record) {
             let cause = (!confirmed).then_some("last-ack-not-seen");
             info!(%client, %path, size, %time, %rate, port, blksize, windowsize, resent, cause, "sent");
         }
+        Ending::Received => {
+            let rate = Rate {
+                bytes: size.unwrap_or(0),
+                elapsed: record.elapsed,
+            };
+            info!(%client, %path, size, %time, %rate, port, blksize, windowsize, resent, "received");
+        }
         Ending::Probed => {
             debug!(%client, %path, size, %time, port, blksize, windowsize, resent, "probed");
         }
