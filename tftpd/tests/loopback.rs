@@ -13,7 +13,7 @@ use tftpd::{
     backend::Memory,
     client::GetError,
     proto::{Blksize, ErrorCode, Options, Windowsize},
-    server::{Cause, Ending, Record, Refusal, Summary},
+    server::{Caps, Cause, Ending, Record, Refusal, Summary},
 };
 use tokio::sync::oneshot;
 
@@ -34,6 +34,7 @@ async fn with_server<F: Future>(
         .backend(files)
         .allocator(allocator.clone())
         .drain(Duration::from_secs(5))
+        .caps(no_waiting())
         .on_record(move |record| seen.lock().expect("not poisoned").push(record.clone()))
         .build()
         .expect("a server");
@@ -44,6 +45,13 @@ async fn with_server<F: Future>(
     let summary = serving.await.expect("no panic").expect("served");
     let records = std::mem::take(&mut *records.lock().expect("not poisoned"));
     (output, records, summary)
+}
+
+/// Requests that cannot be served are turned away at once.
+fn no_waiting() -> Caps {
+    let mut caps = Caps::default();
+    caps.hold = Duration::ZERO;
+    caps
 }
 
 fn allocator() -> Allocator {

@@ -2,6 +2,8 @@
 
 #![expect(clippy::disallowed_methods, reason = "tests make files")]
 
+mod common;
+
 use std::{
     fs, io,
     net::{SocketAddr, UdpSocket},
@@ -9,16 +11,12 @@ use std::{
     time::Duration,
 };
 
-use eport_core::{
-    Allocator,
-    bind::{self, UdpOptions},
-};
+use common::{allocator, serve, socket};
 use tftpd::{
-    Listener, Server,
+    Server,
     backend::{Backend, FileSystem, Memory, Overwrite, UploadPolicy},
     server::Summary,
 };
-use tokio::sync::oneshot;
 
 #[test]
 fn a_file_is_there_when_its_last_block_is_acknowledged() {
@@ -322,15 +320,6 @@ fn ack(block: u16) -> Vec<u8> {
     [&[0, 4], &block.to_be_bytes()[..]].concat()
 }
 
-fn socket() -> UdpSocket {
-    let any = "127.0.0.1:0".parse().expect("an address");
-    let socket = bind::udp(any, &UdpOptions::default().blocking(true)).expect("a socket");
-    socket
-        .set_read_timeout(Some(Duration::from_secs(10)))
-        .expect("set");
-    socket
-}
-
 fn content(size: usize) -> Vec<u8> {
     (0..size)
         .map(|at| u8::try_from(at % 251).expect("small"))
@@ -352,27 +341,11 @@ fn names(directory: &Path) -> Vec<String> {
     names
 }
 
-/// Runs `test` in a thread of its own while a server serves `files`; then stops it at once.
+/// Runs `test` while a server serves `files`; then stops it at once.
 fn with_server(files: impl Backend, test: impl FnOnce(SocketAddr)) -> Summary {
-    let listener = Listener::bind("127.0.0.1:0".parse().expect("an address")).expect("bound");
-    let address = listener.local_addr().expect("bound");
-    let allocator = Allocator::builder().build().expect("ports");
-    let server = Server::builder()
-        .backend(files)
-        .allocator(allocator.clone())
-        .drain(Duration::ZERO);
-    let server = server.on_record(|_| ()).build().expect("a server");
-    let (stop, stopped) = oneshot::channel::<()>();
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .build()
-        .expect("a runtime");
-    let summary = std::thread::scope(|scope| {
-        let serving = scope
-            .spawn(move || runtime.block_on(server.serve(listener, async { drop(stopped.await) })));
-        test(address);
-        drop(stop);
-        serving.join().expect("no panic").expect("served")
-    });
+    let allocator = allocator();
+    let server = Server::builder().backend(files).drain(Duration::ZERO);
+    let (_, summary) = serve(server, &allocator, test);
     assert_eq!(allocator.stats().leased, 0, "every port came back");
     summary
 }

@@ -5,6 +5,7 @@
 
 mod committer;
 mod control;
+mod gate;
 mod poller;
 mod receiving;
 mod reception;
@@ -14,10 +15,12 @@ mod session;
 mod sessions;
 mod source;
 mod timers;
+mod waiting;
 
 use std::{io, net::UdpSocket, sync::Arc, time::Instant};
 
 pub(crate) use control::{Control, Order};
+pub use gate::Caps;
 pub(crate) use reception::Reception;
 pub use record::{Cause, Ending, Record, Refusal, Summary};
 
@@ -27,7 +30,7 @@ use crate::{
 };
 use committer::Committer;
 use poller::{Poller, Ready};
-use sessions::Sessions;
+use sessions::{Doors, Sessions};
 
 /// Where records of ended transfers go.
 pub(crate) type Observer = Arc<dyn Fn(&Record) + Send + Sync>;
@@ -36,7 +39,7 @@ pub(crate) type Observer = Arc<dyn Fn(&Record) + Send + Sync>;
 pub(crate) struct Engine {
     control: Arc<Control>,
     poller: Poller,
-    listeners: Vec<UdpSocket>,
+    listeners: Vec<Arc<UdpSocket>>,
     sessions: Sessions,
     drain_until: Option<Instant>,
 }
@@ -46,15 +49,21 @@ impl Engine {
     pub(crate) fn new(
         listener: Listener,
         reception: Reception,
+        caps: Caps,
         observer: Observer,
     ) -> io::Result<Self> {
         let control = Arc::new(Control::new()?);
         let poller = Poller::new(&control)?;
-        let listeners = listener.into_sockets();
+        let listeners: Vec<_> = listener.into_sockets().into_iter().map(Arc::new).collect();
         for socket in &listeners {
             poller.add_listener(socket)?;
         }
-        let sessions = Sessions::new(reception, observer, Committer::start(control.clone())?);
+        let sessions = Sessions::new(
+            reception,
+            caps,
+            observer,
+            Committer::start(control.clone())?,
+        );
         Ok(Self {
             control,
             poller,
@@ -104,6 +113,7 @@ impl Engine {
                 self.hear(&mut inbox, now);
             }
             self.sessions.expire(now);
+            self.admit_waiting(now);
         }
     }
 
@@ -128,8 +138,11 @@ impl Engine {
     }
 
     fn stop_listening(&mut self) {
-        // Closing a socket takes it out of the epoll set.
-        self.listeners.clear();
+        self.sessions.close();
+        if !self.sessions.share_listeners() {
+            // Closing a socket takes it out of the epoll set.
+            self.listeners.clear();
+        }
     }
 
     /// Takes what has come to the listeners, a batch each: what is left makes them ready again.
@@ -140,11 +153,22 @@ impl Engine {
             poller,
             ..
         } = self;
-        for listener in listeners {
+        let doors = Doors { listeners, poller };
+        for (door, listener) in listeners.iter().enumerate() {
             // Nothing to read, or the echo of an error sent to somebody who is gone.
             let _ = inbox.receive(listener, |arrival| {
-                sessions.request(&arrival, listener, poller, now);
+                sessions.heard(&arrival, door, doors, now);
             });
         }
+    }
+
+    fn admit_waiting(&mut self, now: Instant) {
+        let Self {
+            listeners,
+            sessions,
+            poller,
+            ..
+        } = self;
+        sessions.admit_waiting(Doors { listeners, poller }, now);
     }
 }

@@ -1,7 +1,7 @@
 //! The way in: from a datagram on the listening port to a transfer, or to the reason for none.
 
 use std::{
-    net::SocketAddr,
+    net::{SocketAddr, UdpSocket},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -32,6 +32,8 @@ pub(crate) struct Reception {
     pub(crate) allocator: Allocator,
     pub(crate) limits: Limits,
     pub(crate) patience: Patience,
+    /// Whether transfers go on from the listening port.
+    pub(crate) single_port: bool,
 }
 
 /// The circumstances of one request.
@@ -42,45 +44,62 @@ pub(super) struct Visit {
     pub(super) jitter_seed: u32,
 }
 
-/// What becomes of a request.
-pub(super) enum Admission {
-    /// A transfer that is ready to send its first reply.
-    Start(Box<Session>),
-    /// An ERROR from the listening port: a refusal costs no other.
-    Refuse(ErrorCode, Option<Record>),
-    /// Silence. The client asks again, or it was no client.
-    Ignore(Option<Record>),
-}
-
 impl Reception {
-    pub(super) fn admit(&self, arrival: &Arrival<'_>, visit: Visit) -> Admission {
-        if !Self::is_from_a_client(arrival) {
-            return Admission::Ignore(None);
-        }
-        match Packet::decode(arrival.bytes) {
-            Ok(Packet::Request(request)) => self.consider(&request, arrival, visit),
-            // Two servers that answered each other's strays with an ERROR would never stop.
-            Ok(_) | Err(DecodeError::Truncated { .. }) => Admission::Ignore(None),
-            Err(_) => Admission::Refuse(ErrorCode::IllegalOperation, None),
-        }
-    }
-
-    /// Broadcasts are dropped (RFC 1123 §4.2.3.5); so is what seems to come from a server.
-    fn is_from_a_client(arrival: &Arrival<'_>) -> bool {
+    /// Whether it may come from a client: broadcasts are dropped (RFC 1123 §4.2.3.5), and so is what
+    /// seems to come from a server.
+    pub(super) fn is_from_a_client(arrival: &Arrival<'_>) -> bool {
         let port = arrival.client.port();
         arrival.unicast && port != 0 && port != arrival.local.port()
     }
 
-    fn consider(&self, request: &Request<'_>, arrival: &Arrival<'_>, visit: Visit) -> Admission {
-        self.open(request, arrival.client)
-            .and_then(|file| self.accept(request, file, arrival, visit))
-            .unwrap_or_else(|no| {
-                let record = Some(refused(request, arrival, no.refusal));
-                match no.code {
-                    Some(code) => Admission::Refuse(code, record),
-                    None => Admission::Ignore(record),
-                }
-            })
+    /// Whether it asks for a transfer, be it in words that make no sense.
+    pub(super) fn is_request(arrival: &Arrival<'_>) -> bool {
+        matches!(arrival.bytes, [0, 1 | 2, ..])
+    }
+
+    /// The code with which to answer what is no request, if at all. Two servers that answered each
+    /// other's strays with an ERROR would never stop, so an ERROR never gets one.
+    pub(super) fn answer_to_stray(&self, arrival: &Arrival<'_>) -> Option<ErrorCode> {
+        match Packet::decode(arrival.bytes) {
+            Err(DecodeError::UnknownOpcode(_)) => Some(ErrorCode::IllegalOperation),
+            // Transfers have no port of their own: this is one that is over, or never was.
+            Ok(Packet::Data(_) | Packet::Ack(_)) if self.single_port => {
+                Some(ErrorCode::UnknownTransferId)
+            }
+            _ => None,
+        }
+    }
+
+    /// The transfer that is asked for, ready to send its first reply.
+    pub(super) fn admit(
+        &self,
+        arrival: &Arrival<'_>,
+        listener: &Arc<UdpSocket>,
+        visit: Visit,
+    ) -> Result<Box<Session>, No> {
+        let Ok(Packet::Request(request)) = Packet::decode(arrival.bytes) else {
+            return Err(No::told(Refusal::Malformed, ErrorCode::IllegalOperation));
+        };
+        let file = self.open(&request, arrival.client)?;
+        self.accept(&request, file, arrival, listener, visit)
+    }
+
+    /// What is to be said of a request that became no transfer; nothing if it makes no sense.
+    pub(super) fn turned_away(arrival: &Arrival<'_>, refusal: Refusal) -> Option<Record> {
+        let Ok(Packet::Request(request)) = Packet::decode(arrival.bytes) else {
+            return None;
+        };
+        Some(Record {
+            client: arrival.client,
+            local: arrival.local,
+            direction: request.direction,
+            path: request.filename.into(),
+            size: None,
+            elapsed: Duration::ZERO,
+            terms: Terms::default(),
+            resent: 0,
+            ending: Ending::Refused(refusal),
+        })
     }
 
     fn open(&self, request: &Request<'_>, client: SocketAddr) -> Result<Opened, No> {
@@ -113,28 +132,23 @@ impl Reception {
         request: &Request<'_>,
         file: Opened,
         arrival: &Arrival<'_>,
+        listener: &Arc<UdpSocket>,
         visit: Visit,
-    ) -> Result<Admission, No> {
+    ) -> Result<Box<Session>, No> {
         let tsize = match &file {
             // As netascii the file has another size, which nobody knows before it is read.
             Opened::Read(content) => (request.mode == Mode::Octet).then(|| content.size()),
             Opened::Write(_) => request.options.tsize,
         };
         let (terms, oack) = grant(&request.options, &self.limits, tsize);
-        let lease = self
-            .allocator
-            .udp(arrival.local)
-            .peer(arrival.client)
-            .lease();
-        let lease = lease.map_err(|error| No::silently(Refusal::from_lease(&error)))?;
-        let socket = TransferSocket::new(lease, terms.blksize, terms.windowsize);
+        let socket = self.socket(arrival, listener, terms)?;
         let mut local = arrival.local;
         local.set_port(socket.port());
         let role = match file {
             Opened::Read(content) => self.sending(content, request.mode, terms, oack, visit),
             Opened::Write(upload) => self.receiving(upload, request.mode, terms, oack, visit),
         };
-        Ok(Admission::Start(Box::new(Session {
+        Ok(Box::new(Session {
             link: Link {
                 socket,
                 trouble: None,
@@ -150,7 +164,31 @@ impl Reception {
             },
             queued: None,
             deadline: visit.now,
-        })))
+        }))
+    }
+
+    /// A port for the transfer: one of its own, unless all use the one that is listened on.
+    fn socket(
+        &self,
+        arrival: &Arrival<'_>,
+        listener: &Arc<UdpSocket>,
+        terms: Terms,
+    ) -> Result<TransferSocket, No> {
+        if self.single_port {
+            let listener = Arc::clone(listener);
+            return Ok(TransferSocket::shared(
+                listener,
+                arrival.local,
+                arrival.client,
+            ));
+        }
+        let lease = self
+            .allocator
+            .udp(arrival.local)
+            .peer(arrival.client)
+            .lease();
+        let lease = lease.map_err(|error| No::silently(Refusal::from_lease(&error)))?;
+        Ok(TransferSocket::new(lease, terms.blksize, terms.windowsize))
     }
 
     fn sending(
@@ -209,10 +247,10 @@ enum Opened {
 }
 
 /// A request that becomes no transfer.
-struct No {
-    refusal: Refusal,
+pub(super) struct No {
+    pub(super) refusal: Refusal,
     /// What the client is told, if anything.
-    code: Option<ErrorCode>,
+    pub(super) code: Option<ErrorCode>,
 }
 
 impl No {
@@ -221,6 +259,11 @@ impl No {
             refusal,
             code: Some(code),
         }
+    }
+
+    /// Whether the same request may become a transfer a little later.
+    pub(super) const fn is_temporary(&self) -> bool {
+        matches!(self.refusal, Refusal::NoPort | Refusal::Busy)
     }
 
     const fn silently(refusal: Refusal) -> Self {
@@ -251,19 +294,5 @@ impl Refusal {
             LeaseError::NoDescriptors { .. } | LeaseError::NoMemory { .. } => Self::Busy,
             _ => Self::Io,
         }
-    }
-}
-
-fn refused(request: &Request<'_>, arrival: &Arrival<'_>, refusal: Refusal) -> Record {
-    Record {
-        client: arrival.client,
-        local: arrival.local,
-        direction: request.direction,
-        path: request.filename.into(),
-        size: None,
-        elapsed: Duration::ZERO,
-        terms: Terms::default(),
-        resent: 0,
-        ending: Ending::Refused(refusal),
     }
 }

@@ -73,6 +73,10 @@ pub enum Refusal {
     Malformed,
     /// No port is free; the client is not told and asks again.
     NoPort,
+    /// All transfers are taken, and it has waited as long as it may; the client asks again.
+    Overload,
+    /// This client, or its neighbourhood, has its share of transfers; the client is not told.
+    TooMany,
     /// Short of descriptors or memory; the client is not told and asks again.
     Busy,
     /// The system failed to open the file or to make a socket.
@@ -93,6 +97,8 @@ impl Refusal {
             Self::Mode => "mode",
             Self::Malformed => "malformed",
             Self::NoPort => "no-port",
+            Self::Overload => "overload",
+            Self::TooMany => "too-many",
             Self::Busy => "busy",
             Self::Io => "io",
         }
@@ -132,6 +138,8 @@ pub enum Cause {
     },
     /// The same client asked for something else, or again: it has started over.
     Replaced,
+    /// It had shown nothing of itself when its place was needed.
+    Evicted,
     /// This host's own firewall forbids the datagrams to leave.
     LocalFirewall,
     /// The file that the client wrote could not be stored.
@@ -156,6 +164,7 @@ impl Cause {
             Self::ClientGone => "client-gone",
             Self::ClientError { .. } => "client-error",
             Self::Replaced => "replaced",
+            Self::Evicted => "evicted",
             Self::LocalFirewall => "local-firewall",
             Self::Store {
                 code: ErrorCode::DiskFull,

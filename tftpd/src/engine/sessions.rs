@@ -4,6 +4,7 @@ use std::{
     collections::HashMap,
     hash::{BuildHasher, RandomState},
     net::{SocketAddr, UdpSocket},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -17,11 +18,13 @@ use crate::{
 use super::{
     Observer,
     committer::Committer,
+    gate::{Caps, Entry, Gate, Pass},
     poller::Poller,
-    reception::{Admission, Reception, Visit},
-    record::{Cause, Record, Summary},
+    reception::{Reception, Visit},
+    record::{Cause, Record, Refusal, Summary},
     session::{Next, Session, Workspace},
     timers::Timers,
+    waiting::Queue,
 };
 
 /// Which transfer: its place, and a serial number that tells it from an earlier one there.
@@ -49,14 +52,31 @@ pub(super) struct Sessions {
     reception: Reception,
     observer: Observer,
     committer: Committer,
-    slab: Slab<(u32, Session)>,
+    slab: Slab<Seat>,
     /// By the client's transfer identifier: its address and port.
     by_client: HashMap<SocketAddr, Key>,
+    gate: Gate,
+    queue: Queue,
     timers: Timers,
     work: Workspace,
     serial: u32,
+    closed: bool,
     digest: RandomState,
     summary: Summary,
+}
+
+/// A transfer in its place.
+struct Seat {
+    serial: u32,
+    pass: Pass,
+    session: Session,
+}
+
+/// Where requests come in and answers to them go out.
+#[derive(Clone, Copy)]
+pub(super) struct Doors<'a> {
+    pub(super) listeners: &'a [Arc<UdpSocket>],
+    pub(super) poller: &'a Poller,
 }
 
 /// An equal request from a client that acknowledged something this recently is an old one that
@@ -64,16 +84,24 @@ pub(super) struct Sessions {
 const LATE_DUPLICATE: Duration = Duration::from_secs(1);
 
 impl Sessions {
-    pub(super) fn new(reception: Reception, observer: Observer, committer: Committer) -> Self {
+    pub(super) fn new(
+        reception: Reception,
+        caps: Caps,
+        observer: Observer,
+        committer: Committer,
+    ) -> Self {
         Self {
             reception,
             observer,
             committer,
             slab: Slab::new(),
             by_client: HashMap::new(),
+            gate: Gate::new(caps),
+            queue: Queue::new(caps.hold, caps.waiting),
             timers: Timers::default(),
             work: Workspace::new(),
             serial: 0,
+            closed: false,
             digest: RandomState::new(),
             summary: Summary::default(),
         }
@@ -88,57 +116,150 @@ impl Sessions {
     }
 
     pub(super) fn next_deadline(&self) -> Option<Instant> {
-        self.timers.next()
+        [
+            self.timers.next(),
+            self.gate.next_expiry(),
+            self.queue.next_look(),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
     }
 
-    /// A datagram came to a listening socket.
-    pub(super) fn request(
+    /// A datagram came to the listening socket `door`.
+    pub(super) fn heard(
         &mut self,
         arrival: &Arrival<'_>,
-        listener: &UdpSocket,
-        poller: &Poller,
+        door: usize,
+        doors: Doors<'_>,
         now: Instant,
     ) {
+        if !Reception::is_from_a_client(arrival) {
+            return;
+        }
+        let known = self.by_client.get(&arrival.client).copied();
+        if !Reception::is_request(arrival) {
+            return self.stray(arrival, known, doors.listeners.get(door), now);
+        }
         let digest = self.digest.hash_one(arrival.bytes);
-        if let Some(key) = self.by_client.get(&arrival.client).copied() {
+        if let Some(key) = known {
             if self.is_same_request(key, digest, now) {
                 return;
             }
             self.end(key, Some(Cause::Replaced), now);
         }
+        if let Err(refusal) = self.request(arrival, door, digest, doors, now)
+            && !self.queue.push(arrival, door, refusal, now)
+        {
+            self.note(Reception::turned_away(arrival, refusal));
+        }
+    }
+
+    /// Lets those in who wait, as far as there is room.
+    pub(super) fn admit_waiting(&mut self, doors: Doors<'_>, now: Instant) {
+        while let Some(waiting) = self.queue.next(now) {
+            let digest = self.digest.hash_one(&waiting.bytes[..]);
+            if self
+                .request(&waiting.arrival(), waiting.door, digest, doors, now)
+                .is_err()
+            {
+                return self.queue.put_back(waiting, now);
+            }
+        }
+    }
+
+    /// No more transfers begin.
+    pub(super) fn close(&mut self) {
+        self.closed = true;
+        self.queue.clear();
+    }
+
+    /// Whether transfers use the listening sockets.
+    pub(super) fn share_listeners(&self) -> bool {
+        self.reception.single_port
+    }
+
+    /// Begins the transfer that is asked for, or says why not; `Err` if there is no room now.
+    fn request(
+        &mut self,
+        arrival: &Arrival<'_>,
+        door: usize,
+        digest: u64,
+        doors: Doors<'_>,
+        now: Instant,
+    ) -> Result<(), Refusal> {
+        let (Some(listener), false) = (doors.listeners.get(door), self.closed) else {
+            return Ok(());
+        };
+        let pass = match self.gate.enter(arrival.client, now) {
+            Entry::Open(pass, evicted) => {
+                self.evict(evicted, Cause::Evicted, now);
+                pass
+            }
+            Entry::Full => return Err(Refusal::Overload),
+            Entry::Enough => {
+                self.note(Reception::turned_away(arrival, Refusal::TooMany));
+                return Ok(());
+            }
+        };
         let jitter_seed = u32::try_from(digest >> 32).unwrap_or(1);
         match self.reception.admit(
             arrival,
+            listener,
             Visit {
                 now,
                 digest,
                 jitter_seed,
             },
         ) {
-            Admission::Start(session) => self.start(*session, poller, now),
-            Admission::Ignore(record) => self.note(record),
-            Admission::Refuse(code, record) => {
-                let mut packet = Vec::new();
-                Error::new(code).encode(&mut packet);
-                // Sent once, like any ERROR; the client will ask again if it is lost.
-                let _ = net::reply(listener, &packet, arrival.local, arrival.client);
-                self.note(record);
+            Ok(session) => self.start(pass, session, doors.poller, now),
+            Err(no) => {
+                self.gate.leave(pass);
+                if no.is_temporary() {
+                    return Err(no.refusal);
+                }
+                if let Some(code) = no.code {
+                    refuse(listener, arrival, code);
+                }
+                self.note(Reception::turned_away(arrival, no.refusal));
             }
+        }
+        Ok(())
+    }
+
+    /// Something that is no request came to the listening port.
+    fn stray(
+        &mut self,
+        arrival: &Arrival<'_>,
+        known: Option<Key>,
+        listener: Option<&Arc<UdpSocket>>,
+        now: Instant,
+    ) {
+        if let Some(key) = known
+            && let Some(Seat { session, .. }) = find(&mut self.slab, key)
+            && session.link.socket.is_shared()
+        {
+            session.handle(Input::Datagram(arrival.bytes), now);
+            self.answered(key, now);
+        } else if let (Some(code), Some(listener)) =
+            (self.reception.answer_to_stray(arrival), listener)
+        {
+            refuse(listener, arrival, code);
         }
     }
 
     /// A transfer's socket has something to read.
     pub(super) fn readable(&mut self, key: Key, now: Instant) {
-        if let Some(session) = find(&mut self.slab, key) {
-            session.readable(&mut self.work, now);
-            self.drive(key, now);
+        if let Some(seat) = find(&mut self.slab, key) {
+            seat.session.readable(&mut self.work, now);
+            self.answered(key, now);
         }
     }
 
     /// Takes in what became of uploads.
     pub(super) fn committed(&mut self, now: Instant) {
         while let Some((key, result)) = self.committer.result() {
-            if let Some(session) = find(&mut self.slab, key) {
+            if let Some(Seat { session, .. }) = find(&mut self.slab, key) {
                 session.committed(result, now);
                 self.drive(key, now);
             }
@@ -148,7 +269,7 @@ impl Sessions {
     /// Looks at the transfers whose time has come.
     pub(super) fn expire(&mut self, now: Instant) {
         while let Some((at, key)) = self.timers.pop(now) {
-            let Some(session) = find(&mut self.slab, key) else {
+            let Some(Seat { session, .. }) = find(&mut self.slab, key) else {
                 continue;
             };
             if session.queued != Some(at) {
@@ -158,13 +279,19 @@ impl Sessions {
             session.handle(Input::Timer, now);
             self.drive(key, now);
         }
+        while let Some(client) = self.gate.expired(now) {
+            self.evict(Some(client), Cause::NoAck, now);
+        }
+        while let Some(waiting) = self.queue.expired(now) {
+            self.note(Reception::turned_away(&waiting.arrival(), waiting.refusal));
+        }
     }
 
     /// Ends everything, telling each client so.
     pub(super) fn abort_all(&mut self, code: ErrorCode, now: Instant) {
         let keys: Vec<_> = self.by_client.values().copied().collect();
         for key in keys {
-            if let Some(session) = find(&mut self.slab, key) {
+            if let Some(Seat { session, .. }) = find(&mut self.slab, key) {
                 session.handle(Input::Abort(code), now);
                 self.drive(key, now);
             }
@@ -174,7 +301,7 @@ impl Sessions {
     /// Whether this is the request that a running transfer answers, come once more. Then its first
     /// reply goes out again if the client has not answered it.
     fn is_same_request(&mut self, key: Key, digest: u64, now: Instant) -> bool {
-        let Some(session) = find(&mut self.slab, key) else {
+        let Some(Seat { session, .. }) = find(&mut self.slab, key) else {
             return false;
         };
         if session.about.request != digest {
@@ -188,26 +315,43 @@ impl Sessions {
         now < session.progress_at() + LATE_DUPLICATE
     }
 
-    fn start(&mut self, session: Session, poller: &Poller, now: Instant) {
+    fn start(&mut self, pass: Pass, session: Box<Session>, poller: &Poller, now: Instant) {
         // The top bit stays clear: the poller marks other events with it.
         self.serial = self.serial.wrapping_add(1) & (u32::MAX >> 1);
+        let serial = self.serial;
         let client = session.about.client;
-        let slot = self.slab.insert((self.serial, session));
+        let slot = self.slab.insert(Seat {
+            serial,
+            pass,
+            session: *session,
+        });
         let key = Key {
             slot: u32::try_from(slot).unwrap_or(u32::MAX),
-            serial: self.serial,
+            serial,
         };
         self.by_client.insert(client, key);
-        if let Some(session) = find(&mut self.slab, key)
-            && let Err(error) = poller.add_session(&session.link.socket, key)
+        if let Some(Seat { session, .. }) = find(&mut self.slab, key)
+            && let Some(socket) = session.link.socket.own()
+            && let Err(error) = poller.add_session(socket, key)
         {
             return self.end(key, Some(Cause::Io(error.to_string())), now);
         }
         self.drive(key, now);
     }
 
+    /// Something came from the client of a transfer.
+    fn answered(&mut self, key: Key, now: Instant) {
+        self.drive(key, now);
+        if let Some(Seat { pass, session, .. }) = find(&mut self.slab, key)
+            && pass.is_half_open()
+            && !session.is_half_open()
+        {
+            self.gate.proven(pass);
+        }
+    }
+
     fn drive(&mut self, key: Key, now: Instant) {
-        let Some(session) = find(&mut self.slab, key) else {
+        let Some(Seat { session, .. }) = find(&mut self.slab, key) else {
             return;
         };
         match session.drive(&mut self.work, now) {
@@ -217,12 +361,26 @@ impl Sessions {
         }
     }
 
+    /// Ends the transfer of a client that has not answered.
+    fn evict(&mut self, client: Option<SocketAddr>, cause: Cause, now: Instant) {
+        if let Some(key) = client
+            .and_then(|client| self.by_client.get(&client))
+            .copied()
+        {
+            self.end(key, Some(cause), now);
+        }
+    }
+
     /// Forgets a transfer: its port goes back before anybody hears of its end.
     fn end(&mut self, key: Key, cause: Option<Cause>, now: Instant) {
-        let Some(slot) = find(&mut self.slab, key).map(|_| key.slot as usize) else {
+        if find(&mut self.slab, key).is_none() {
             return;
-        };
-        let (_, mut session) = self.slab.remove(slot);
+        }
+        let Seat {
+            pass, mut session, ..
+        } = self.slab.remove(key.slot as usize);
+        self.gate.leave(pass);
+        self.queue.look_again();
         if self.by_client.get(&session.about.client) == Some(&key) {
             self.by_client.remove(&session.about.client);
         }
@@ -238,7 +396,15 @@ impl Sessions {
     }
 }
 
-fn find(slab: &mut Slab<(u32, Session)>, key: Key) -> Option<&mut Session> {
+/// Sends an ERROR from a listening socket: a refusal costs no port. It goes out once, like any
+/// ERROR; the client will ask again if it is lost.
+fn refuse(listener: &UdpSocket, arrival: &Arrival<'_>, code: ErrorCode) {
+    let mut packet = Vec::new();
+    Error::new(code).encode(&mut packet);
+    let _ = net::reply(listener, &packet, arrival.local, arrival.client);
+}
+
+fn find(slab: &mut Slab<Seat>, key: Key) -> Option<&mut Seat> {
     slab.get_mut(key.slot as usize)
-        .and_then(|(serial, session)| (*serial == key.serial).then_some(session))
+        .filter(|seat| seat.serial == key.serial)
 }

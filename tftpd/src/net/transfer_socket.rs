@@ -2,13 +2,14 @@
 
 use std::{
     io::{self, IoSliceMut},
-    net::UdpSocket,
-    os::fd::{AsFd, BorrowedFd},
+    net::{SocketAddr, UdpSocket},
+    sync::Arc,
 };
 
 use eport_core::Lease;
 use nix::sys::socket::{setsockopt, sockopt};
 
+use super::listener::reply;
 use crate::{
     backend::Content,
     proto::{Blksize, DATA_HEADER, Data, Windowsize, block_to_wire},
@@ -19,12 +20,22 @@ const MAX_SEGMENTS: usize = 64;
 /// The most bytes that one send may carry: an IPv4 packet less its headers.
 const MAX_SEND: usize = 65_507;
 
-/// A leased socket, connected to its client.
+/// The way from a transfer to its client and back.
 #[derive(Debug)]
-pub(crate) struct TransferSocket {
-    lease: Lease<UdpSocket>,
-    /// Whether the kernel cuts a window into datagrams (UDP GSO).
-    segmented: bool,
+pub(crate) enum TransferSocket {
+    /// A leased socket, connected to the client.
+    Own {
+        lease: Lease<UdpSocket>,
+        /// Whether the kernel cuts a window into datagrams (UDP GSO).
+        segmented: bool,
+    },
+    /// The listening socket; what comes from the client is taken from it by somebody else.
+    Shared {
+        listener: Arc<UdpSocket>,
+        /// The address that the client wrote to, from which it is answered.
+        local: SocketAddr,
+        client: SocketAddr,
+    },
 }
 
 /// What was waiting in a socket.
@@ -55,18 +66,46 @@ impl TransferSocket {
         // One send for a window pays from two blocks on. Refused by a kernel before 4.18: then
         // each block is sent by itself.
         let segmented = window > Windowsize::ONE
-            && setsockopt(&lease.as_fd(), sockopt::UdpGsoSegment, &segment).is_ok();
-        Self { lease, segmented }
+            && setsockopt(&lease, sockopt::UdpGsoSegment, &segment).is_ok();
+        Self::Own { lease, segmented }
     }
 
-    /// The port that was leased.
+    /// The part of a listening socket that belongs to `client`.
+    pub(crate) fn shared(listener: Arc<UdpSocket>, local: SocketAddr, client: SocketAddr) -> Self {
+        Self::Shared {
+            listener,
+            local,
+            client,
+        }
+    }
+
+    /// The port on this side.
     pub(crate) fn port(&self) -> u16 {
-        self.lease.local_addr().port()
+        match self {
+            Self::Own { lease, .. } => lease.port(),
+            Self::Shared { local, .. } => local.port(),
+        }
+    }
+
+    /// Whether it is the listening socket.
+    pub(crate) fn is_shared(&self) -> bool {
+        matches!(self, Self::Shared { .. })
+    }
+
+    /// The socket that is this transfer's alone.
+    pub(crate) fn own(&self) -> Option<&UdpSocket> {
+        match self {
+            Self::Own { lease, .. } => Some(lease),
+            Self::Shared { .. } => None,
+        }
     }
 
     /// Takes one datagram.
     pub(crate) fn receive<'b>(&self, buffer: &'b mut [u8]) -> Received<'b> {
-        match self.lease.recv(buffer) {
+        let Some(socket) = self.own() else {
+            return Received::Nothing;
+        };
+        match socket.recv(buffer) {
             Ok(length) => Received::Datagram(buffer.get(..length).unwrap_or_default()),
             Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => Received::Unreachable,
             Err(_) => Received::Nothing,
@@ -75,38 +114,38 @@ impl TransferSocket {
 
     /// Sends one datagram.
     pub(crate) fn send(&self, datagram: &[u8]) -> Result<(), SendError> {
-        match self.lease.send(datagram) {
-            Ok(_) => Ok(()),
-            Err(error) => Err(send_error(error)),
-        }
+        let sent = match self {
+            Self::Own { lease, .. } => lease.send(datagram).map(drop),
+            Self::Shared {
+                listener,
+                local,
+                client,
+            } => reply(listener, datagram, *local, *client),
+        };
+        sent.map_err(send_error)
     }
 
     /// Sends datagrams of `stride` bytes each that stand one behind the other; the last may be
     /// shorter. One system call if the kernel can cut them apart.
     pub(crate) fn send_run(&mut self, datagrams: &[u8], stride: usize) -> Result<(), SendError> {
-        if self.segmented && datagrams.len() > stride {
-            match self.lease.send(datagrams) {
+        if let Self::Own { lease, segmented } = self
+            && *segmented
+            && datagrams.len() > stride
+        {
+            match lease.send(datagrams) {
                 Ok(_) => return Ok(()),
                 // The blocks do not fit the MTU, or the device cannot: fall back for good.
-                Err(error) if cannot_segment(&error) => self.stop_segmenting()?,
+                Err(error) if cannot_segment(&error) => {
+                    *segmented = false;
+                    setsockopt(lease, sockopt::UdpGsoSegment, &0)
+                        .map_err(|errno| SendError::Io(errno.into()))?;
+                }
                 Err(error) => return Err(send_error(error)),
             }
         }
         datagrams
             .chunks(stride)
             .try_for_each(|datagram| self.send(datagram))
-    }
-
-    fn stop_segmenting(&mut self) -> Result<(), SendError> {
-        self.segmented = false;
-        setsockopt(&self.lease.as_fd(), sockopt::UdpGsoSegment, &0)
-            .map_err(|errno| SendError::Io(errno.into()))
-    }
-}
-
-impl AsFd for TransferSocket {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.lease.as_fd()
     }
 }
 

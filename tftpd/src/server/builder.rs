@@ -7,7 +7,7 @@ use eport_core::{Allocator, BuildError as PortsError};
 use super::{Record, Server, log};
 use crate::{
     backend::{Backend, Memory},
-    engine::{Observer, Reception},
+    engine::{Caps, Observer, Reception},
     proto::{Limits, Patience},
 };
 
@@ -18,6 +18,8 @@ pub struct Builder {
     allocator: Option<Allocator>,
     limits: Limits,
     patience: Patience,
+    caps: Caps,
+    single_port: bool,
     drain: Duration,
     observer: Observer,
 }
@@ -29,6 +31,8 @@ impl Default for Builder {
             allocator: None,
             limits: Limits::default(),
             patience: Patience::default(),
+            caps: Caps::default(),
+            single_port: false,
             drain: Duration::from_secs(30),
             observer: Arc::new(log::transfer),
         }
@@ -61,6 +65,20 @@ impl Builder {
         self
     }
 
+    /// How much clients may hold at once.
+    pub fn caps(mut self, caps: Caps) -> Self {
+        self.caps = caps;
+        self
+    }
+
+    /// Lets transfers go on from the listening port, for networks that let no other one through:
+    /// NAT, containers, load balancers. Off by default; a client that is gone is then noticed by
+    /// its silence alone, and each block is sent by itself.
+    pub fn single_port(mut self, single_port: bool) -> Self {
+        self.single_port = single_port;
+        self
+    }
+
     /// How long running transfers may go on after the shutdown: 30 s by default.
     pub fn drain(mut self, drain: Duration) -> Self {
         self.drain = drain;
@@ -88,9 +106,11 @@ impl Builder {
             allocator,
             limits: self.limits,
             patience: self.patience,
+            single_port: self.single_port,
         };
         Ok(Server {
             reception,
+            caps: self.caps,
             observer: self.observer,
             drain: self.drain,
         })

@@ -15,7 +15,7 @@ use std::{
 
 use tokio::sync::oneshot;
 
-pub use crate::engine::{Cause, Ending, Record, Refusal, Summary};
+pub use crate::engine::{Caps, Cause, Ending, Record, Refusal, Summary};
 pub use builder::{BuildError, Builder};
 
 use crate::{
@@ -47,6 +47,7 @@ use crate::{
 /// ```
 pub struct Server {
     reception: Reception,
+    caps: Caps,
     observer: Observer,
     drain: Duration,
 }
@@ -69,8 +70,8 @@ impl Server {
         listener: Listener,
         shutdown: impl Future<Output = ()>,
     ) -> Result<Summary, ServeError> {
-        let engine =
-            Engine::new(listener, self.reception, self.observer).map_err(ServeError::Start)?;
+        let engine = Engine::new(listener, self.reception, self.caps, self.observer)
+            .map_err(ServeError::Start)?;
         let mut running = Running::start(engine)?;
         let mut shutdown = pin!(shutdown);
         let early = poll_fn(|cx| match running.poll_end(cx) {

@@ -1,0 +1,239 @@
+//! What clients may hold at once, and what they get when that is used up; transfers without a
+//! port of their own.
+
+mod common;
+
+use std::{
+    net::{SocketAddr, UdpSocket},
+    num::{NonZeroU32, NonZeroUsize},
+    time::Duration,
+};
+
+use common::{allocator, receive, serve, socket, socket_at};
+use tftpd::{
+    Server,
+    backend::Memory,
+    server::{Builder, Caps, Cause, Ending, Record, Refusal},
+};
+
+const REQUEST: &[u8] = b"\x00\x01x\x00octet\x00";
+
+#[test]
+fn when_all_transfers_are_taken_a_request_waits_and_need_not_be_repeated() {
+    let mut caps = Caps::default();
+    caps.transfers = NonZeroUsize::MIN;
+    let (records, summary) = serve(files().caps(caps), &allocator(), |server| {
+        let (first, second) = (socket(), socket());
+        first.send_to(REQUEST, server).expect("sent");
+        let (_, transfer) = receive(&first);
+        second.send_to(REQUEST, server).expect("sent");
+        assert_silent(&second);
+        finish(&first, transfer);
+        let (_, transfer) = receive(&second);
+        finish(&second, transfer);
+    });
+    assert_eq!((summary.sent, summary.refused), (2, 0), "{records:?}");
+}
+
+#[test]
+fn a_request_that_has_waited_too_long_is_recorded_and_its_client_not_told() {
+    let mut caps = Caps::default();
+    (caps.transfers, caps.hold) = (NonZeroUsize::MIN, Duration::from_millis(50));
+    let (records, _) = serve(files().caps(caps), &allocator(), |server| {
+        let (first, second) = (socket(), socket());
+        first.send_to(REQUEST, server).expect("sent");
+        let (_, transfer) = receive(&first);
+        second.send_to(REQUEST, server).expect("sent");
+        assert_silent(&second);
+        finish(&first, transfer);
+    });
+    assert_eq!(
+        endings(&records),
+        [
+            &Ending::Refused(Refusal::Overload),
+            &Ending::Sent { confirmed: true }
+        ]
+    );
+}
+
+#[test]
+fn one_address_has_its_share_and_others_theirs() {
+    let mut caps = Caps::default();
+    caps.per_client = NonZeroU32::new(2).expect("not zero");
+    let (records, _) = serve(files().caps(caps), &allocator(), |server| {
+        let greedy = [socket(), socket(), socket()];
+        for socket in &greedy[..2] {
+            socket.send_to(REQUEST, server).expect("sent");
+            receive(socket);
+        }
+        greedy[2].send_to(REQUEST, server).expect("sent");
+        assert_silent(&greedy[2]);
+        let other = socket_at("127.0.0.2");
+        other.send_to(REQUEST, server).expect("sent");
+        let (_, transfer) = receive(&other);
+        finish(&other, transfer);
+    });
+    assert!(
+        endings(&records).contains(&&Ending::Refused(Refusal::TooMany)),
+        "{records:?}"
+    );
+}
+
+#[test]
+fn a_flood_of_forged_requests_turns_out_the_oldest_and_not_who_has_answered() {
+    let mut caps = Caps::default();
+    caps.half_open.total = NonZeroU32::new(8).expect("not zero");
+    let ports = allocator();
+    let (records, _) = serve(files().caps(caps).drain(Duration::ZERO), &ports, |server| {
+        let honest = socket();
+        honest.send_to(REQUEST, server).expect("sent");
+        let (_, transfer) = receive(&honest);
+        honest.send_to(&ack(1), transfer).expect("sent");
+        receive(&honest);
+        let forged: Vec<_> = (0..50)
+            .map(|host| socket_at(&format!("127.0.{host}.9")))
+            .collect();
+        for socket in &forged {
+            socket.send_to(REQUEST, server).expect("sent");
+            receive(socket);
+        }
+        assert_eq!(
+            ports.stats().leased,
+            9,
+            "eight half open, and the honest one"
+        );
+        honest.send_to(&ack(2), transfer).expect("sent");
+        honest.send_to(&ack(3), transfer).expect("sent");
+        assert_eq!(receive(&honest).0.get(..4), Some(&[0, 3, 0, 3][..]));
+    });
+    let evicted = endings(&records)
+        .into_iter()
+        .filter(|ending| **ending == Ending::Failed(Cause::Evicted));
+    assert_eq!(evicted.count(), 42);
+    assert!(endings(&records).contains(&&Ending::Sent { confirmed: true }));
+}
+
+#[test]
+fn with_a_single_port_everything_goes_through_it_and_transfers_stay_apart() {
+    let ports = allocator();
+    let files = Memory::new()
+        .with("a", vec![1; 1300])
+        .with("b", vec![2; 1300])
+        .writable(1 << 20);
+    let kept = files.clone();
+    let server = Server::builder().backend(files).single_port(true);
+    let (records, summary) = serve(server, &ports, |server| {
+        let (a, b) = (socket(), socket());
+        a.send_to(b"\x00\x01a\x00octet\x00", server).expect("sent");
+        b.send_to(
+            b"\x00\x01b\x00octet\x00blksize\x00512\x00windowsize\x008\x00",
+            server,
+        )
+        .expect("sent");
+        assert_eq!(
+            receive(&b),
+            (
+                b"\x00\x06blksize\x00512\x00windowsize\x008\x00".to_vec(),
+                server
+            )
+        );
+        b.send_to(&ack(0), server).expect("sent");
+        for block in 1..=3 {
+            let (data, from) = receive(&a);
+            assert_eq!(
+                (from, data.get(..5)),
+                (server, Some(&[0, 3, 0, block, 1][..]))
+            );
+            a.send_to(&ack(block), server).expect("sent");
+            let (data, from) = receive(&b);
+            assert_eq!(
+                (from, data.get(..5)),
+                (server, Some(&[0, 3, 0, block, 2][..]))
+            );
+        }
+        b.send_to(&ack(3), server).expect("sent");
+        let writer = socket();
+        writer
+            .send_to(b"\x00\x02c\x00octet\x00", server)
+            .expect("sent");
+        assert_eq!(receive(&writer), (ack(0), server));
+        writer
+            .send_to(b"\x00\x03\x00\x01hello", server)
+            .expect("sent");
+        assert_eq!(receive(&writer), (ack(1), server));
+        // Who has no transfer is told so (RFC 1350 §4), but an ERROR is never answered.
+        let stranger = socket();
+        stranger
+            .send_to(b"\x00\x05\x00\x00\x00", server)
+            .expect("sent");
+        stranger.send_to(&ack(1), server).expect("sent");
+        assert_eq!(
+            receive(&stranger),
+            (b"\x00\x05\x00\x05Unknown transfer ID\x00".to_vec(), server)
+        );
+        assert_eq!(ports.stats().peak_leased, 0, "no port was leased");
+    });
+    assert_eq!(
+        (summary.sent, summary.received, summary.failed),
+        (2, 1, 0),
+        "{records:?}"
+    );
+    assert_eq!(kept.read("c"), Some(b"hello".to_vec()));
+}
+
+#[test]
+fn with_a_single_port_too_a_shutdown_lets_transfers_finish() {
+    let server = Server::builder()
+        .backend(Memory::new().with("x", vec![1; 600]))
+        .single_port(true);
+    let late = socket();
+    let running = socket();
+    let finishing = running.try_clone().expect("cloned");
+    let mut finished = None;
+    let (_, summary) = serve(server, &allocator(), |server| {
+        running.send_to(REQUEST, server).expect("sent");
+        receive(&running);
+        finished = Some(std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_millis(200));
+            late.send_to(REQUEST, server).expect("sent");
+            finishing.send_to(&ack(1), server).expect("sent");
+            receive(&finishing);
+            finishing.send_to(&ack(2), server).expect("sent");
+            assert_silent(&late);
+        }));
+    });
+    finished.expect("started").join().expect("no panic");
+    assert_eq!((summary.sent, summary.failed), (1, 0));
+}
+
+fn files() -> Builder {
+    Server::builder().backend(Memory::new().with("x", vec![1; 1300]))
+}
+
+/// Takes the rest of a file of three blocks, of which the first is here.
+fn finish(socket: &UdpSocket, transfer: SocketAddr) {
+    for block in 1..=2 {
+        socket.send_to(&ack(block), transfer).expect("sent");
+        assert_eq!(receive(socket).0.get(..4), Some(&[0, 3, 0, block + 1][..]));
+    }
+    socket.send_to(&ack(3), transfer).expect("sent");
+}
+
+fn ack(block: u8) -> Vec<u8> {
+    vec![0, 4, 0, block]
+}
+
+fn endings(records: &[Record]) -> Vec<&Ending> {
+    records.iter().map(|record| &record.ending).collect()
+}
+
+#[track_caller]
+fn assert_silent(socket: &UdpSocket) {
+    socket
+        .set_read_timeout(Some(Duration::from_millis(150)))
+        .expect("set");
+    assert!(socket.recv_from(&mut [0; 10]).is_err(), "an answer came");
+    socket
+        .set_read_timeout(Some(Duration::from_secs(10)))
+        .expect("set");
+}
