@@ -1,0 +1,157 @@
+//! The doors of the suites: clock, files, environment. One function per effect, nothing else.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// Reads the clock.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one place of the suites that reads the clock"
+)]
+pub fn now() -> Instant {
+    Instant::now()
+}
+
+/// Reads a variable of the environment; one that is empty counts as unset.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one place of the suites that reads the environment"
+)]
+pub fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// The bytes of a file.
+///
+/// # Panics
+/// When the file cannot be read.
+#[track_caller]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one place of the suites that reads files"
+)]
+pub fn read(path: &Path) -> Vec<u8> {
+    fs::read(path).unwrap_or_else(|error| panic!("cannot read {}: {error}", path.display()))
+}
+
+/// Opens a file for reading.
+///
+/// # Panics
+/// When it cannot be opened.
+#[track_caller]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one place of the suites that opens files"
+)]
+pub fn open(path: &Path) -> fs::File {
+    fs::File::open(path).unwrap_or_else(|error| panic!("cannot open {}: {error}", path.display()))
+}
+
+/// The text of a file, with anything that is not UTF-8 replaced.
+///
+/// # Panics
+/// When the file cannot be read.
+#[track_caller]
+pub fn read_text(path: &Path) -> String {
+    String::from_utf8_lossy(&read(path)).into_owned()
+}
+
+/// Writes a file, and the folders above it where they are missing.
+///
+/// # Panics
+/// When the folders or the file cannot be written.
+#[track_caller]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one place of the suites that writes files"
+)]
+pub fn write(path: &Path, bytes: impl AsRef<[u8]>) {
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder)
+            .unwrap_or_else(|error| panic!("cannot make {}: {error}", folder.display()));
+    }
+    fs::write(path, bytes)
+        .unwrap_or_else(|error| panic!("cannot write {}: {error}", path.display()));
+}
+
+/// The files in a folder, sorted by name; none where there is no such folder.
+pub fn files_in(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut files: Vec<_> = entries
+        .map(|entry| entry.path())
+        .filter(|path| path.is_file())
+        .collect();
+    files.sort();
+    files
+}
+
+/// Whether the suite runs as root: namespaces, taps and ports below 1024 need it.
+pub fn is_root() -> bool {
+    fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0)
+}
+
+/// Waits until `ready` says yes, asking every few milliseconds: for programs of others that do not
+/// say themselves when they are ready. Returns false when the time is up.
+pub fn wait_until(limit: Duration, mut ready: impl FnMut() -> bool) -> bool {
+    let start = now();
+    while start.elapsed() < limit {
+        if ready() {
+            return true;
+        }
+        thread::sleep(Duration::from_millis(5));
+    }
+    false
+}
+
+/// The folder of the workspace.
+///
+/// # Panics
+/// Never: the package lies one level below it.
+pub fn workspace() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("the package lies inside the workspace")
+}
+
+/// The folder cargo builds this profile into, where the binaries of the workspace lie.
+///
+/// # Panics
+/// When the running program has no path.
+pub fn build_folder() -> PathBuf {
+    let program = std::env::current_exe().expect("a running program has a path");
+    let folder = program.parent().expect("a program lies in a folder");
+    // Tests lie in `deps`, programs beside it.
+    let folder = if folder.ends_with("deps") {
+        folder.parent().unwrap_or(folder)
+    } else {
+        folder
+    };
+    folder.to_owned()
+}
+
+/// The SHA-256 of a file in hex, as `sha256sum` of the coreutils computes it.
+///
+/// # Panics
+/// When `sha256sum` cannot read the file.
+#[track_caller]
+pub fn sha256(path: &Path) -> String {
+    let output = Command::new("sha256sum")
+        .arg("--binary")
+        .arg(path)
+        .output()
+        .expect("coreutils has sha256sum");
+    assert!(
+        output.status.success(),
+        "sha256sum: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let text = String::from_utf8_lossy(&output.stdout);
+    text.split_whitespace()
+        .next()
+        .unwrap_or_default()
+        .to_owned()
+}

@@ -1,0 +1,201 @@
+//! Network namespaces that exist as long as their value.
+
+use std::io::{Read as _, Write as _};
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::Duration;
+
+use nix::sched::{CloneFlags, setns};
+
+use crate::host;
+use crate::process::Process;
+
+/// How long a single `ip` command may take.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A network namespace of its own, with the loopback interface up.
+///
+/// It has no name and thus no trace in the file system: a process holds it which ends when its
+/// standard input does. So the namespace goes with this value, and even where the test is killed;
+/// the programs run in it are killed when the thread that started them ends.
+#[derive(Debug)]
+pub struct Netns {
+    holder: Child,
+}
+
+impl Netns {
+    /// Makes a namespace.
+    ///
+    /// # Panics
+    /// When the caller is not root, or `unshare` of util-linux is missing.
+    #[track_caller]
+    pub fn new() -> Self {
+        let mut holder = Command::new("unshare")
+            .args(["--net", "--", "cat"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("util-linux has unshare");
+        // What `cat` gives back shows that the namespace is made.
+        let mut echo = [0];
+        let input = holder.stdin.as_mut().expect("the input is piped");
+        input.write_all(b"!").expect("cat reads");
+        let output = holder.stdout.as_mut().expect("the output is piped");
+        output
+            .read_exact(&mut echo)
+            .expect("a network namespace needs root");
+        let namespace = Self { holder };
+        namespace.ip("link set lo up");
+        namespace
+    }
+
+    /// A command that will run inside.
+    pub fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
+        let mut command = Command::new("nsenter");
+        command.arg(format!("--net={}", self.path().display()));
+        command
+            .args(["--", "setpriv", "--pdeathsig", "KILL", "--"])
+            .arg(program);
+        command
+    }
+
+    /// Runs `ip` with these arguments inside.
+    ///
+    /// # Panics
+    /// When it fails.
+    #[track_caller]
+    pub fn ip(&self, arguments: &str) {
+        Process::run(
+            self.command("ip").args(arguments.split_whitespace()),
+            PATIENCE,
+        );
+    }
+
+    /// Gives an interface an address, usable at once: the check for duplicates is left out.
+    ///
+    /// # Panics
+    /// When there is no such interface.
+    #[track_caller]
+    pub fn address(&self, interface: &str, address: IpAddr, prefix: u8) {
+        let unchecked = if address.is_ipv6() { " nodad" } else { "" };
+        self.ip(&format!(
+            "address add {address}/{prefix} dev {interface}{unchecked}"
+        ));
+    }
+
+    /// Lays a cable to another namespace; both ends are called `interface` and are up.
+    ///
+    /// # Panics
+    /// When one of them has such an interface already.
+    #[track_caller]
+    pub fn cable(&self, other: &Self, interface: &str) {
+        let there = other.holder.id();
+        self.ip(&format!(
+            "link add {interface} type veth peer name {interface} netns {there}"
+        ));
+        self.ip(&format!("link set {interface} up"));
+        other.ip(&format!("link set {interface} up"));
+    }
+
+    /// Makes a bridge with a tap on it, both up: a place to plug a virtual machine in.
+    ///
+    /// # Panics
+    /// When an interface of that name exists, or the kernel has no taps.
+    #[track_caller]
+    pub fn bridge_with_tap(&self, bridge: &str, tap: &str) {
+        self.ip(&format!("link add {bridge} type bridge"));
+        self.ip(&format!("tuntap add dev {tap} mode tap"));
+        self.ip(&format!("link set {tap} master {bridge}"));
+        self.ip(&format!("link set {tap} up"));
+        self.ip(&format!("link set {bridge} up"));
+    }
+
+    /// Runs a function inside, on a thread of its own; the sockets it opens stay in the namespace.
+    ///
+    /// # Panics
+    /// When the function does, with its message.
+    pub fn enter<T: Send>(&self, inside: impl FnOnce() -> T + Send) -> T {
+        let path = self.path();
+        let outcome = thread::scope(|scope| {
+            let entered = scope.spawn(|| {
+                setns(host::open(&path), CloneFlags::CLONE_NEWNET)
+                    .expect("entering a namespace needs root");
+                inside()
+            });
+            entered.join()
+        });
+        outcome.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    }
+
+    /// The local UDP ports in use inside, as the kernel lists them (IPv4 and IPv6 together).
+    pub fn udp_ports(&self) -> Vec<u16> {
+        let tables = ["udp", "udp6"].map(|table| format!("/proc/{}/net/{table}", self.holder.id()));
+        let text = tables.map(|table| host::read_text(table.as_ref())).concat();
+        text.lines().filter_map(local_port).collect()
+    }
+
+    fn path(&self) -> PathBuf {
+        PathBuf::from(format!("/proc/{}/ns/net", self.holder.id()))
+    }
+}
+
+impl Default for Netns {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Drop for Netns {
+    fn drop(&mut self) {
+        drop(self.holder.stdin.take());
+        drop(self.holder.wait());
+    }
+}
+
+/// The local port in a line of `/proc/net/udp`: `  42: 0100007F:0045 00000000:0000 07 …`.
+fn local_port(line: &str) -> Option<u16> {
+    let (_, port) = line.split_whitespace().nth(1)?.rsplit_once(':')?;
+    u16::from_str_radix(port, 16).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::peers;
+
+    #[test]
+    fn the_local_port_is_read_from_a_line_of_either_family() {
+        assert_eq!(
+            local_port("  42: 0100007F:0045 00000000:0000 07 00000000:00000000"),
+            Some(69)
+        );
+        assert_eq!(
+            local_port("   7: 00000000000000000000000000000000:F000 0000 07"),
+            Some(0xf000)
+        );
+        assert_eq!(
+            local_port("   sl  local_address rem_address   st tx_queue rx_queue"),
+            None
+        );
+    }
+
+    #[test]
+    fn a_namespace_is_empty_and_goes_with_its_value() {
+        if !peers::available(&["ip"]) {
+            return;
+        }
+        let namespace = Netns::new();
+        let links = Process::run(namespace.command("ip").args(["-o", "link"]), PATIENCE);
+        assert_eq!(
+            links.lines().count(),
+            1,
+            "only the loopback interface: {links}"
+        );
+        assert!(namespace.udp_ports().is_empty());
+        let path = namespace.path();
+        drop(namespace);
+        assert!(!path.exists());
+    }
+}

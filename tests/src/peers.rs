@@ -1,0 +1,162 @@
+//! Other people's programs: which ones the suites need, where they are, and what to do without them.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use crate::host;
+
+/// Set by `cargo ci`: a program that is missing fails the test instead of skipping it.
+pub const REQUIRE: &str = "TESTS_REQUIRE_PEERS";
+
+/// A program the suites need, and the Debian package it comes from.
+#[derive(Clone, Copy, Debug)]
+pub struct Peer {
+    /// The program's name, or the path of a file that is not a program.
+    pub program: &'static str,
+    /// The package that holds it.
+    pub package: &'static str,
+    /// How it comes onto the machine.
+    pub how: How,
+}
+
+/// How a package comes onto the machine.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum How {
+    /// `apt-get install`.
+    Installed,
+    /// Downloaded and unpacked into the build folder: installing it would start a daemon, change
+    /// how the machine boots, or displace another package.
+    Unpacked,
+    /// Like `Unpacked`, but the package only names the one that holds the file.
+    UnpackedDependency,
+}
+
+const fn installed(program: &'static str, package: &'static str) -> Peer {
+    Peer {
+        program,
+        package,
+        how: How::Installed,
+    }
+}
+
+/// All that the suites need.
+pub const ALL: &[Peer] = &[
+    installed("ip", "iproute2"),
+    installed("unshare", "util-linux"),
+    installed("tcpdump", "tcpdump"),
+    installed("tftp", "tftp-hpa"),
+    installed("atftp", "atftp"),
+    installed("curl", "curl"),
+    installed("dnsmasq", "dnsmasq-base"),
+    installed("cpio", "cpio"),
+    installed("qemu-system-x86_64", "qemu-system-x86"),
+    installed("/usr/share/seabios/bios-256k.bin", "seabios"),
+    installed(IPXE_ROM, "ipxe-qemu"),
+    // The one library that the unpacked server below needs besides libc.
+    installed("/usr/share/doc/libwrap0/copyright", "libwrap0"),
+    Peer {
+        program: "in.tftpd",
+        package: "tftpd-hpa",
+        how: How::Unpacked,
+    },
+    Peer {
+        program: "busybox",
+        package: "busybox-static",
+        how: How::Unpacked,
+    },
+    Peer {
+        program: KERNEL,
+        package: "linux-image-cloud-amd64",
+        how: How::UnpackedDependency,
+    },
+];
+
+/// The boot ROM that QEMU gives to its virtio network card.
+pub const IPXE_ROM: &str = "/usr/lib/ipxe/qemu/pxe-virtio.rom";
+
+/// A Linux kernel with drivers for virtual machines; any version will do.
+pub const KERNEL: &str = "vmlinuz";
+
+/// Where unpacked packages lie.
+pub fn unpacked() -> PathBuf {
+    let profile = host::build_folder();
+    profile.parent().unwrap_or(&profile).join("peers")
+}
+
+/// Where a program of [`ALL`] is, or `None` where it is missing.
+pub fn find(program: &str) -> Option<PathBuf> {
+    if program == KERNEL {
+        return host::files_in(&unpacked().join("boot"))
+            .into_iter()
+            .find(|file| is_kernel(file));
+    }
+    if program.starts_with('/') {
+        return Some(PathBuf::from(program)).filter(|file| file.exists());
+    }
+    let unpacked = unpacked();
+    let own = ["bin", "usr/bin", "usr/sbin"].map(|folder| unpacked.join(folder));
+    let path = host::variable("PATH").unwrap_or_default();
+    let path = std::env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]);
+    own.into_iter()
+        .chain(path)
+        .map(|folder| folder.join(program))
+        .find(|file| file.is_file())
+}
+
+/// Where a program is.
+///
+/// # Panics
+/// When it is missing. Ask [`available`] first.
+#[track_caller]
+pub fn path(program: &str) -> PathBuf {
+    find(program).unwrap_or_else(|| panic!("{program} is missing; `cargo ci setup` brings it"))
+}
+
+/// Whether a test that needs root and these programs can run here. If not, says so on standard
+/// error where no test harness hides it.
+///
+/// # Panics
+/// When it cannot run, but must: under `cargo ci`, or where `CI` is set.
+#[track_caller]
+pub fn available(programs: &[&str]) -> bool {
+    let missing: Vec<_> = programs
+        .iter()
+        .filter(|program| find(program).is_none())
+        .copied()
+        .collect();
+    let reason = if !host::is_root() {
+        "not root; it makes network namespaces".to_owned()
+    } else if !missing.is_empty() {
+        format!(
+            "not installed: {}; `cargo ci setup` brings what is missing",
+            missing.join(", ")
+        )
+    } else {
+        return true;
+    };
+    let required = [REQUIRE, "CI"]
+        .iter()
+        .any(|name| host::variable(name).is_some());
+    assert!(!required, "this test must run here, but cannot: {reason}");
+    let thread = std::thread::current();
+    let test = thread.name().unwrap_or("a test");
+    drop(writeln!(std::io::stderr(), "skipped: {test}: {reason}"));
+    false
+}
+
+fn is_kernel(file: &Path) -> bool {
+    file.file_name()
+        .is_some_and(|name| name.to_string_lossy().starts_with("vmlinuz"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_is_found_on_the_path_and_an_invented_one_is_not() {
+        assert!(find("sh").is_some_and(|path| path.ends_with("sh")));
+        assert_eq!(find("no-such-program-anywhere"), None);
+        assert_eq!(find("/no/such/file"), None);
+    }
+}
