@@ -4,6 +4,8 @@
 //! Everything here serves tests, so what cannot go on panics, at the caller's line and with the
 //! output of the program concerned; only what reads text or bytes returns an error.
 
+pub mod built;
+pub mod capture;
 pub mod exchange;
 pub mod fixtures;
 pub mod host;
@@ -12,3 +14,4 @@ pub mod packet;
 pub mod pcap;
 pub mod peers;
 pub mod process;
+pub mod server;

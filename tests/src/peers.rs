@@ -71,8 +71,8 @@ pub const ALL: &[Peer] = &[
     },
 ];
 
-/// The boot ROM that QEMU gives to its virtio network card.
-pub const IPXE_ROM: &str = "/usr/lib/ipxe/qemu/pxe-virtio.rom";
+/// The boot ROM that QEMU gives to its virtio network card; it serves a BIOS as well as UEFI.
+pub const IPXE_ROM: &str = "/usr/lib/ipxe/qemu/efi-virtio.rom";
 
 /// A Linux kernel with drivers for virtual machines; any version will do.
 pub const KERNEL: &str = "vmlinuz";

@@ -63,14 +63,25 @@ impl Process {
     /// When the program ends, or the time is up, before it has written such a line.
     #[track_caller]
     pub fn wait_for_line(&self, what: &str, limit: Duration) -> String {
-        let found = self.log.wait(limit, |text| text.line_with(what));
-        found.unwrap_or_else(|| {
+        self.line_with(what, limit).unwrap_or_else(|| {
+            let ended = self.log.text().writers == 0;
+            let when = if ended {
+                "before it ended".to_owned()
+            } else {
+                format!("within {limit:?}")
+            };
             panic!(
-                "{} has not written {what:?} within {limit:?}; it wrote:\n{}",
+                "{} has not written {what:?} {when}; it wrote:\n{}",
                 self.name,
                 self.output()
             )
         })
+    }
+
+    /// Waits for a whole line that contains `what`; `None` when the program ends, or the time is up,
+    /// before it has written such a line.
+    pub fn line_with(&self, what: &str, limit: Duration) -> Option<String> {
+        self.log.wait(limit, |text| text.line_with(what))
     }
 
     /// Waits until the program has ended.

@@ -1,0 +1,162 @@
+//! A TFTP server in a namespace: ours, or another one to compare with.
+
+use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use crate::netns::Netns;
+use crate::process::Process;
+use crate::{built, host, peers};
+
+/// Chooses the server that the suites test: `hpa` shows whether a failure is ours or the client's.
+pub const CHOICE: &str = "TESTS_SERVER";
+
+/// How long a server may take to start, and to end when nothing is in flight.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A program that serves TFTP.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Program {
+    /// The binary `tftpd` of this workspace.
+    Ours,
+    /// `in.tftpd` of tftpd-hpa.
+    Hpa,
+}
+
+impl Program {
+    /// The server to test: ours, unless the environment says `TESTS_SERVER=hpa`.
+    ///
+    /// # Panics
+    /// When the environment says something else.
+    #[track_caller]
+    pub fn under_test() -> Self {
+        match host::variable(CHOICE).as_deref() {
+            None | Some("ours") => Self::Ours,
+            Some("hpa") => Self::Hpa,
+            Some(other) => panic!("{CHOICE}={other}: expected `ours` or `hpa`"),
+        }
+    }
+
+    fn command(
+        self,
+        namespace: &Netns,
+        root: &Path,
+        listen: &[SocketAddr],
+        ports: &RangeInclusive<u16>,
+    ) -> Command {
+        let (first, last) = (ports.start(), ports.end());
+        match self {
+            Self::Ours => {
+                let mut command = namespace.command(built::binary("tftpd"));
+                command.arg(root);
+                for address in listen {
+                    command.args(["--listen", &address.to_string()]);
+                }
+                command.args(["--ports", &format!("{first}-{last}")]);
+                command
+            }
+            Self::Hpa => {
+                let mut command = namespace.command(peers::path("in.tftpd"));
+                command.args([
+                    "--foreground",
+                    "--user",
+                    "root",
+                    "--port-range",
+                    &format!("{first}:{last}"),
+                ]);
+                command
+                    .args(["--address", &hpa_address(listen)])
+                    .arg("--secure")
+                    .arg(root);
+                command
+            }
+        }
+    }
+}
+
+/// A running server, which ends with this value.
+#[derive(Debug)]
+pub struct Server {
+    program: Program,
+    process: Process,
+}
+
+impl Server {
+    /// Starts a server for the files below `root`; it listens when this returns.
+    ///
+    /// # Panics
+    /// When it does not come to listen on every address.
+    #[track_caller]
+    pub fn start(
+        program: Program,
+        namespace: &Netns,
+        root: &Path,
+        listen: &[SocketAddr],
+        ports: &RangeInclusive<u16>,
+    ) -> Self {
+        let process = Process::start(&mut program.command(namespace, root, listen, ports));
+        match program {
+            Program::Ours => {
+                for address in listen {
+                    process.wait_for_line(&format!("listening on {address}"), PATIENCE);
+                }
+            }
+            Program::Hpa => {
+                let listens = || {
+                    listen
+                        .iter()
+                        .all(|address| namespace.udp_ports().contains(&address.port()))
+                };
+                assert!(
+                    host::wait_until(PATIENCE, listens),
+                    "in.tftpd does not listen:\n{}",
+                    process.output()
+                );
+            }
+        }
+        Self { program, process }
+    }
+
+    /// Asks the server to end, as Ctrl-C does, and returns what it wrote.
+    ///
+    /// # Panics
+    /// When ours does not drain and end with 0.
+    #[track_caller]
+    pub fn stop(mut self) -> String {
+        if self.program == Program::Ours {
+            self.process.interrupt();
+            let status = self.process.wait(PATIENCE);
+            assert!(
+                status.success(),
+                "tftpd ended with {status}:\n{}",
+                self.process.output()
+            );
+        }
+        self.process.output()
+    }
+
+    /// What the server has written so far.
+    pub fn output(&self) -> String {
+        self.process.output()
+    }
+}
+
+/// tftpd-hpa takes one address, or with none of them one port for both families.
+#[track_caller]
+fn hpa_address(listen: &[SocketAddr]) -> String {
+    match listen {
+        [address] => address.to_string(),
+        [first, ..] if listen.iter().all(|address| address.ip().is_unspecified()) => {
+            format!(":{}", first.port())
+        }
+        _ => panic!("tftpd-hpa listens on one address, or on all: {listen:?}"),
+    }
+}
+
+/// The wildcard addresses of both families with the port of TFTP.
+pub const EVERYWHERE: [SocketAddr; 2] = [
+    SocketAddr::new(IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED), 69),
+    SocketAddr::new(IpAddr::V6(std::net::Ipv6Addr::UNSPECIFIED), 69),
+];
