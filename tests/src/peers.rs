@@ -83,22 +83,34 @@ pub fn unpacked() -> PathBuf {
     profile.parent().unwrap_or(&profile).join("peers")
 }
 
-/// Where a program of [`ALL`] is, or `None` where it is missing.
+/// Where a program is, or `None` where it is missing. One that is to be unpacked is not looked for
+/// elsewhere: an installed one may be another build, such as a busybox that needs libraries.
 pub fn find(program: &str) -> Option<PathBuf> {
-    if program == KERNEL {
-        return host::files_in(&unpacked().join("boot"))
-            .into_iter()
-            .find(|file| is_kernel(file));
-    }
-    if program.starts_with('/') {
-        return Some(PathBuf::from(program)).filter(|file| file.exists());
-    }
-    let unpacked = unpacked();
-    let own = ["bin", "usr/bin", "usr/sbin"].map(|folder| unpacked.join(folder));
-    let path = host::variable("PATH").unwrap_or_default();
-    let path = std::env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]);
-    own.into_iter()
-        .chain(path)
+    let how = ALL
+        .iter()
+        .find(|peer| peer.program == program)
+        .map(|peer| peer.how);
+    let folders = match how {
+        _ if program.starts_with('/') => {
+            return Some(PathBuf::from(program)).filter(|file| file.exists());
+        }
+        Some(How::UnpackedDependency) => {
+            return host::files_in(&unpacked().join("boot"))
+                .into_iter()
+                .find(|file| is_kernel(file));
+        }
+        Some(How::Unpacked) => ["bin", "usr/bin", "usr/sbin"]
+            .map(|folder| unpacked().join(folder))
+            .to_vec(),
+        Some(How::Installed) | None => {
+            let path = host::variable("PATH").unwrap_or_default();
+            std::env::split_paths(&path)
+                .chain(["/usr/sbin".into(), "/sbin".into()])
+                .collect()
+        }
+    };
+    folders
+        .into_iter()
         .map(|folder| folder.join(program))
         .find(|file| file.is_file())
 }
