@@ -54,7 +54,7 @@ impl Lab {
             Program::under_test(),
             &namespace,
             &root,
-            &[SocketAddr::new(SERVER, 69)],
+            SocketAddr::new(SERVER, 69),
             &PORTS,
         );
         let dhcp = dnsmasq(&namespace);

@@ -74,7 +74,7 @@ impl Lab {
             there.address("cable0", server, prefix(server));
             here.address("cable0", client, prefix(client));
         }
-        let server = Server::start(program, &there, &root, &EVERYWHERE, &PORTS);
+        let server = Server::start(program, &there, &root, EVERYWHERE, &PORTS);
         Self {
             server,
             there,
@@ -147,8 +147,13 @@ impl Lab {
                 .command(client.path())
                 .args(client.arguments(fetch)),
         );
-        process.wait(limit);
-        process.output()
+        let ended = process.ended_within(limit);
+        let (client, server) = (process.output(), self.server.output());
+        assert!(
+            ended.is_some(),
+            "the client has not ended within {limit:?};\nclient:\n{client}\nserver:\n{server}"
+        );
+        client
     }
 }
 

@@ -67,10 +67,19 @@ impl Netns {
     /// When it fails.
     #[track_caller]
     pub fn ip(&self, arguments: &str) {
+        self.show(arguments);
+    }
+
+    /// Runs `ip` with these arguments inside, and returns what it shows.
+    ///
+    /// # Panics
+    /// When it fails.
+    #[track_caller]
+    pub fn show(&self, arguments: &str) -> String {
         Process::run(
             self.command("ip").args(arguments.split_whitespace()),
             PATIENCE,
-        );
+        )
     }
 
     /// Gives an interface an address, usable at once: the check for duplicates is left out.
@@ -85,10 +94,10 @@ impl Netns {
         ));
     }
 
-    /// Lays a cable to another namespace; both ends are called `interface` and are up.
+    /// Lays a cable to another namespace; both ends are called `interface` and are ready for use.
     ///
     /// # Panics
-    /// When one of them has such an interface already.
+    /// When one of them has such an interface already, or does not become ready.
     #[track_caller]
     pub fn cable(&self, other: &Self, interface: &str) {
         let there = other.holder.id();
@@ -97,6 +106,17 @@ impl Netns {
         ));
         self.ip(&format!("link set {interface} up"));
         other.ip(&format!("link set {interface} up"));
+        for end in [self, other] {
+            // The kernel takes up to a second to see that the cable is plugged in; IPv6 waits for that.
+            let ready = || {
+                end.show(&format!("link show dev {interface}"))
+                    .contains("state UP")
+            };
+            assert!(
+                host::wait_until(PATIENCE, ready),
+                "{interface} does not become ready"
+            );
+        }
     }
 
     /// Makes a bridge with a tap on it, both up: a place to plug a virtual machine in.
@@ -187,7 +207,7 @@ mod tests {
             return;
         }
         let namespace = Netns::new();
-        let links = Process::run(namespace.command("ip").args(["-o", "link"]), PATIENCE);
+        let links = namespace.show("-oneline link");
         assert_eq!(
             links.lines().count(),
             1,

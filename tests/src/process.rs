@@ -90,18 +90,28 @@ impl Process {
     /// When the time is up.
     #[track_caller]
     pub fn wait(&mut self, limit: Duration) -> ExitStatus {
-        let ended = self
-            .log
-            .wait(limit, |text| (text.writers == 0).then_some(()));
-        assert!(
-            ended.is_some(),
-            "{} has not ended within {limit:?}; it wrote:\n{}",
-            self.name,
-            self.output()
-        );
-        self.child
-            .wait()
-            .expect("the child is waited for here only")
+        let ended = self.ended_within(limit);
+        ended.unwrap_or_else(|| {
+            panic!(
+                "{} has not ended within {limit:?}; it wrote:\n{}",
+                self.name,
+                self.output()
+            )
+        })
+    }
+
+    /// Waits until the program has ended; `None` when the time is up before.
+    ///
+    /// # Panics
+    /// Never: nobody else waits for the child.
+    pub fn ended_within(&mut self, limit: Duration) -> Option<ExitStatus> {
+        self.log
+            .wait(limit, |text| (text.writers == 0).then_some(()))?;
+        Some(
+            self.child
+                .wait()
+                .expect("the child is waited for here only"),
+        )
     }
 
     /// Asks the program to end, as Ctrl-C does.

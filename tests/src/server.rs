@@ -1,6 +1,6 @@
 //! A TFTP server in a namespace: ours, or another one to compare with.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::path::Path;
 use std::process::Command;
@@ -12,6 +12,9 @@ use crate::{built, host, peers};
 
 /// Chooses the server that the suites test: `hpa` shows whether a failure is ours or the client's.
 pub const CHOICE: &str = "TESTS_SERVER";
+
+/// Every address of both families, with the port of TFTP.
+pub const EVERYWHERE: SocketAddr = SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), 69);
 
 /// How long a server may take to start, and to end when nothing is in flight.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -43,7 +46,7 @@ impl Program {
         self,
         namespace: &Netns,
         root: &Path,
-        listen: &[SocketAddr],
+        listen: SocketAddr,
         ports: &RangeInclusive<u16>,
     ) -> Command {
         let (first, last) = (ports.start(), ports.end());
@@ -51,9 +54,7 @@ impl Program {
             Self::Ours => {
                 let mut command = namespace.command(built::binary("tftpd"));
                 command.arg(root);
-                for address in listen {
-                    command.args(["--listen", &address.to_string()]);
-                }
+                command.args(["--listen", &listen.to_string()]);
                 command.args(["--ports", &format!("{first}-{last}")]);
                 command
             }
@@ -87,28 +88,22 @@ impl Server {
     /// Starts a server for the files below `root`; it listens when this returns.
     ///
     /// # Panics
-    /// When it does not come to listen on every address.
+    /// When it does not come to listen.
     #[track_caller]
     pub fn start(
         program: Program,
         namespace: &Netns,
         root: &Path,
-        listen: &[SocketAddr],
+        listen: SocketAddr,
         ports: &RangeInclusive<u16>,
     ) -> Self {
         let process = Process::start(&mut program.command(namespace, root, listen, ports));
         match program {
             Program::Ours => {
-                for address in listen {
-                    process.wait_for_line(&format!("listening on {address}"), PATIENCE);
-                }
+                process.wait_for_line(&format!("listening on {listen}"), PATIENCE);
             }
             Program::Hpa => {
-                let listens = || {
-                    listen
-                        .iter()
-                        .all(|address| namespace.udp_ports().contains(&address.port()))
-                };
+                let listens = || namespace.udp_ports().contains(&listen.port());
                 assert!(
                     host::wait_until(PATIENCE, listens),
                     "in.tftpd does not listen:\n{}",
@@ -143,20 +138,11 @@ impl Server {
     }
 }
 
-/// tftpd-hpa takes one address, or with none of them one port for both families.
-#[track_caller]
-fn hpa_address(listen: &[SocketAddr]) -> String {
-    match listen {
-        [address] => address.to_string(),
-        [first, ..] if listen.iter().all(|address| address.ip().is_unspecified()) => {
-            format!(":{}", first.port())
-        }
-        _ => panic!("tftpd-hpa listens on one address, or on all: {listen:?}"),
+/// tftpd-hpa listens on both families where no address is given, and on `[::]` for IPv6 only.
+fn hpa_address(listen: SocketAddr) -> String {
+    if listen == EVERYWHERE {
+        format!(":{}", listen.port())
+    } else {
+        listen.to_string()
     }
 }
-
-/// The wildcard addresses of both families with the port of TFTP.
-pub const EVERYWHERE: [SocketAddr; 2] = [
-    SocketAddr::new(IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED), 69),
-    SocketAddr::new(IpAddr::V6(std::net::Ipv6Addr::UNSPECIFIED), 69),
-];
