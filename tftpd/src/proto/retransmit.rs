@@ -10,7 +10,8 @@ use std::time::Duration;
 ///
 /// The floor is 20 ms where RFC 6298 §2.4 suggests a second: that rule protects a congested path
 /// from a sender with a full congestion window, while here at most one small window is in flight
-/// and each loss stops the transfer until the timer ends it.
+/// and each loss stops the transfer until the timer ends it. In return the margin above the
+/// smoothed round trip never falls below that round trip itself, however calm the path was.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct RetransmitTimer {
     /// Smoothed round trip in microseconds; 0 until one is measured.
@@ -93,7 +94,10 @@ impl RetransmitTimer {
     pub(super) fn wait(&mut self) -> Duration {
         let base = match self.round_trip() {
             None => INITIAL,
-            Some(srtt) => (srtt + Duration::from_micros(self.rttvar.into()) * 4).max(FLOOR),
+            Some(srtt) => {
+                let margin = Duration::from_micros(self.rttvar.into()) * 4;
+                (srtt + margin.max(srtt)).max(FLOOR)
+            }
         };
         let wait = base.saturating_mul(1 << self.backoff).min(self.ceiling);
         wait + wait.mul_f32(self.next_jitter() / 8.0)
@@ -164,6 +168,15 @@ mod tests {
             timer.sample(Duration::from_micros(150));
         }
         assert_waits(&mut timer, FLOOR);
+    }
+
+    #[test]
+    fn a_calm_path_leaves_room_for_twice_its_round_trip() {
+        let mut timer = timer();
+        for _ in 0..200 {
+            timer.sample(ms(20));
+        }
+        assert_waits(&mut timer, ms(39));
     }
 
     #[test]
