@@ -9,6 +9,7 @@ pub mod capture;
 pub mod exchange;
 pub mod fixtures;
 pub mod host;
+pub mod link;
 pub mod netns;
 pub mod packet;
 pub mod pcap;

@@ -1,0 +1,115 @@
+//! The two state machines with what they leave to others: the file, and datagrams as bytes.
+
+use std::{rc::Rc, time::Instant};
+
+use tftpd::proto::{
+    Ack, Data, Error, ErrorCode, Input, Oack, Opening, Options, Receiver, ReceiverConfig,
+    ReceiverOutput, Sender, SenderConfig, SenderOutput, block_to_wire,
+};
+
+/// A sender that has its file.
+pub(crate) struct Sending {
+    pub(crate) sender: Sender,
+    file: Rc<[u8]>,
+    blksize: usize,
+}
+
+impl Sending {
+    pub(crate) fn new(
+        config: SenderConfig,
+        oack: Option<Options>,
+        file: Rc<[u8]>,
+        now: Instant,
+    ) -> Self {
+        assert_eq!(config.size, file.len() as u64);
+        Self {
+            sender: Sender::new(config, oack, now),
+            file,
+            blksize: config.terms.blksize.bytes().into(),
+        }
+    }
+
+    /// Hands what is due to `send`; answers when to come back, or nothing once it is over.
+    pub(crate) fn drain(&mut self, mut send: impl FnMut(Vec<u8>)) -> Option<Instant> {
+        loop {
+            match self.sender.poll() {
+                SenderOutput::Oack(options) => send(oack(options)),
+                SenderOutput::Blocks { first, count } => {
+                    (first..first + u64::from(count)).for_each(|number| send(self.block(number)));
+                }
+                SenderOutput::Error(code) => send(error(code)),
+                SenderOutput::Wait(deadline) => return Some(deadline),
+                SenderOutput::Done => return None,
+                other => panic!("an output the suite does not know: {other:?}"),
+            }
+        }
+    }
+
+    fn block(&self, number: u64) -> Vec<u8> {
+        let index = usize::try_from(number - 1).expect("a file that fits into memory");
+        let rest = self.file.get(index * self.blksize..);
+        let rest = rest.expect("the block exists");
+        let mut datagram = Vec::with_capacity(4 + self.blksize);
+        let data = Data {
+            block: block_to_wire(number),
+            payload: rest.get(..self.blksize).unwrap_or(rest),
+        };
+        data.encode(&mut datagram);
+        datagram
+    }
+}
+
+/// A receiver with what it stored.
+pub(crate) struct Receiving {
+    pub(crate) receiver: Receiver,
+    pub(crate) file: Vec<u8>,
+}
+
+impl Receiving {
+    pub(crate) fn new(config: ReceiverConfig, opening: Opening, now: Instant) -> Self {
+        Self {
+            receiver: Receiver::new(config, opening, now),
+            file: Vec::new(),
+        }
+    }
+
+    pub(crate) fn handle(&mut self, input: Input<'_>, now: Instant) {
+        if let Some(stored) = self.receiver.handle(input, now) {
+            assert_eq!(stored.offset, self.file.len() as u64, "a hole in the file");
+            self.file.extend_from_slice(stored.payload);
+        }
+    }
+
+    /// Hands what is due to `send`; answers when to come back, or nothing once it is over.
+    pub(crate) fn drain(&mut self, now: Instant, mut send: impl FnMut(Vec<u8>)) -> Option<Instant> {
+        loop {
+            match self.receiver.poll() {
+                ReceiverOutput::Ack(block) => send(ack(block)),
+                ReceiverOutput::Oack(options) => send(oack(options)),
+                ReceiverOutput::Error(code) => send(error(code)),
+                ReceiverOutput::Commit => self.receiver.committed(now),
+                ReceiverOutput::Wait(deadline) => return Some(deadline),
+                ReceiverOutput::Done => return None,
+                other => panic!("an output the suite does not know: {other:?}"),
+            }
+        }
+    }
+}
+
+pub(crate) fn ack(block: u16) -> Vec<u8> {
+    let mut datagram = Vec::with_capacity(4);
+    Ack { block }.encode(&mut datagram);
+    datagram
+}
+
+pub(crate) fn error(code: ErrorCode) -> Vec<u8> {
+    let mut datagram = Vec::new();
+    Error::new(code).encode(&mut datagram);
+    datagram
+}
+
+fn oack(options: Options) -> Vec<u8> {
+    let mut datagram = Vec::new();
+    Oack { options }.encode(&mut datagram);
+    datagram
+}

@@ -1,0 +1,223 @@
+//! A server as small as can be: a listener, sessions on ports of their own, and for each session
+//! a resource that must not outlive it.
+
+use std::{cell::Cell, collections::BTreeMap, rc::Rc, time::Duration, time::Instant};
+
+use tftpd::proto::{
+    Direction, ErrorCode, Input, Limits, Options, Outcome, Packet, Request, SenderConfig, grant,
+};
+
+use crate::{ends, ends::Sending};
+
+/// A port of the server. There is one client, with one port.
+pub(crate) type Port = u16;
+
+/// Where requests go.
+pub(crate) const LISTENER: Port = 69;
+
+/// An equal request that comes so soon after progress is a late copy of the one that is being
+/// served: no machine starts again so fast.
+const LATE_COPY: Duration = Duration::from_secs(1);
+
+/// Takes requests and serves each from a port of its own. `L` leases what a session holds: a port
+/// in real life; without one, the answer is silence.
+pub(crate) struct Server<L, R> {
+    files: BTreeMap<Vec<u8>, Rc<[u8]>>,
+    lease: L,
+    jitter_seed: u32,
+    next_port: Port,
+    /// The session of the one client there is.
+    session: Option<Session<R>>,
+    pub(crate) ended: Vec<Ended>,
+}
+
+struct Session<R> {
+    port: Port,
+    request: Vec<u8>,
+    sending: Sending,
+    deadline: Option<Instant>,
+    _lease: R,
+}
+
+/// A session that is over.
+#[derive(Clone, Debug)]
+pub(crate) struct Ended {
+    pub(crate) outcome: Outcome,
+    pub(crate) resent: u32,
+}
+
+/// Where the server's datagrams go.
+pub(crate) type Send<'a> = &'a mut dyn FnMut(Port, Vec<u8>);
+
+impl<R, L: FnMut() -> Option<R>> Server<L, R> {
+    pub(crate) fn new(lease: L, jitter_seed: u32) -> Self {
+        Self {
+            files: BTreeMap::new(),
+            lease,
+            jitter_seed,
+            next_port: 61_000,
+            session: None,
+            ended: Vec::new(),
+        }
+    }
+
+    pub(crate) fn add(&mut self, name: &[u8], file: Rc<[u8]>) {
+        self.files.insert(name.to_vec(), file);
+    }
+
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        self.session.as_ref()?.deadline
+    }
+
+    pub(crate) fn receive(&mut self, port: Port, datagram: &[u8], now: Instant, send: Send<'_>) {
+        if port == LISTENER {
+            self.request(datagram, now, send);
+        } else {
+            self.input(port, Input::Datagram(datagram), now, send);
+        }
+    }
+
+    /// Something happened to the session on `port`, if there still is one.
+    pub(crate) fn input(&mut self, port: Port, input: Input<'_>, now: Instant, send: Send<'_>) {
+        if self.port() == Some(port)
+            && let Some(session) = &mut self.session
+        {
+            session.sending.sender.handle(input, now);
+            self.drain(send);
+        }
+    }
+
+    pub(crate) fn tick(&mut self, now: Instant, send: Send<'_>) {
+        if let Some(port) = self.port() {
+            self.input(port, Input::Timer, now, send);
+        }
+    }
+
+    fn port(&self) -> Option<Port> {
+        self.session.as_ref().map(|session| session.port)
+    }
+
+    fn request(&mut self, datagram: &[u8], now: Instant, send: Send<'_>) {
+        let Ok(Packet::Request(request)) = Packet::decode(datagram) else {
+            return;
+        };
+        if self.is_repeated(datagram, now) {
+            self.drain(send);
+            return;
+        }
+        // Whatever the client did before, it does no longer.
+        if let Some(port) = self.port() {
+            self.input(
+                port,
+                Input::Abort(ErrorCode::NotDefined),
+                now,
+                &mut |_, _| (),
+            );
+        }
+        let Some(file) = self.files.get(request.filename).map(Rc::clone) else {
+            send(LISTENER, ends::error(ErrorCode::FileNotFound));
+            return;
+        };
+        if let Some(lease) = (self.lease)() {
+            self.open(&request, datagram, file, lease, now);
+            self.drain(send);
+        }
+    }
+
+    /// Whether the session that exists answers this request.
+    fn is_repeated(&mut self, datagram: &[u8], now: Instant) -> bool {
+        let Some(session) = &mut self.session else {
+            return false;
+        };
+        if session.request != datagram {
+            return false;
+        }
+        let sender = &mut session.sending.sender;
+        let young = sender.is_half_open() || now < sender.progress_at() + LATE_COPY;
+        sender.repeat_first_reply();
+        young
+    }
+
+    fn open(
+        &mut self,
+        request: &Request<'_>,
+        datagram: &[u8],
+        file: Rc<[u8]>,
+        lease: R,
+        now: Instant,
+    ) {
+        assert_eq!(request.direction, Direction::Read);
+        self.next_port += 1;
+        let (config, oack) = negotiate(request, file.len() as u64, self.jitter_seed);
+        self.session = Some(Session {
+            port: self.next_port,
+            request: datagram.to_vec(),
+            sending: Sending::new(config, oack, file, now),
+            deadline: None,
+            _lease: lease,
+        });
+    }
+
+    /// Sends what is due, and lets go of a session that is over.
+    fn drain(&mut self, send: Send<'_>) {
+        let Some(session) = &mut self.session else {
+            return;
+        };
+        let port = session.port;
+        session.deadline = session.sending.drain(|datagram| send(port, datagram));
+        if let Some(outcome) = session.sending.sender.outcome() {
+            self.ended.push(Ended {
+                outcome: outcome.clone(),
+                resent: session.sending.sender.resent(),
+            });
+            self.session = None;
+        }
+    }
+}
+
+fn negotiate(
+    request: &Request<'_>,
+    size: u64,
+    jitter_seed: u32,
+) -> (SenderConfig, Option<Options>) {
+    let (terms, oack) = grant(&request.options, &Limits::default(), Some(size));
+    let config = SenderConfig {
+        terms,
+        jitter_seed,
+        ..SenderConfig::new(size)
+    };
+    (config, oack)
+}
+
+/// Counts what is held.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Tokens {
+    held: Rc<Cell<u32>>,
+    taken: Rc<Cell<u32>>,
+}
+
+impl Tokens {
+    pub(crate) fn take(&self) -> Token {
+        self.held.set(self.held.get() + 1);
+        self.taken.set(self.taken.get() + 1);
+        Token(self.clone())
+    }
+
+    pub(crate) fn held(&self) -> u32 {
+        self.held.get()
+    }
+
+    pub(crate) fn taken(&self) -> u32 {
+        self.taken.get()
+    }
+}
+
+/// Something that a session holds.
+#[derive(Debug)]
+pub(crate) struct Token(Tokens);
+
+impl Drop for Token {
+    fn drop(&mut self) {
+        self.0.held.set(self.0.held.get() - 1);
+    }
+}

@@ -1,0 +1,247 @@
+//! A server, a client and a link between them, until nothing is left to happen.
+
+use std::time::{Duration, Instant};
+
+use tests::link::{self, Path, Rng};
+use tftpd::proto::{Input, Packet};
+
+use crate::{
+    client::{Client, FILE, Get},
+    scenario::{Blame, Scenario},
+    server::{Ended, Port, Server, Tokens},
+};
+
+/// No run lasts longer, in virtual time.
+const LAST_CALL: Duration = Duration::from_secs(900);
+
+/// One run.
+pub(crate) struct World<C, L, R> {
+    scenario: Scenario,
+    start: Instant,
+    now: Instant,
+    pub(crate) server: Server<L, R>,
+    pub(crate) client: C,
+    up: Path<Parcel>,
+    down: Path<Parcel>,
+    tally: Tally,
+    client_ended: Option<Duration>,
+}
+
+/// What travels: a datagram to or from a port of the server, or the client's host saying that
+/// nobody listens there.
+#[derive(Clone, Debug)]
+struct Parcel {
+    port: Port,
+    /// Nothing is ICMP's word for it.
+    datagram: Option<Vec<u8>>,
+}
+
+/// How many packets were sent, by kind.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Tally {
+    pub(crate) requests: u64,
+    pub(crate) data: u64,
+    pub(crate) data_bytes: u64,
+    pub(crate) acks: u64,
+    pub(crate) oacks: u64,
+    pub(crate) errors: u64,
+}
+
+impl Tally {
+    pub(crate) fn total(&self) -> u64 {
+        self.requests + self.data + self.acks + self.oacks + self.errors
+    }
+
+    fn note(&mut self, datagram: &[u8]) {
+        match Packet::decode(datagram).expect("both sides send packets") {
+            Packet::Request(_) => self.requests += 1,
+            Packet::Data(data) => {
+                self.data += 1;
+                self.data_bytes += data.payload.len() as u64;
+            }
+            Packet::Ack(_) => self.acks += 1,
+            Packet::Oack(_) => self.oacks += 1,
+            Packet::Error(_) => self.errors += 1,
+            other => panic!("a packet the suite does not know: {other:?}"),
+        }
+    }
+}
+
+/// What came of a run.
+#[derive(Clone, Debug)]
+pub(crate) struct Report {
+    /// The server's sessions, in the order in which they ended.
+    pub(crate) sessions: Vec<Ended>,
+    pub(crate) tally: Tally,
+    /// When the client was done.
+    pub(crate) client_took: Duration,
+    /// When nothing was left to happen.
+    pub(crate) took: Duration,
+}
+
+impl Report {
+    /// How long the server went on when the client was done.
+    pub(crate) fn lingered(&self) -> Duration {
+        self.took.saturating_sub(self.client_took)
+    }
+}
+
+/// Whether the client has the file, and what came of the run.
+pub(crate) struct Fetched {
+    pub(crate) complete: bool,
+    pub(crate) report: Report,
+}
+
+/// Fetches a file with the project's own receiver; asserts what is true of every run.
+pub(crate) fn fetch(scenario: &Scenario) -> Fetched {
+    fetch_with(scenario, |now| {
+        Get::new(scenario.asked(), jitter_seed(scenario, 1), now)
+    })
+}
+
+/// Fetches a file with the client that `make` makes from a server that has no other; asserts what is true of every run: both
+/// sides end, nothing is held, what arrived is the beginning of the file, and who says that it is
+/// complete is right.
+pub(crate) fn fetch_with<C: Client>(
+    scenario: &Scenario,
+    make: impl FnOnce(Instant) -> C,
+) -> Fetched {
+    let _blame = Blame(scenario);
+    let tokens = Tokens::default();
+    let mut world = World::new(scenario, || Some(tokens.take()), make);
+    let report = world.run();
+    assert_eq!(tokens.held(), 0, "something is still held");
+    assert_eq!(tokens.taken() as usize, report.sessions.len());
+
+    let file = scenario.file();
+    let complete = world.client.is_complete();
+    assert!(file.starts_with(world.client.file()), "foreign bytes");
+    assert!(
+        !complete || *file == *world.client.file(),
+        "bytes are missing"
+    );
+    Fetched { complete, report }
+}
+
+fn jitter_seed(scenario: &Scenario, stream: u64) -> u32 {
+    let drawn = Rng::new(scenario.seed.wrapping_add(stream << 32)).draw();
+    u32::try_from(drawn >> 32).unwrap_or(1)
+}
+
+impl<C: Client, L: FnMut() -> Option<R>, R> World<C, L, R> {
+    pub(crate) fn new(scenario: &Scenario, lease: L, make: impl FnOnce(Instant) -> C) -> Self {
+        let start = link::beginning();
+        let mut seeds = Rng::new(scenario.seed);
+        let mut server = Server::new(lease, jitter_seed(scenario, 0));
+        server.add(FILE, scenario.file());
+        Self {
+            scenario: scenario.clone(),
+            start,
+            now: start,
+            server,
+            client: make(start),
+            up: Path::new(scenario.up, seeds.draw()),
+            down: Path::new(scenario.down, seeds.draw()),
+            tally: Tally::default(),
+            client_ended: None,
+        }
+    }
+
+    /// Lets things happen until there is nothing left.
+    pub(crate) fn run(&mut self) -> Report {
+        while let Some(at) = self.next_event() {
+            self.now = self.now.max(at);
+            assert!(self.elapsed() < LAST_CALL, "it does not end");
+            self.step();
+            if self.client_ended.is_none() && !self.client.is_listening() {
+                self.client_ended = Some(self.elapsed());
+            }
+        }
+        Report {
+            sessions: self.server.ended.clone(),
+            tally: self.tally,
+            client_took: self.client_ended.unwrap_or(self.elapsed()),
+            took: self.elapsed(),
+        }
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.now - self.start
+    }
+
+    fn next_event(&self) -> Option<Instant> {
+        [
+            self.up.next_arrival(),
+            self.down.next_arrival(),
+            self.client.deadline(),
+            self.server.deadline(),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+
+    /// One thing happens: what arrives comes before what is due.
+    fn step(&mut self) {
+        if let Some(parcel) = self.up.receive(self.now) {
+            self.reach_server(&parcel);
+        } else if let Some(parcel) = self.down.receive(self.now) {
+            self.reach_client(&parcel);
+        } else if self.client.deadline().is_some_and(|at| at <= self.now) {
+            self.with_client(|client, now, send| client.tick(now, send));
+        } else {
+            self.with_server(|server, now, send| server.tick(now, send));
+        }
+    }
+
+    fn reach_server(&mut self, parcel: &Parcel) {
+        self.with_server(|server, now, send| match &parcel.datagram {
+            Some(datagram) => server.receive(parcel.port, datagram, now, send),
+            None => server.input(parcel.port, Input::Unreachable, now, send),
+        });
+    }
+
+    fn reach_client(&mut self, parcel: &Parcel) {
+        let Some(datagram) = &parcel.datagram else {
+            return;
+        };
+        if self.client.is_listening() {
+            self.with_client(|client, now, send| client.receive(parcel.port, datagram, now, send));
+        } else if self.scenario.icmp {
+            let closed = Parcel {
+                port: parcel.port,
+                datagram: None,
+            };
+            self.up.send(self.now, closed);
+        }
+    }
+
+    fn with_client(&mut self, act: impl FnOnce(&mut C, Instant, &mut dyn FnMut(Port, Vec<u8>))) {
+        let Self { up, tally, now, .. } = self;
+        act(&mut self.client, *now, &mut |port, bytes| {
+            put(up, tally, *now, port, bytes);
+        });
+    }
+
+    fn with_server(
+        &mut self,
+        act: impl FnOnce(&mut Server<L, R>, Instant, &mut dyn FnMut(Port, Vec<u8>)),
+    ) {
+        let Self {
+            down, tally, now, ..
+        } = self;
+        act(&mut self.server, *now, &mut |port, bytes| {
+            put(down, tally, *now, port, bytes);
+        });
+    }
+}
+
+fn put(path: &mut Path<Parcel>, tally: &mut Tally, now: Instant, port: Port, bytes: Vec<u8>) {
+    tally.note(&bytes);
+    assert!(tally.total() < 5_000_000, "datagrams without bound");
+    let parcel = Parcel {
+        port,
+        datagram: Some(bytes),
+    };
+    path.send(now, parcel);
+}
