@@ -68,6 +68,34 @@ fn with_a_fifth_lost_each_way_both_sides_end_and_neither_claims_too_much() {
 }
 
 #[test]
+fn copies_made_by_the_network_bring_hardly_a_block_more() {
+    for window in WINDOWS {
+        let (mut data, mut acks, mut blocks) = (0, 0, 0);
+        for seed in 0..30 {
+            let scenario = Scenario::new(seed, window, 300).over(Quality {
+                jitter: 50,
+                duplicate: 50,
+                ..Quality::steady(Duration::from_millis(10))
+            });
+            let fetched = fetch(&scenario);
+            assert!(fetched.complete, "{scenario:#?}");
+            data += fetched.report.tally.data;
+            acks += fetched.report.tally.acks;
+            blocks += scenario.blocks();
+        }
+        assert!(
+            data * 100 <= blocks * 102,
+            "{data} DATA for {blocks}, window {window}"
+        );
+        let windows = blocks.div_ceil(window.into());
+        assert!(
+            acks * 100 <= windows * 110 + 3000,
+            "{acks} ACKs for {windows}"
+        );
+    }
+}
+
+#[test]
 fn a_link_that_carries_nothing_back_ends_both_sides() {
     for seed in 0..20 {
         let mut scenario = Scenario::new(seed, 4, 100);
