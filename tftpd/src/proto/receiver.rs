@@ -83,8 +83,10 @@ impl Default for ReceiverConfig {
 pub enum Opening {
     /// Nothing: DATA 1 is about to be handed in, it answered the request.
     AwaitData,
-    /// ACK 0: to an OACK, or to a WRQ without options.
+    /// ACK 0, to an OACK.
     Ack,
+    /// ACK 0, to a WRQ without options.
+    AckRequest,
     /// An OACK, to a WRQ.
     Oack(Options),
 }
@@ -152,7 +154,7 @@ impl Receiver {
         };
         match opening {
             Opening::AwaitData => receiver.arm(now),
-            Opening::Ack | Opening::Oack(_) => receiver.reply(now),
+            Opening::Ack | Opening::AckRequest | Opening::Oack(_) => receiver.reply(now),
         }
         receiver
     }
@@ -341,7 +343,8 @@ impl Receiver {
 
     /// Whether the peer may be a forged address: only a server that was sent a WRQ cannot know.
     fn unproven(&self) -> bool {
-        self.is_half_open() && matches!(self.opening, Opening::Oack(_))
+        let to_request = matches!(self.opening, Opening::AckRequest | Opening::Oack(_));
+        self.is_half_open() && to_request
     }
 
     fn repeat(&mut self, now: Instant) {

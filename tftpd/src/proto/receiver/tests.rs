@@ -162,6 +162,14 @@ fn a_forged_write_request_costs_three_packets() {
 }
 
 #[test]
+fn a_forged_write_request_without_options_costs_no_more() {
+    let mut t = client(1, Opening::AckRequest);
+    t.expect(ack(0)).wait().expect(ack(0));
+    t.wait().expect(ack(0)).wait();
+    t.expect_end(&Outcome::TimedOut(Stage::FirstReply));
+}
+
+#[test]
 fn while_it_dallies_a_repeated_last_block_is_acknowledged_again() {
     let config = ReceiverConfig {
         dally: Duration::from_secs(2),
