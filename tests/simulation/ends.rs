@@ -21,7 +21,7 @@ impl Sending {
         file: Rc<[u8]>,
         now: Instant,
     ) -> Self {
-        assert_eq!(config.size, file.len() as u64);
+        assert_eq!(config.size, Some(file.len() as u64));
         Self {
             sender: Sender::new(config, oack, now),
             file,
