@@ -4,7 +4,7 @@ use std::{rc::Rc, time::Instant};
 
 use tftpd::proto::{
     Ack, Data, Error, ErrorCode, Input, Oack, Opening, Options, Receiver, ReceiverConfig,
-    ReceiverOutput, Sender, SenderConfig, SenderOutput, block_to_wire,
+    ReceiverOutput, Rollover, Sender, SenderConfig, SenderOutput,
 };
 
 /// A sender that has its file.
@@ -51,7 +51,7 @@ impl Sending {
         let rest = rest.expect("the block exists");
         let mut datagram = Vec::with_capacity(4 + self.blksize);
         let data = Data {
-            block: block_to_wire(number),
+            block: Rollover::Zero.to_wire(number),
             payload: rest.get(..self.blksize).unwrap_or(rest),
         };
         data.encode(&mut datagram);

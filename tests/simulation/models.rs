@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use tftpd::proto::{Blksize, Options, Packet, Windowsize, block_to_wire};
+use tftpd::proto::{Blksize, Options, Packet, Rollover, Windowsize};
 
 use crate::{
     client::{Asking, Client, FILE, Get},
@@ -79,9 +79,9 @@ impl Firmware {
     }
 
     fn block(&mut self, number: u16, payload: &[u8], now: Instant, send: Send<'_>) {
-        if number != block_to_wire(self.expected) {
+        if number != Rollover::Zero.to_wire(self.expected) {
             // All of them answer a copy of the last block, whose ACK may be lost.
-            if self.habits.protests || number == block_to_wire(self.expected - 1) {
+            if self.habits.protests || number == Rollover::Zero.to_wire(self.expected - 1) {
                 self.acknowledge(now, send);
             }
             return;
@@ -106,7 +106,7 @@ impl Firmware {
     fn acknowledge(&mut self, now: Instant, send: Send<'_>) {
         self.unacknowledged = 0;
         self.wait(now);
-        send(self.server, ack(block_to_wire(self.expected - 1)));
+        send(self.server, ack(Rollover::Zero.to_wire(self.expected - 1)));
     }
 
     fn wait(&mut self, now: Instant) {

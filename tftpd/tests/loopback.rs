@@ -71,7 +71,7 @@ fn options(blksize: u16, windowsize: u16) -> Options {
         blksize: Blksize::new(blksize),
         windowsize: Windowsize::new(windowsize),
         tsize: Some(0),
-        timeout: None,
+        ..Options::default()
     }
 }
 

@@ -64,8 +64,8 @@ impl Client {
         let options = Options {
             blksize: Blksize::new(1428),
             tsize: Some(0),
-            timeout: None,
             windowsize: Windowsize::new(16),
+            ..Options::default()
         };
         Self {
             allocator,

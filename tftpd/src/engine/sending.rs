@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use crate::{
     net::{SendError, stride},
-    proto::{Blksize, Sender, SenderOutput},
+    proto::{Sender, SenderOutput, Terms},
 };
 
 use super::{
@@ -53,7 +53,9 @@ impl Sending {
         first: u64,
         count: u16,
     ) -> Result<(), SendError> {
-        let blksize: Blksize = self.sender.blksize();
+        let Terms {
+            blksize, rollover, ..
+        } = *self.sender.terms();
         let end = first + u64::from(count);
         self.source.release_before(first);
         let mut next = first;
@@ -61,7 +63,7 @@ impl Sending {
             let left = u16::try_from(end - next).unwrap_or(u16::MAX);
             let packets = self
                 .source
-                .packets(&mut work.window, blksize, next, left)
+                .packets(&mut work.window, (blksize, rollover), next, left)
                 .map_err(SendError::Io)?;
             next += u64::from(packets.count);
             if packets.end {

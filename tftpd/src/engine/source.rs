@@ -8,7 +8,7 @@ use std::{
 use crate::{
     backend::Content,
     net::WindowBuffer,
-    proto::{Blksize, NetasciiEncoder},
+    proto::{Blksize, NetasciiEncoder, Rollover},
 };
 
 /// The bytes of one transfer.
@@ -43,14 +43,14 @@ impl Source {
     pub(super) fn packets<'b>(
         &mut self,
         window: &'b mut WindowBuffer,
-        blksize: Blksize,
+        shape: (Blksize, Rollover),
         first: u64,
         count: u16,
     ) -> io::Result<Packets<'b>> {
-        let count = count.min(WindowBuffer::capacity(blksize));
+        let count = count.min(WindowBuffer::capacity(shape.0));
         match self {
             Self::Octet(content) => {
-                let bytes = window.fill(content, blksize, first, count)?;
+                let bytes = window.fill(content, shape, first, count)?;
                 Ok(Packets {
                     bytes,
                     count,
@@ -59,7 +59,7 @@ impl Source {
             }
             Self::Netascii(text) => {
                 let mut end = false;
-                let (bytes, count) = window.fill_with(blksize, first, count, |number, room| {
+                let (bytes, count) = window.fill_with(shape, first, count, |number, room| {
                     let written = text.block(number, room)?;
                     end = written < room.len();
                     Ok(written)
@@ -169,7 +169,7 @@ mod tests {
     fn blocks(source: &mut Source, first: u64, count: u16) -> (String, bool) {
         let mut window = WindowBuffer::new();
         let packets = source
-            .packets(&mut window, Blksize::MIN, first, count)
+            .packets(&mut window, (Blksize::MIN, Rollover::Zero), first, count)
             .expect("readable");
         let payloads = packets
             .bytes

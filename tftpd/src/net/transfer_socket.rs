@@ -12,7 +12,7 @@ use nix::sys::socket::{setsockopt, sockopt};
 use super::listener::reply;
 use crate::{
     backend::Content,
-    proto::{Blksize, DATA_HEADER, Data, Windowsize, block_to_wire},
+    proto::{Blksize, DATA_HEADER, Data, Rollover, Windowsize},
 };
 
 /// The most segments that one send may be cut into (the kernel's `UDP_MAX_SEGMENTS` of old).
@@ -191,7 +191,7 @@ impl WindowBuffer {
     pub(crate) fn fill(
         &mut self,
         content: &Content,
-        blksize: Blksize,
+        (blksize, rollover): (Blksize, Rollover),
         first: u64,
         count: u16,
     ) -> io::Result<&[u8]> {
@@ -207,7 +207,7 @@ impl WindowBuffer {
         let packets = self.0.chunks_mut(stride(blksize)).take(count.into());
         for ((packet, slot), number) in packets.zip(&mut slots).zip(first..) {
             let (header, payload) = packet.split_at_mut(DATA_HEADER);
-            header.copy_from_slice(&Data::header(block_to_wire(number)));
+            header.copy_from_slice(&Data::header(rollover.to_wire(number)));
             let length = left.min(block);
             left -= length;
             let length = usize::try_from(length).unwrap_or(0);
@@ -229,7 +229,7 @@ impl WindowBuffer {
     /// were made comes back with them.
     pub(crate) fn fill_with(
         &mut self,
-        blksize: Blksize,
+        (blksize, rollover): (Blksize, Rollover),
         first: u64,
         count: u16,
         mut payload: impl FnMut(u64, &mut [u8]) -> io::Result<usize>,
@@ -242,7 +242,7 @@ impl WindowBuffer {
             .zip(first..)
         {
             let (header, room) = packet.split_at_mut(DATA_HEADER);
-            header.copy_from_slice(&Data::header(block_to_wire(number)));
+            header.copy_from_slice(&Data::header(rollover.to_wire(number)));
             let room = room.get_mut(..blksize.bytes().into()).unwrap_or_default();
             let written = payload(number, room)?;
             length += DATA_HEADER + written;

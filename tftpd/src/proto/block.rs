@@ -1,23 +1,45 @@
 //! Block numbers: 64 bits inside, 16 on the wire.
-//!
-//! RFC 1350 counts blocks in 16 bits and says nothing of what follows 65535. Every client and
-//! server measured goes on with 0, so the number on the wire is the low half of the real one.
 
-/// The 16 bits that stand for block `number` in a packet.
-#[expect(
-    clippy::cast_possible_truncation,
-    reason = "the wire carries the low 16 bits, by definition"
-)]
-pub const fn to_wire(number: u64) -> u16 {
-    number as u16
+/// What follows block 65535 on the wire.
+///
+/// RFC 1350 counts blocks in 16 bits and does not say. Every client and server measured goes on with
+/// 0; the option `rollover` of tftp-hpa names the one or the other.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+pub enum Rollover {
+    /// 0: the number on the wire is the low half of the real one.
+    #[default]
+    Zero,
+    /// 1: 0 stays the number of what is before the first block.
+    One,
 }
 
-/// The first block at or after `from` that looks like `wire` in a packet.
-///
-/// Whoever asks checks that the result is not beyond what can be meant: numbers less than
-/// 65,536 apart are told apart, more no one could.
-pub(super) const fn at_or_after(from: u64, wire: u16) -> u64 {
-    from + wire.wrapping_sub(to_wire(from)) as u64
+impl Rollover {
+    /// The 16 bits that stand for block `number` in a packet.
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "the wire carries the low 16 bits, by definition"
+    )]
+    pub const fn to_wire(self, number: u64) -> u16 {
+        match self {
+            Self::One if number > 0 => ((number - 1) % 65_535 + 1) as u16,
+            Self::Zero | Self::One => number as u16,
+        }
+    }
+
+    /// How far the first block at or after `from` is ahead of it that looks like `wire` in a
+    /// packet; `None` if no such block exists.
+    ///
+    /// Whoever asks checks that the result is not beyond what can be meant: numbers less than
+    /// 65,535 apart are told apart, more no one could.
+    pub(super) fn ahead(self, from: u64, wire: u16) -> Option<u64> {
+        let at = self.to_wire(from);
+        match self {
+            Self::Zero => Some(wire.wrapping_sub(at).into()),
+            Self::One if wire == 0 => (from == 0).then_some(0),
+            Self::One if from == 0 || wire >= at => Some((wire - at).into()),
+            Self::One => Some(u64::from(wire) + 65_535 - u64::from(at)),
+        }
+    }
 }
 
 /// The number of blocks that carry `size` bytes: the last one is always shorter than `blksize`,
@@ -32,12 +54,39 @@ mod tests {
 
     #[test]
     fn numbers_are_recognised_across_the_wrap() {
-        assert_eq!(at_or_after(0, 0), 0);
-        assert_eq!(at_or_after(0, 65_535), 65_535);
-        assert_eq!(at_or_after(65_535, 65_535), 65_535);
-        assert_eq!(at_or_after(65_535, 0), 65_536);
-        assert_eq!(at_or_after(65_530, 3), 65_539);
-        assert_eq!(at_or_after(131_072, 65_535), 131_072 + 65_535);
+        for (from, wire, ahead) in [
+            (0, 0, 0),
+            (0, 65_535, 65_535),
+            (65_535, 65_535, 0),
+            (65_535, 0, 1),
+            (65_530, 3, 9),
+            (131_072, 65_535, 65_535),
+        ] {
+            assert_eq!(
+                Rollover::Zero.ahead(from, wire),
+                Some(ahead),
+                "{wire} after {from}"
+            );
+        }
+    }
+
+    #[test]
+    fn with_rollover_to_one_nothing_after_the_first_block_is_number_0() {
+        let one = Rollover::One;
+        assert_eq!(
+            [0, 1, 65_535, 65_536, 131_070, 131_071].map(|block| one.to_wire(block)),
+            [0, 1, 65_535, 1, 65_535, 1]
+        );
+        assert_eq!((one.ahead(0, 0), one.ahead(5, 0)), (Some(0), None));
+        for from in [0, 1, 2, 65_534, 65_535, 65_536, 131_069, 131_070, 200_000] {
+            for ahead in [0, 1, 2, 64, 65_000] {
+                assert_eq!(
+                    one.ahead(from, one.to_wire(from + ahead)),
+                    Some(ahead),
+                    "{ahead} after {from}"
+                );
+            }
+        }
     }
 
     #[test]

@@ -10,6 +10,7 @@
 //! | [RFC 2347](https://www.rfc-editor.org/rfc/rfc2347) | options | [`Options`], [`grant`], [`accept`] |
 //! | [RFC 2348](https://www.rfc-editor.org/rfc/rfc2348) | blksize | [`Blksize`] |
 //! | [RFC 2349](https://www.rfc-editor.org/rfc/rfc2349) | timeout, tsize | [`Timeout`], [`Options::tsize`] |
+//! | tftp-hpa | blksize2, utimeout, rollover | [`Options`], [`Rollover`] |
 //! | [RFC 7440](https://www.rfc-editor.org/rfc/rfc7440) | windowsize | [`Windowsize`] |
 
 mod block;
@@ -28,7 +29,7 @@ mod retransmit;
 mod sender;
 mod transfer;
 
-pub use block::to_wire as block_to_wire;
+pub use block::Rollover;
 pub use data::{Ack, DATA_HEADER, Data};
 pub use error::{DecodeError, Error, ErrorCode, MAX_ERROR_TEXT};
 pub use mode::Mode;
@@ -36,7 +37,7 @@ pub use negotiate::{Limits, Terms, accept, grant};
 pub use netascii::{NetasciiDecoder, NetasciiEncoder, netascii_len};
 pub use oack::Oack;
 pub use opcode::Opcode;
-pub use option::{Blksize, OackError, Options, Timeout, Windowsize};
+pub use option::{Blksize, OackError, Options, Timeout, Utimeout, Windowsize};
 pub use packet::Packet;
 pub use receiver::{Opening, Receiver, ReceiverConfig, ReceiverOutput, Stored};
 pub use request::{Direction, Request};

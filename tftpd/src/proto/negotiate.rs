@@ -1,6 +1,11 @@
 //! From what is asked to what holds: both sides of RFC 2347.
 
-use super::option::{Blksize, OackError, Options, Timeout, Windowsize};
+use std::time::Duration;
+
+use super::{
+    block::Rollover,
+    option::{Blksize, OackError, Options, Timeout, Utimeout, Windowsize},
+};
 
 /// What holds for one transfer.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -10,7 +15,9 @@ pub struct Terms {
     /// Blocks to an acknowledgement.
     pub windowsize: Windowsize,
     /// The longest time before a packet is repeated, if the client named one.
-    pub timeout: Option<Timeout>,
+    pub timeout: Option<Duration>,
+    /// How block numbers go on after 65535.
+    pub rollover: Rollover,
 }
 
 impl Default for Terms {
@@ -20,6 +27,7 @@ impl Default for Terms {
             blksize: Blksize::DEFAULT,
             windowsize: Windowsize::ONE,
             timeout: None,
+            rollover: Rollover::Zero,
         }
     }
 }
@@ -27,9 +35,16 @@ impl Default for Terms {
 impl Terms {
     fn from_options(options: &Options) -> Self {
         Self {
-            blksize: options.blksize.unwrap_or(Blksize::DEFAULT),
+            blksize: options
+                .blksize
+                .or(options.blksize2)
+                .unwrap_or(Blksize::DEFAULT),
             windowsize: options.windowsize.unwrap_or(Windowsize::ONE),
-            timeout: options.timeout,
+            timeout: options
+                .utimeout
+                .map(Utimeout::duration)
+                .or(options.timeout.map(Timeout::duration)),
+            rollover: options.rollover.unwrap_or_default(),
         }
     }
 }
@@ -64,7 +79,14 @@ impl Default for Limits {
 /// file to be read, or the size that the client announced for a file to be written.
 pub fn grant(asked: &Options, limits: &Limits, tsize: Option<u64>) -> (Terms, Option<Options>) {
     let blksize = asked.blksize.map(|blksize| blksize.min(limits.blksize));
-    let block_bytes = u32::from(blksize.unwrap_or(Blksize::DEFAULT).bytes());
+    // Of two block sizes the one that is not bound to powers of two counts.
+    let blksize2 = match blksize {
+        Some(_) => None,
+        None => asked
+            .blksize2
+            .map(|blksize| blksize.min(limits.blksize).to_power_of_two()),
+    };
+    let block_bytes = u32::from(blksize.or(blksize2).unwrap_or(Blksize::DEFAULT).bytes());
     let window_cap = u16::try_from(limits.window_bytes / block_bytes)
         .unwrap_or(u16::MAX)
         .max(1);
@@ -72,6 +94,9 @@ pub fn grant(asked: &Options, limits: &Limits, tsize: Option<u64>) -> (Terms, Op
         blksize,
         tsize: asked.tsize.and(tsize),
         timeout: asked.timeout,
+        blksize2,
+        utimeout: asked.utimeout,
+        rollover: asked.rollover,
         windowsize: asked.windowsize.map(|asked| {
             let cap = Windowsize::new(window_cap).unwrap_or(Windowsize::ONE);
             asked.min(limits.windowsize).min(cap)
@@ -102,15 +127,27 @@ pub fn accept(asked: &Options, oack: &Options) -> Result<Terms, OackError> {
         asked.windowsize.map(blocks),
         oack.windowsize.map(blocks),
     )?;
-    if oack.tsize.is_some() && asked.tsize.is_none()
-        || oack.timeout.is_some() && asked.timeout.is_none()
-    {
+    lowered(
+        "blksize2",
+        asked.blksize2.map(bytes),
+        oack.blksize2.map(bytes),
+    )?;
+    let unasked = [
+        oack.tsize.is_some() && asked.tsize.is_none(),
+        oack.timeout.is_some() && asked.timeout.is_none(),
+        oack.utimeout.is_some() && asked.utimeout.is_none(),
+        oack.rollover.is_some() && asked.rollover.is_none(),
+    ];
+    if unasked.contains(&true) {
         return Err(OackError::Unknown);
     }
-    if oack
+    let changed = oack
         .timeout
         .is_some_and(|timeout| Some(timeout) != asked.timeout)
-    {
+        || oack
+            .utimeout
+            .is_some_and(|timeout| Some(timeout) != asked.utimeout);
+    if changed {
         return Err(OackError::TimeoutChanged);
     }
     Ok(Terms::from_options(oack))
@@ -152,6 +189,11 @@ mod tests {
             "blksize=1468 tsize=70000 windowsize=4"
         );
         assert_eq!(granted("timeout=5"), "timeout=5");
+        assert_eq!(
+            granted("blksize2=1500 utimeout=50000 rollover=1"),
+            "blksize2=1024 utimeout=50000 rollover=1"
+        );
+        assert_eq!(granted("blksize2=1500 blksize=1428"), "blksize=1428");
         assert_eq!(granted(""), "none");
         assert_eq!(granted("multicast= blksize=3"), "none");
     }

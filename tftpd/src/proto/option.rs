@@ -2,6 +2,8 @@
 
 use std::{fmt, num::NonZeroU8, num::NonZeroU16, time::Duration};
 
+use super::block::Rollover;
+
 /// Bytes of payload in a full DATA packet, 8 to 65464
 /// ([RFC 2348](https://www.rfc-editor.org/rfc/rfc2348)).
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -27,6 +29,12 @@ impl Blksize {
     /// In bytes.
     pub const fn bytes(self) -> u16 {
         self.0
+    }
+
+    /// The largest power of two that is not larger.
+    #[must_use]
+    pub const fn to_power_of_two(self) -> Self {
+        Self(1 << self.0.ilog2())
     }
 }
 
@@ -73,6 +81,26 @@ impl Timeout {
     }
 }
 
+/// Microseconds before a packet is repeated, 10,000 to 255,000,000 (`utimeout` of tftp-hpa).
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct Utimeout(u32);
+
+impl Utimeout {
+    /// A time-out of `microseconds`, if it is in bounds.
+    pub const fn new(microseconds: u32) -> Option<Self> {
+        if microseconds >= 10_000 && microseconds <= 255_000_000 {
+            Some(Self(microseconds))
+        } else {
+            None
+        }
+    }
+
+    /// As a span of time.
+    pub const fn duration(self) -> Duration {
+        Duration::from_micros(self.0 as u64)
+    }
+}
+
 /// The options that this implementation knows, as asked for or as acknowledged.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Options {
@@ -84,6 +112,12 @@ pub struct Options {
     pub timeout: Option<Timeout>,
     /// Blocks to an acknowledgement.
     pub windowsize: Option<Windowsize>,
+    /// Block size, of which only powers of two are granted (tftp-hpa).
+    pub blksize2: Option<Blksize>,
+    /// Time before a packet is repeated, more finely (tftp-hpa).
+    pub utimeout: Option<Utimeout>,
+    /// What follows block 65535 (tftp-hpa).
+    pub rollover: Option<Rollover>,
 }
 
 impl Options {
@@ -154,6 +188,19 @@ impl Options {
             Name::Windowsize,
             self.windowsize.map(|window| window.blocks().into()),
         );
+        pair(
+            Name::Blksize2,
+            self.blksize2.map(|blksize| blksize.bytes().into()),
+        );
+        pair(
+            Name::Utimeout,
+            self.utimeout.map(|timeout| timeout.0.into()),
+        );
+        pair(
+            Name::Rollover,
+            self.rollover
+                .map(|rollover| u64::from(rollover == Rollover::One)),
+        );
     }
 
     fn set(&mut self, name: Name, value: u64) -> Result<(), OutOfBounds> {
@@ -168,6 +215,20 @@ impl Options {
             }
             Name::Windowsize => {
                 self.windowsize = Some(small(value).and_then(Windowsize::new).ok_or(OutOfBounds)?);
+            }
+            Name::Blksize2 => {
+                self.blksize2 = Some(small(value).and_then(Blksize::new).ok_or(OutOfBounds)?);
+            }
+            Name::Utimeout => {
+                let microseconds = u32::try_from(value).ok().and_then(Utimeout::new);
+                self.utimeout = Some(microseconds.ok_or(OutOfBounds)?);
+            }
+            Name::Rollover => {
+                self.rollover = Some(match value {
+                    0 => Rollover::Zero,
+                    1 => Rollover::One,
+                    _ => return Err(OutOfBounds),
+                });
             }
         }
         Ok(())
@@ -219,10 +280,21 @@ enum Name {
     Tsize,
     Timeout,
     Windowsize,
+    Blksize2,
+    Utimeout,
+    Rollover,
 }
 
 impl Name {
-    const ALL: [Self; 4] = [Self::Blksize, Self::Tsize, Self::Timeout, Self::Windowsize];
+    const ALL: [Self; 7] = [
+        Self::Blksize,
+        Self::Tsize,
+        Self::Timeout,
+        Self::Windowsize,
+        Self::Blksize2,
+        Self::Utimeout,
+        Self::Rollover,
+    ];
 
     /// Names are case-insensitive (RFC 2347).
     fn from_wire(name: &[u8]) -> Option<Self> {
@@ -237,6 +309,9 @@ impl Name {
             Self::Tsize => "tsize",
             Self::Timeout => "timeout",
             Self::Windowsize => "windowsize",
+            Self::Blksize2 => "blksize2",
+            Self::Utimeout => "utimeout",
+            Self::Rollover => "rollover",
         }
     }
 
@@ -244,8 +319,8 @@ impl Name {
     /// server without being asked again.
     fn ceiling(self) -> u64 {
         match self {
-            Self::Blksize => Blksize::MAX.bytes().into(),
-            Self::Tsize | Self::Timeout | Self::Windowsize => u64::MAX,
+            Self::Blksize | Self::Blksize2 => Blksize::MAX.bytes().into(),
+            _ => u64::MAX,
         }
     }
 }

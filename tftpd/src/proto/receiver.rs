@@ -3,11 +3,10 @@
 use std::time::{Duration, Instant};
 
 use super::{
-    block,
     data::Data,
     error::{Error, ErrorCode},
     negotiate::Terms,
-    option::{Options, Timeout},
+    option::Options,
     packet::Packet,
     retransmit::RetransmitTimer,
     transfer::{Clock, DEFAULT_CEILING, Input, Outcome, Patience, Stage},
@@ -132,10 +131,7 @@ enum Phase {
 impl Receiver {
     /// A receiver that opens with `opening`.
     pub fn new(config: ReceiverConfig, opening: Opening, now: Instant) -> Self {
-        let ceiling = config
-            .terms
-            .timeout
-            .map_or(DEFAULT_CEILING, Timeout::duration);
+        let ceiling = config.terms.timeout.unwrap_or(DEFAULT_CEILING);
         let mut receiver = Self {
             terms: config.terms,
             expected: 1,
@@ -192,7 +188,7 @@ impl Receiver {
         if !matches!(self.phase, Phase::Committing) {
             return;
         }
-        self.pending = Some(ReceiverOutput::Ack(block::to_wire(self.expected - 1)));
+        self.pending = Some(ReceiverOutput::Ack(self.last_in_order()));
         if self.dally.is_zero() {
             self.complete();
         } else {
@@ -247,12 +243,14 @@ impl Receiver {
     }
 
     fn block<'a>(&mut self, data: Data<'a>, now: Instant) -> Option<Stored<'a>> {
-        let ahead = data.block.wrapping_sub(block::to_wire(self.expected));
+        let ahead = self.terms.rollover.ahead(self.expected, data.block);
+        let is_copy = data.block == self.last_in_order();
+        let window = u64::from(self.terms.windowsize.blocks());
         match self.phase {
-            Phase::Data if ahead == 0 => return self.in_order(data, now),
-            Phase::Data if ahead < self.terms.windowsize.blocks() => self.out_of_order(now),
-            Phase::Data if ahead == u16::MAX && self.asks_again(now) => self.repeat(now),
-            Phase::Dallying if ahead == u16::MAX => {
+            Phase::Data if ahead == Some(0) => return self.in_order(data, now),
+            Phase::Data if is_copy && self.asks_again(now) => self.repeat(now),
+            Phase::Data if ahead.is_some_and(|ahead| ahead < window) => self.out_of_order(now),
+            Phase::Dallying if is_copy => {
                 self.resent += 1;
                 self.pending = Some(ReceiverOutput::Ack(data.block));
             }
@@ -293,6 +291,11 @@ impl Receiver {
             self.arm(now);
         }
         Some(stored)
+    }
+
+    /// The number on the wire of the last block that has come in order.
+    fn last_in_order(&self) -> u16 {
+        self.terms.rollover.to_wire(self.expected - 1)
     }
 
     /// Whether a copy of the last block means that its acknowledgement was lost.
@@ -357,7 +360,7 @@ impl Receiver {
     fn reply(&mut self, now: Instant) {
         self.pending = Some(match self.opening {
             Opening::Oack(options) if self.expected == 1 => ReceiverOutput::Oack(options),
-            _ => ReceiverOutput::Ack(block::to_wire(self.expected - 1)),
+            _ => ReceiverOutput::Ack(self.last_in_order()),
         });
         self.unacknowledged = 0;
         let wait = self.timer.wait();

@@ -7,7 +7,7 @@ use super::{
     data::Ack,
     error::{Error, ErrorCode},
     negotiate::Terms,
-    option::{Blksize, Options, Timeout},
+    option::{Options, Windowsize},
     packet::Packet,
     retransmit::RetransmitTimer,
     transfer::{Clock, DEFAULT_CEILING, Input, Outcome, Patience, Stage},
@@ -41,8 +41,7 @@ pub struct Sender {
     extended: bool,
     /// The last block, short or empty; `UNKNOWN` until it has been read.
     last: u64,
-    blksize: Blksize,
-    window: u16,
+    terms: Terms,
     phase: Phase,
     pending: Option<SenderOutput>,
     /// Whether what is outstanding went out once since the peer last moved on, so that its answer
@@ -125,7 +124,7 @@ impl Sender {
     /// A sender whose first packet is the OACK with `oack`, or DATA 1 if there is none.
     pub fn new(config: SenderConfig, oack: Option<Options>, now: Instant) -> Self {
         let terms = config.terms;
-        let ceiling = terms.timeout.map_or(DEFAULT_CEILING, Timeout::duration);
+        let ceiling = terms.timeout.unwrap_or(DEFAULT_CEILING);
         let mut sender = Self {
             base: 1,
             sent_end: 1,
@@ -134,8 +133,7 @@ impl Sender {
             last: config
                 .size
                 .map_or(UNKNOWN, |size| block::count(size, terms.blksize.bytes())),
-            blksize: terms.blksize,
-            window: terms.windowsize.blocks(),
+            terms,
             phase: oack.map_or(Phase::Data, Phase::Oack),
             pending: None,
             clean: true,
@@ -221,9 +219,9 @@ impl Sender {
         self.clock.progress_at
     }
 
-    /// Payload of a full block.
-    pub fn blksize(&self) -> Blksize {
-        self.blksize
+    /// What was agreed.
+    pub fn terms(&self) -> &Terms {
+        &self.terms
     }
 
     /// Blocks that were acknowledged.
@@ -245,7 +243,10 @@ impl Sender {
             }
             return;
         }
-        let number = block::at_or_after(self.base - 1, ack.block);
+        let Some(ahead) = self.terms.rollover.ahead(self.base - 1, ack.block) else {
+            return;
+        };
+        let number = self.base - 1 + ahead;
         if number >= self.sent_end {
             // Older than the last acknowledgement, or ahead of everything sent: not to be trusted.
             return;
@@ -281,7 +282,7 @@ impl Sender {
         } else {
             self.timer.soonest().unwrap_or(round_trip)
         };
-        if self.window > 1 && now >= self.clock.sent_at + quiet {
+        if self.terms.windowsize > Windowsize::ONE && now >= self.clock.sent_at + quiet {
             self.send(now);
         }
     }
@@ -366,7 +367,7 @@ impl Sender {
     fn window_from_base(&self) -> u16 {
         let left = u16::try_from(self.last - (self.base - 1)).unwrap_or(u16::MAX);
         let window = if self.trust == Trust::Blocks || self.clock.sends < 2 {
-            self.window
+            self.terms.windowsize.blocks()
         } else {
             1
         };

@@ -1,7 +1,7 @@
 //! Packet traces: what arrives when, what is stored, and what goes out in answer.
 
 use super::*;
-use crate::proto::{Blksize, Windowsize};
+use crate::proto::{Blksize, Rollover, Windowsize};
 
 struct Trace {
     receiver: Receiver,
@@ -209,8 +209,8 @@ fn blocks_from_nowhere_are_ignored() {
 fn block_numbers_go_on_with_0_after_65535() {
     let mut t = client(1, Opening::AwaitData);
     for block in 1..=65_540_u64 {
-        t.recv(data(block::to_wire(block), 512))
-            .expect(ack(block::to_wire(block)));
+        t.recv(data(Rollover::Zero.to_wire(block), 512))
+            .expect(ack(Rollover::Zero.to_wire(block)));
     }
     assert_eq!(t.file.len(), 65_540 * 512);
 }
@@ -221,6 +221,7 @@ fn client(window: u16, opening: Opening) -> Trace {
         blksize: Blksize::DEFAULT,
         windowsize,
         timeout: None,
+        rollover: Rollover::Zero,
     };
     Trace::new(
         ReceiverConfig {

@@ -1,7 +1,7 @@
 //! Packet traces: what arrives when, and what goes out in answer.
 
 use super::*;
-use crate::proto::{Blksize, Windowsize};
+use crate::proto::{Blksize, Rollover, Windowsize};
 
 const BLKSIZE: u16 = 512;
 
@@ -305,7 +305,7 @@ fn block_numbers_go_on_with_0_after_65535() {
     let mut t = windowed(70_000 * 512, 4);
     t.expect_oack().recv(ack(0)).expect(blocks(1, 4));
     for window in 1..16_384_u64 {
-        t.recv(ack(block::to_wire(window * 4)))
+        t.recv(ack(Rollover::Zero.to_wire(window * 4)))
             .expect(blocks(window * 4 + 1, 4));
     }
     t.recv(ack(0))
@@ -450,6 +450,7 @@ fn windowed(size: u64, window: u16) -> Trace {
         blksize,
         windowsize,
         timeout: None,
+        rollover: Rollover::Zero,
     };
     let options = Options {
         windowsize: Some(windowsize),
