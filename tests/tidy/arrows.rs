@@ -63,7 +63,7 @@ pub(crate) const TFTPD: Table = Table {
         ("proto", &[]),
         ("policy", &["proto"]),
         ("backend", &["proto", "policy"]),
-        ("net", &["proto", "eport_core"]),
+        ("net", &["proto", "policy", "backend", "eport_core"]),
         (
             "engine",
             &["proto", "policy", "backend", "net", "eport_core"],
