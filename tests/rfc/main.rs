@@ -4,6 +4,7 @@
 //! byte by byte. What concerns ports, addresses and files is shown where sockets are.
 
 mod conversation;
+mod edge_cases;
 mod rfc1123;
 mod rfc1350;
 mod rfc2347;

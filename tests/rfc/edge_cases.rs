@@ -1,0 +1,120 @@
+//! The table of edge cases names tests that exist.
+
+use std::path::{Path, PathBuf};
+
+const TABLE: &str = include_str!("../../fixtures/edge-cases.md");
+const CASES: usize = 75;
+
+#[test]
+fn the_table_has_each_case_once_and_in_order() {
+    let numbers: Vec<usize> = rows().map(|row| row.number).collect();
+    assert_eq!(numbers, (1..=CASES).collect::<Vec<_>>());
+}
+
+#[test]
+fn each_case_names_a_test_or_says_what_is_open() {
+    for row in rows() {
+        let open = row
+            .evidence
+            .split("<br>")
+            .any(|part| part.starts_with("open: "));
+        let tests = tests_in(row.evidence).count();
+        assert!(open || tests > 0, "case {} has no evidence", row.number);
+        let parts = row.evidence.split("<br>").count();
+        assert_eq!(
+            parts,
+            tests + usize::from(open),
+            "case {} in other words",
+            row.number
+        );
+    }
+}
+
+#[test]
+fn each_test_that_is_named_exists() {
+    for row in rows() {
+        for name in tests_in(row.evidence) {
+            assert!(
+                exists(name),
+                "case {}: there is no test `{name}`",
+                row.number
+            );
+        }
+    }
+}
+
+#[test]
+fn a_test_that_does_not_exist_is_noticed() {
+    assert!(exists(
+        "rfc::edge_cases::a_test_that_does_not_exist_is_noticed"
+    ));
+    assert!(!exists("rfc::edge_cases::a_test_that_does_not"));
+    assert!(!exists(
+        "rfc::rfc1350::a_test_that_does_not_exist_is_noticed"
+    ));
+    assert!(!exists("nowhere::a_test_that_does_not_exist_is_noticed"));
+    // A helper is no test.
+    assert!(!exists("rfc::edge_cases::exists"));
+}
+
+struct Row {
+    number: usize,
+    evidence: &'static str,
+}
+
+fn rows() -> impl Iterator<Item = Row> {
+    TABLE.lines().filter_map(|line| {
+        let mut cells = line.strip_prefix("| ")?.strip_suffix(" |")?.split(" | ");
+        let number = cells.next()?.parse().ok()?;
+        let evidence = cells.nth(1)?;
+        Some(Row { number, evidence })
+    })
+}
+
+/// The names in backticks that lead to a test.
+fn tests_in(evidence: &str) -> impl Iterator<Item = &str> {
+    let parts = evidence.split("<br>");
+    parts.filter_map(|part| part.strip_prefix('`')?.strip_suffix('`'))
+}
+
+/// Whether `suite::module::test` is in the file that this names.
+fn exists(name: &str) -> bool {
+    let Some((module, test)) = name.rsplit_once("::") else {
+        return false;
+    };
+    files_of(module)
+        .iter()
+        .filter_map(|file| source(file))
+        .any(|text| has_test(&text, test))
+}
+
+/// Where the tests of a module can be.
+fn files_of(module: &str) -> [PathBuf; 2] {
+    let (suite, inner) = module.split_once("::").unwrap_or((module, "main"));
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let folder = match suite {
+        "tftpd" | "eport-core" => root.join("..").join(suite).join("src"),
+        _ => root.join(suite),
+    };
+    let path = folder.join(inner.replace("::", "/"));
+    [path.with_extension("rs"), path.join("tests.rs")]
+}
+
+/// Whether a function of that name is marked as a test, or has the arguments of `proptest!`, which
+/// makes it one.
+fn has_test(text: &str, name: &str) -> bool {
+    let Some((before, after)) = text.split_once(&format!("fn {name}(")) else {
+        return false;
+    };
+    let marked = before.trim_end().ends_with("#[test]");
+    let arguments = after.split(") {").next().unwrap_or_default();
+    marked || arguments.contains(" in ")
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the table is held against the sources"
+)]
+fn source(file: &Path) -> Option<String> {
+    std::fs::read_to_string(file).ok()
+}
