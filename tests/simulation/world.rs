@@ -99,9 +99,9 @@ pub(crate) fn fetch(scenario: &Scenario) -> Fetched {
     })
 }
 
-/// Fetches a file with the client that `make` makes from a server that has no other; asserts what is true of every run: both
-/// sides end, nothing is held, what arrived is the beginning of the file, and who says that it is
-/// complete is right.
+/// Fetches a file with the client that `make` makes; asserts what is true of every run: both sides
+/// end, nothing is held, what arrived is the beginning of the file, and who says that it is complete
+/// is right.
 pub(crate) fn fetch_with<C: Client>(
     scenario: &Scenario,
     make: impl FnOnce(Instant) -> C,
