@@ -5,8 +5,8 @@ use std::{collections::VecDeque, time::Duration, time::Instant};
 use tests::link::beginning;
 use tftpd::proto::{
     Ack, Data, Direction, Error, ErrorCode, Input, Limits, Oack, OackError, Opening, Options,
-    Outcome, Packet, Receiver, ReceiverConfig, ReceiverOutput, Request, Sender, SenderConfig,
-    SenderOutput, Terms, accept, block_to_wire, grant,
+    Outcome, Packet, Receiver, ReceiverConfig, ReceiverOutput, Request, Rollover, Sender,
+    SenderConfig, SenderOutput, Terms, accept, grant,
 };
 
 /// A server or a client in mid-conversation.
@@ -247,7 +247,7 @@ impl Conversation {
         let rest = self.file.get(index * self.blksize..);
         let rest = rest.expect("the block exists");
         data(
-            block_to_wire(number),
+            Rollover::Zero.to_wire(number),
             rest.get(..self.blksize).unwrap_or(rest),
         )
     }

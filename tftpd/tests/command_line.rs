@@ -64,23 +64,28 @@ fn every_mistake_is_one_clear_line_with_its_remedy_and_an_exit_code() {
             "exclude",
         ),
     ] {
-        let output = tftpd(arguments);
-        let said = text(&output.stderr);
-        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {said}");
-        assert_eq!(text(&output.stdout), "", "{arguments:?}");
-        let lines: Vec<_> = said.lines().collect();
-        let [first, rest @ ..] = lines.as_slice() else {
-            panic!("{arguments:?}: silence")
-        };
-        assert!(
-            first.starts_with("error: ") && first.contains(error),
-            "{arguments:?}: {said}"
-        );
-        assert!(
-            rest.len() <= 2 && said.contains(hint),
-            "{arguments:?}: {said}"
-        );
+        check_mistake(arguments, code, error, hint);
     }
+}
+
+#[track_caller]
+fn check_mistake(arguments: &[&str], code: i32, error: &str, hint: &str) {
+    let output = tftpd(arguments);
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(code), "{arguments:?}: {said}");
+    assert_eq!(text(&output.stdout), "", "{arguments:?}");
+    let lines: Vec<_> = said.lines().collect();
+    let [first, rest @ ..] = lines.as_slice() else {
+        panic!("{arguments:?}: silence")
+    };
+    assert!(
+        first.starts_with("error: ") && first.contains(error),
+        "{arguments:?}: {said}"
+    );
+    assert!(
+        rest.len() <= 2 && said.contains(hint),
+        "{arguments:?}: {said}"
+    );
 }
 
 #[test]
@@ -166,31 +171,7 @@ fn a_directory_is_served_without_privileges_and_ctrl_c_ends_it() {
 
     let (code, log) = server.stop();
     assert_eq!(code, Some(0), "{log}");
-    for words in [
-        &[
-            "sent",
-            "client=127.0.0.1:",
-            "path=hello",
-            "size=6",
-            "time=",
-            "port=",
-            "blksize=1428",
-            "windowsize=16",
-            "resent=0",
-        ][..],
-        &[
-            "refused",
-            "client=127.0.0.1:",
-            "path=missing",
-            "time=",
-            "port=",
-            "blksize=",
-            "windowsize=",
-            "resent=0",
-            "cause=\"not-found\"",
-        ],
-        &["stopped", "sent=1", "refused=1", "failed=0"],
-    ] {
+    for words in [SENT, REFUSED, STOPPED] {
         let tells = |line: &str| words.iter().all(|word| line.contains(word));
         assert_eq!(
             log.lines().filter(|line| tells(line)).count(),
@@ -199,6 +180,30 @@ fn a_directory_is_served_without_privileges_and_ctrl_c_ends_it() {
         );
     }
 }
+
+const SENT: &[&str] = &[
+    "sent",
+    "client=127.0.0.1:",
+    "path=hello",
+    "size=6",
+    "time=",
+    "port=",
+    "blksize=1428",
+    "windowsize=16",
+    "resent=0",
+];
+const REFUSED: &[&str] = &[
+    "refused",
+    "client=127.0.0.1:",
+    "path=missing",
+    "time=",
+    "port=",
+    "blksize=",
+    "windowsize=",
+    "resent=0",
+    "cause=\"not-found\"",
+];
+const STOPPED: &[&str] = &["stopped", "sent=1", "refused=1", "failed=0"];
 
 #[test]
 fn a_fetched_file_appears_whole_or_not_at_all() {

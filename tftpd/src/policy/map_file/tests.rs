@@ -200,79 +200,81 @@ fn a_regex_means_what_posix_says() {
     assert!(denies(&latin1, b"gr\xfcn") && !denies(&latin1, "grün".as_bytes()));
 }
 
+const BAD_LINES: &[(&str, &str)] = &[
+    (
+        "q x y",
+        "'q' is no operation: known are r g i e s j a ~ G P 4 6",
+    ),
+    ("r~ x y", "'r' and '~' cannot be combined"),
+    ("ae x", "'a' and 'e' cannot be combined"),
+    ("rGP x y", "'G' and 'P' cannot be combined"),
+    (
+        "rE x y",
+        "'E', which asks whether a file is there, is not supported: rules look at names only; write 'e' and match the names that exist",
+    ),
+    ("r", "there is no regex behind the operation"),
+    ("r # comment", "there is no regex behind the operation"),
+    (
+        "r (a",
+        "the regex \"(a\" is not usable: a '(' without its ')'",
+    ),
+    (
+        "r a) b",
+        "the regex \"a)\" is not usable: a ')' without its '('",
+    ),
+    (
+        "r (?i)a b",
+        "the regex \"(?i)a\" is not usable: nothing to repeat before '?'",
+    ),
+    (
+        "r [a b",
+        "the regex \"[a\" is not usable: a '[' without its ']'",
+    ),
+    (
+        "r a{x} b",
+        "the regex \"a{x}\" is not usable: a '{' that is no interval: write '\\{' for the brace itself",
+    ),
+    (
+        r"r (a)\1 b",
+        r"the back reference '\1' in a regex is not supported: it could make matching take for ever; write the alternatives out",
+    ),
+    (
+        r"r \d b",
+        r"'\d' in a regex is not supported: POSIX does not define it; write brackets such as '[0-9]' or '[[:space:]]'",
+    ),
+    (
+        "r [[=a=]] b",
+        "a collating element ('[.' or '[=') in brackets is not supported: write the characters themselves",
+    ),
+    (
+        "r [ü] b",
+        "a character beyond ASCII in brackets is not supported: its meaning hangs on the locale; write alternatives, '(a|b)'",
+    ),
+    (
+        r"r (a) \2",
+        r"the replacement refers to \2, but the last group of the regex is \1",
+    ),
+    (
+        "e a b",
+        "the replacement \"b\" has no effect without 'r', 'a' or 'j'",
+    ),
+    (
+        "r a b c",
+        "\"c\" stands behind the replacement: write '\\' before a blank, '#' before a comment",
+    ),
+    ("j a", "there is no label"),
+    (":", "there is no label"),
+    ("j a nowhere", "there is no line ':nowhere' to jump to"),
+    (
+        r"j (a) \1",
+        "the label \"\\\\1\", put together from a match, is not supported: write one rule for each label",
+    ),
+    (":x", "the label ':x' stands on an earlier line already"),
+];
+
 #[test]
 fn every_bad_line_is_named_with_what_is_wrong_in_it() {
-    for (line, complaint) in [
-        (
-            "q x y",
-            "'q' is no operation: known are r g i e s j a ~ G P 4 6",
-        ),
-        ("r~ x y", "'r' and '~' cannot be combined"),
-        ("ae x", "'a' and 'e' cannot be combined"),
-        ("rGP x y", "'G' and 'P' cannot be combined"),
-        (
-            "rE x y",
-            "'E', which asks whether a file is there, is not supported: rules look at names only; write 'e' and match the names that exist",
-        ),
-        ("r", "there is no regex behind the operation"),
-        ("r # comment", "there is no regex behind the operation"),
-        (
-            "r (a",
-            "the regex \"(a\" is not usable: a '(' without its ')'",
-        ),
-        (
-            "r a) b",
-            "the regex \"a)\" is not usable: a ')' without its '('",
-        ),
-        (
-            "r (?i)a b",
-            "the regex \"(?i)a\" is not usable: nothing to repeat before '?'",
-        ),
-        (
-            "r [a b",
-            "the regex \"[a\" is not usable: a '[' without its ']'",
-        ),
-        (
-            "r a{x} b",
-            "the regex \"a{x}\" is not usable: a '{' that is no interval: write '\\{' for the brace itself",
-        ),
-        (
-            r"r (a)\1 b",
-            r"the back reference '\1' in a regex is not supported: it could make matching take for ever; write the alternatives out",
-        ),
-        (
-            r"r \d b",
-            r"'\d' in a regex is not supported: POSIX does not define it; write brackets such as '[0-9]' or '[[:space:]]'",
-        ),
-        (
-            "r [[=a=]] b",
-            "a collating element ('[.' or '[=') in brackets is not supported: write the characters themselves",
-        ),
-        (
-            "r [ü] b",
-            "a character beyond ASCII in brackets is not supported: its meaning hangs on the locale; write alternatives, '(a|b)'",
-        ),
-        (
-            r"r (a) \2",
-            r"the replacement refers to \2, but the last group of the regex is \1",
-        ),
-        (
-            "e a b",
-            "the replacement \"b\" has no effect without 'r', 'a' or 'j'",
-        ),
-        (
-            "r a b c",
-            "\"c\" stands behind the replacement: write '\\' before a blank, '#' before a comment",
-        ),
-        ("j a", "there is no label"),
-        (":", "there is no label"),
-        ("j a nowhere", "there is no line ':nowhere' to jump to"),
-        (
-            r"j (a) \1",
-            "the label \"\\\\1\", put together from a match, is not supported: write one rule for each label",
-        ),
-        (":x", "the label ':x' stands on an earlier line already"),
-    ] {
+    for (line, complaint) in BAD_LINES {
         let file = format!(":x\n# the bad line is the third\n{line}\n");
         let error = Rules::from_map_file(file.as_bytes()).expect_err(line);
         assert_eq!(error.to_string(), format!("line 3: {complaint}"), "{line}");
