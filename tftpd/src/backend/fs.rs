@@ -1,5 +1,6 @@
 //! Files below one directory, and nothing outside it.
 
+mod fold;
 mod upload;
 
 use std::{
@@ -35,6 +36,7 @@ pub struct FileSystem {
     root: OwnedFd,
     open: Mutex<HashMap<Identity, Weak<OpenFile>>>,
     uploads: Option<Uploads>,
+    ignore_case: bool,
 }
 
 #[derive(Debug)]
@@ -55,7 +57,19 @@ impl FileSystem {
             root,
             open: Mutex::default(),
             uploads: None,
+            ignore_case: false,
         })
+    }
+
+    /// Finds files whose names differ from what is asked for in nothing but the case of letters,
+    /// where that is unambiguous: the Windows boot manager asks for `\\Boot\\BCD`. What is spelled
+    /// alike costs nothing more.
+    #[must_use]
+    pub fn ignoring_case(self) -> Self {
+        Self {
+            ignore_case: true,
+            ..self
+        }
     }
 
     /// Lets clients write files below the root.
@@ -86,6 +100,17 @@ impl FileSystem {
         })
     }
 
+    fn find(&self, name: &Name) -> nix::Result<File> {
+        let exact = open_below(&self.root, name.as_bytes());
+        match exact {
+            Err(Errno::ENOENT) if self.ignore_case => {
+                let name = fold::spelling(&self.root, name).ok_or(Errno::ENOENT)?;
+                open_below(&self.root, &name)
+            }
+            _ => exact,
+        }
+    }
+
     /// One descriptor for all transfers of the same version of a file.
     fn share(&self, file: File, identity: Identity) -> Arc<OpenFile> {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
@@ -103,7 +128,7 @@ impl FileSystem {
 
 impl Backend for FileSystem {
     fn open_read(&self, name: &Name, _client: SocketAddr) -> Result<Content, OpenError> {
-        let file = open_below(&self.root, name.as_bytes()).map_err(open_error)?;
+        let file = self.find(name).map_err(open_error)?;
         let metadata = file.metadata().map_err(OpenError::Io)?;
         if !metadata.is_file() {
             return Err(OpenError::NotAFile);
@@ -331,6 +356,28 @@ mod tests {
             (read(&first), read(&third)),
             (b"old".to_vec(), b"newer".to_vec())
         );
+    }
+
+    #[test]
+    fn case_is_ignored_only_on_request_and_only_where_it_is_clear_what_is_meant() {
+        let dir = tempfile::tempdir().expect("a directory");
+        fs::create_dir(dir.path().join("boot")).expect("made");
+        for name in ["boot/bcd", "boot/two", "boot/Two"] {
+            fs::write(dir.path().join(name), name).expect("written");
+        }
+        let strict = FileSystem::new(dir.path()).expect("a root");
+        assert!(matches!(
+            open(&strict, r"\Boot\BCD"),
+            Err(OpenError::NotFound)
+        ));
+        let fs = strict.ignoring_case();
+        assert_eq!(read(&open(&fs, r"\Boot\BCD").expect("there")), b"boot/bcd");
+        assert_eq!(read(&open(&fs, "boot/Two").expect("there")), b"boot/Two");
+        assert!(
+            matches!(open(&fs, "BOOT/TWO"), Err(OpenError::NotFound)),
+            "which one is meant?"
+        );
+        assert!(matches!(open(&fs, "boot/three"), Err(OpenError::NotFound)));
     }
 
     #[test]

@@ -11,7 +11,7 @@ use eport_core::{Allocator, LeaseError};
 use crate::{
     backend::{Backend, Content, OpenError, StoreError, Upload},
     net::{Arrival, TransferSocket},
-    policy::Name,
+    policy::{self, Policy, Resolved, Turned},
     proto::{
         DecodeError, Direction, ErrorCode, Limits, Mode, Opening, Options, Packet, Patience,
         Receiver, ReceiverConfig, Request, Sender, SenderConfig, Terms, grant,
@@ -28,12 +28,15 @@ use super::{
 
 /// Decides about requests.
 pub(crate) struct Reception {
+    pub(crate) policy: Policy,
     pub(crate) backend: Arc<dyn Backend>,
     pub(crate) allocator: Allocator,
     pub(crate) limits: Limits,
     pub(crate) patience: Patience,
     /// Whether transfers go on from the listening port.
     pub(crate) single_port: bool,
+    /// Whether requests to a broadcast address are answered.
+    pub(crate) broadcast: bool,
 }
 
 /// The circumstances of one request.
@@ -45,11 +48,11 @@ pub(super) struct Visit {
 }
 
 impl Reception {
-    /// Whether it may come from a client: broadcasts are dropped (RFC 1123 §4.2.3.5), and so is what
-    /// seems to come from a server.
-    pub(super) fn is_from_a_client(arrival: &Arrival<'_>) -> bool {
+    /// Whether it may come from a client: broadcasts are dropped unless they are wanted (RFC 1123
+    /// §4.2.3.5), and so is what seems to come from a server.
+    pub(super) fn is_from_a_client(&self, arrival: &Arrival<'_>) -> bool {
         let port = arrival.client.port();
-        arrival.unicast && port != 0 && port != arrival.local.port()
+        (arrival.unicast || self.broadcast) && port != 0 && port != arrival.local.port()
     }
 
     /// Whether it asks for a transfer, be it in words that make no sense.
@@ -106,8 +109,14 @@ impl Reception {
         if request.mode == Mode::Mail {
             return Err(No::told(Refusal::Mode, ErrorCode::IllegalOperation));
         }
-        let name = Name::from_request(request.filename)
-            .map_err(|error| No::told(Refusal::BadName, error.code()))?;
+        let Resolved {
+            name,
+            quiet_missing,
+            ..
+        } = self
+            .policy
+            .resolve(request, client.ip())
+            .map_err(|turned| No::turned(&turned))?;
         let opened = match request.direction {
             Direction::Read => self.backend.open_read(&name, client).map(Opened::Read),
             // A size in netascii says nothing of the size of the file.
@@ -121,8 +130,12 @@ impl Reception {
                 .map(Opened::Write),
         };
         opened.map_err(|error| No {
-            refusal: Refusal::from_open(&error),
+            refusal: match Refusal::from_open(&error) {
+                Refusal::NotFound if quiet_missing => Refusal::QuietlyNotFound,
+                refusal => refusal,
+            },
             code: error.wire_code(),
+            text: None,
         })
     }
 
@@ -230,7 +243,7 @@ impl Reception {
             dally: DALLY,
             jitter_seed: visit.jitter_seed,
         };
-        let opening = oack.map_or(Opening::Ack, Opening::Oack);
+        let opening = oack.map_or(Opening::AckRequest, Opening::Oack);
         let receiver = Receiver::new(config, opening, visit.now);
         Role::Receiving(Receiving::new(receiver, upload, mode == Mode::Netascii))
     }
@@ -251,6 +264,8 @@ pub(super) struct No {
     pub(super) refusal: Refusal,
     /// What the client is told, if anything.
     pub(super) code: Option<ErrorCode>,
+    /// In which words, if not those of the RFC.
+    pub(super) text: Option<Vec<u8>>,
 }
 
 impl No {
@@ -258,6 +273,7 @@ impl No {
         Self {
             refusal,
             code: Some(code),
+            text: None,
         }
     }
 
@@ -266,10 +282,24 @@ impl No {
         matches!(self.refusal, Refusal::NoPort | Refusal::Busy)
     }
 
+    fn turned(turned: &Turned) -> Self {
+        let refusal = match turned {
+            Turned::Network(_) => Refusal::DeniedByAcl,
+            Turned::Rules(policy::Refusal::NoName(_)) | Turned::Name(_) => Refusal::BadName,
+            _ => Refusal::DeniedByRule,
+        };
+        Self {
+            refusal,
+            code: Some(turned.code()),
+            text: Some(turned.text().to_vec()),
+        }
+    }
+
     const fn silently(refusal: Refusal) -> Self {
         Self {
             refusal,
             code: None,
+            text: None,
         }
     }
 }

@@ -55,6 +55,12 @@ pub enum Ending {
 pub enum Refusal {
     /// There is no such file.
     NotFound,
+    /// There is no such file, and a rule says that this is nothing to report.
+    QuietlyNotFound,
+    /// The client's network may not do that.
+    DeniedByAcl,
+    /// A rule denies it.
+    DeniedByRule,
     /// The file may not be read.
     Permission,
     /// It is a directory, a device, a pipe or a socket.
@@ -87,7 +93,9 @@ impl Refusal {
     /// A short name for logs and metrics.
     pub const fn label(self) -> &'static str {
         match self {
-            Self::NotFound => "not-found",
+            Self::NotFound | Self::QuietlyNotFound => "not-found",
+            Self::DeniedByAcl => "denied-by-acl",
+            Self::DeniedByRule => "denied-by-rule",
             Self::Permission => "permission",
             Self::NotAFile => "not-a-file",
             Self::BadName => "bad-name",

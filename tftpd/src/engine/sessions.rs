@@ -134,7 +134,7 @@ impl Sessions {
         doors: Doors<'_>,
         now: Instant,
     ) {
-        if !Reception::is_from_a_client(arrival) {
+        if !self.reception.is_from_a_client(arrival) {
             return;
         }
         let known = self.by_client.get(&arrival.client).copied();
@@ -219,7 +219,7 @@ impl Sessions {
                     return Err(no.refusal);
                 }
                 if let Some(code) = no.code {
-                    refuse(listener, arrival, code);
+                    refuse(listener, arrival, code, no.text.as_deref());
                 }
                 self.note(Reception::turned_away(arrival, no.refusal));
             }
@@ -244,7 +244,7 @@ impl Sessions {
         } else if let (Some(code), Some(listener)) =
             (self.reception.answer_to_stray(arrival), listener)
         {
-            refuse(listener, arrival, code);
+            refuse(listener, arrival, code, None);
         }
     }
 
@@ -398,9 +398,10 @@ impl Sessions {
 
 /// Sends an ERROR from a listening socket: a refusal costs no port. It goes out once, like any
 /// ERROR; the client will ask again if it is lost.
-fn refuse(listener: &UdpSocket, arrival: &Arrival<'_>, code: ErrorCode) {
+fn refuse(listener: &UdpSocket, arrival: &Arrival<'_>, code: ErrorCode, text: Option<&[u8]>) {
+    let text = text.unwrap_or(code.text().as_bytes());
     let mut packet = Vec::new();
-    Error::new(code).encode(&mut packet);
+    Error { code, text }.encode(&mut packet);
     let _ = net::reply(listener, &packet, arrival.local, arrival.client);
 }
 

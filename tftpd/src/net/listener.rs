@@ -154,7 +154,7 @@ fn announce_destination(socket: &UdpSocket) -> io::Result<()> {
 pub(crate) struct Arrival<'a> {
     pub(crate) bytes: &'a [u8],
     pub(crate) client: SocketAddr,
-    /// Where it was sent to; for link-local addresses with the interface as scope.
+    /// Where it was sent to, and is answered from; for link-local addresses with the interface as scope.
     pub(crate) local: SocketAddr,
     /// Whether it was sent to this host alone, not to a broadcast or multicast address.
     pub(crate) unicast: bool,
@@ -237,11 +237,12 @@ fn ends(
     message.cmsgs().ok()?.find_map(|control| match control {
         ControlMessageOwned::Ipv4PacketInfo(info) => {
             let to = ipv4(info.ipi_addr);
-            // For a broadcast the kernel names another address to answer from (ip(7)).
+            // For a broadcast the kernel names another address, which to answer from (ip(7)).
+            let answer_from = ipv4(info.ipi_spec_dst);
             Some((
                 client,
-                SocketAddr::new(to.into(), port),
-                to == ipv4(info.ipi_spec_dst),
+                SocketAddr::new(answer_from.into(), port),
+                to == answer_from,
             ))
         }
         ControlMessageOwned::Ipv6PacketInfo(info) => {

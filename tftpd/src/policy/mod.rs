@@ -5,6 +5,7 @@
 //!
 //! | question | answered by |
 //! |---|---|
+//! | all of it, for one request | [`Policy`] |
 //! | may a client of this network read, or write? | [`Acl`] |
 //! | may one more unproven session begin? | [`HalfOpen`] |
 //! | may this be answered, may that be logged, so soon again? | [`ClientBuckets`], [`LogLimit`] |
@@ -14,6 +15,7 @@
 //! | which entry does a name mean that is in the wrong case? | [`match_case`] |
 //! | how is a stranger's name shown to a person? | [`Printable`] |
 
+mod access;
 mod acl;
 mod bucket;
 mod budget;
@@ -27,6 +29,7 @@ mod rules;
 #[cfg(test)]
 mod testing;
 
+pub use access::{Policy, Resolved, Turned};
 pub use acl::{Access, AccessList, Acl};
 pub use bucket::{Bucket, ClientBuckets, LogLimit, Rate};
 pub use budget::{Admission, HalfOpen, HalfOpenLimits, Ticket};

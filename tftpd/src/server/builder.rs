@@ -8,6 +8,7 @@ use super::{Record, Server, log};
 use crate::{
     backend::{Backend, Memory},
     engine::{Caps, Observer, Reception},
+    policy::Policy,
     proto::{Limits, Patience},
 };
 
@@ -16,10 +17,12 @@ use crate::{
 pub struct Builder {
     backend: Arc<dyn Backend>,
     allocator: Option<Allocator>,
+    policy: Policy,
     limits: Limits,
     patience: Patience,
     caps: Caps,
     single_port: bool,
+    broadcast: bool,
     drain: Duration,
     observer: Observer,
 }
@@ -29,10 +32,12 @@ impl Default for Builder {
         Self {
             backend: Arc::new(Memory::new()),
             allocator: None,
+            policy: Policy::default(),
             limits: Limits::default(),
             patience: Patience::default(),
             caps: Caps::default(),
             single_port: false,
+            broadcast: false,
             drain: Duration::from_secs(30),
             observer: Arc::new(log::transfer),
         }
@@ -62,6 +67,19 @@ impl Builder {
     /// How long silence is borne.
     pub fn patience(mut self, patience: Patience) -> Self {
         self.patience = patience;
+        self
+    }
+
+    /// Who may ask for what, and which file is meant. By default everybody, and the one named.
+    pub fn policy(mut self, policy: Policy) -> Self {
+        self.policy = policy;
+        self
+    }
+
+    /// Answers requests that were sent to a broadcast address too. Off by default (RFC 1123
+    /// §4.2.3.5): every server on the network would answer.
+    pub fn broadcast(mut self, broadcast: bool) -> Self {
+        self.broadcast = broadcast;
         self
     }
 
@@ -107,6 +125,8 @@ impl Builder {
             limits: self.limits,
             patience: self.patience,
             single_port: self.single_port,
+            broadcast: self.broadcast,
+            policy: self.policy,
         };
         Ok(Server {
             reception,

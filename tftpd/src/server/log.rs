@@ -8,7 +8,7 @@ use std::{fmt, time::Duration};
 use tracing::{debug, info};
 
 use crate::{
-    engine::{Ending, Record},
+    engine::{Ending, Record, Refusal},
     policy::Printable,
 };
 
@@ -44,6 +44,9 @@ pub(super) fn transfer(record: &Record) {
         Ending::Failed(cause) => {
             let hint = cause.hint();
             info!(%client, %path, size, %time, port, blksize, windowsize, resent, %cause, hint, "failed");
+        }
+        Ending::Refused(Refusal::QuietlyNotFound) => {
+            debug!(%client, %path, size, %time, port, blksize, windowsize, resent, "refused");
         }
         Ending::Refused(refusal) => {
             let (cause, hint) = (refusal.label(), refusal.hint());
