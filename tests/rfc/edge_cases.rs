@@ -89,15 +89,20 @@ fn exists(name: &str) -> bool {
 }
 
 /// Where the tests of a module can be.
-fn files_of(module: &str) -> [PathBuf; 2] {
+fn files_of(module: &str) -> [PathBuf; 3] {
     let (suite, inner) = module.split_once("::").unwrap_or((module, "main"));
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let suites = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let tftpd = suites.with_file_name("tftpd");
     let folder = match suite {
-        "tftpd" | "eport-core" => root.join("..").join(suite).join("src"),
-        _ => root.join(suite),
+        "tftpd" => tftpd.join("src"),
+        _ => suites.join(suite),
     };
     let path = folder.join(inner.replace("::", "/"));
-    [path.with_extension("rs"), path.join("tests.rs")]
+    [
+        path.with_extension("rs"),
+        path.join("tests.rs"),
+        tftpd.join("tests").join(module).with_extension("rs"),
+    ]
 }
 
 /// Whether a function of that name is marked as a test, or has the arguments of `proptest!`, which
@@ -106,7 +111,9 @@ fn has_test(text: &str, name: &str) -> bool {
     let Some((before, after)) = text.split_once(&format!("fn {name}(")) else {
         return false;
     };
-    let marked = before.trim_end().ends_with("#[test]");
+    let before = before.trim_end();
+    let before = before.strip_suffix("async").unwrap_or(before).trim_end();
+    let marked = before.ends_with("#[test]") || before.ends_with("#[tokio::test]");
     let arguments = after.split(") {").next().unwrap_or_default();
     marked || arguments.contains(" in ")
 }
