@@ -3,6 +3,7 @@
 //! Results go to standard output, everything else to standard error; exit codes are those of
 //! `sysexits.h`, listed in each program's `--help`.
 
+mod args;
 mod client;
 mod exit;
 mod get;

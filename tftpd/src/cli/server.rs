@@ -2,14 +2,12 @@
 
 use std::{
     io::{self, IsTerminal},
-    path::{Path, PathBuf},
+    path::Path,
     pin::pin,
     process::ExitCode,
-    time::Duration,
 };
 
-use clap::Parser;
-use eport_core::{Allocator, BuildError, PortSet, PortSpec, Severity, bind::BindError};
+use eport_core::{Allocator, BuildError, PortSet, Severity, bind::BindError};
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     sync::oneshot,
@@ -17,44 +15,15 @@ use tokio::{
 use tracing::{Level, info, warn};
 
 use super::{
+    args::Args,
     exit::{self, Failure},
     listen::Listen,
 };
 use crate::{
-    backend::{FileSystem, RootError},
+    backend::RootError,
     net::{ListenError, Listener},
     server::{Server, Summary},
 };
-
-/// Serves the files below a directory over TFTP, read-only.
-#[derive(Debug, Parser)]
-#[command(name = "tftpd", version, after_help = AFTER_HELP, max_term_width = 100)]
-struct Args {
-    /// The directory to serve.
-    root: Option<PathBuf>,
-    /// Where to listen; :PORT means every address. May be given more than once [default: :69].
-    #[arg(long, value_name = "ADDR:PORT")]
-    listen: Vec<Listen>,
-    /// The ports of transfers: auto, or a list such as 61000-61999,62500.
-    #[arg(long, value_name = "auto|A-B", default_value = "auto")]
-    ports: PortSpec,
-    /// Ports never to use, though they lie among those of --ports. May be given more than once.
-    #[arg(long, value_name = "A-B")]
-    exclude: Vec<PortSet>,
-    /// How many seconds running transfers may go on after SIGTERM or Ctrl-C.
-    #[arg(long, value_name = "SECONDS", default_value_t = 30)]
-    drain: u16,
-    /// What to log: error, warn, info, debug or trace.
-    #[arg(long, value_name = "LEVEL", default_value_t = Level::INFO)]
-    log: Level,
-}
-
-const AFTER_HELP: &str = "\
-Each request ends in one line on standard error. Ctrl-C lets running transfers finish, a second
-Ctrl-C ends them.
-
-Exit codes: 0 stopped, 64 usage, 66 no such directory, 69 port taken, 71 system error,
-77 not permitted, 78 no port left for transfers.";
 
 const NO_ROOT: &str = "\
 name the directory to serve: tftpd /srv/tftp
@@ -72,48 +41,65 @@ pub fn tftpd() -> ExitCode {
 async fn serve(args: Args) -> Result<(), Failure> {
     let root = args
         .root
+        .as_deref()
         .ok_or_else(|| Failure::new(exit::USAGE, NO_ROOT))?;
     start_logging(args.log);
-    let files = FileSystem::new(&root).map_err(|error| no_root(&error))?;
+    raise_descriptor_limit();
+    let (limits, policy) = (args.limits()?, args.policy()?);
+    let files = args.files(root).map_err(|error| no_root(&error))?;
     let exclude = args
         .exclude
         .iter()
         .fold(PortSet::default(), |all, some| all.union(some));
-    let allocator = Allocator::builder()
-        .ports(args.ports)
-        .exclude(&exclude)
-        .build()
-        .map_err(|error| no_ports(&error))?;
+    let ports = Allocator::builder()
+        .ports(args.ports.clone())
+        .exclude(&exclude);
+    let allocator = ports.build().map_err(|error| no_ports(&error))?;
     let listen = if args.listen.is_empty() {
-        vec![Listen::DEFAULT]
+        &[Listen::DEFAULT]
     } else {
-        args.listen
+        &args.listen[..]
     };
     let addresses: Vec<_> = listen.iter().map(|listen| listen.0).collect();
     let listener = Listener::bind_all(&addresses).map_err(|error| not_listening(&error))?;
     let signals =
         Signals::new().map_err(|error| Failure::new(exit::OSERR, "no signals").because(&error))?;
 
-    announce(&root, &allocator, &listener);
+    announce(root, &args, &allocator, &listener);
     let server = Server::builder()
         .backend(files)
         .allocator(allocator)
-        .drain(Duration::from_secs(args.drain.into()))
+        .policy(policy)
+        .limits(limits)
+        .caps(args.caps())
+        .single_port(args.single_port)
+        .broadcast(args.broadcast)
+        .drain(args.drain())
         .build()
         .map_err(|error| Failure::from_error(exit::OSERR, &error))?;
     if let Some(done) = until_told(server, listener, signals).await? {
         let Summary {
             sent,
+            received,
             probed,
             refused,
             failed,
             ..
         } = done;
-        info!(sent, probed, refused, failed, "stopped");
+        info!(sent, received, probed, refused, failed, "stopped");
     } else {
         info!("stopped at once");
     }
     Ok(())
+}
+
+/// One descriptor for each transfer: as many as this process may have.
+fn raise_descriptor_limit() {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    if let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
+        // Then it stays as it was, and transfers wait for descriptors.
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
+    }
 }
 
 /// Serves until a signal, drains until a second one; `None` if there was a second one.
@@ -168,15 +154,19 @@ fn start_logging(level: Level) {
         .init();
 }
 
-fn announce(root: &Path, allocator: &Allocator, listener: &Listener) {
-    for note in allocator.plan().notes() {
-        match note.severity() {
-            Severity::Warning => warn!("{note}"),
-            Severity::Info => info!("{note}"),
+fn announce(root: &Path, args: &Args, allocator: &Allocator, listener: &Listener) {
+    info!(root = %root.display(), "serving files, {}", args.writing());
+    if args.single_port {
+        info!("transfers use the listening port");
+    } else {
+        for note in allocator.plan().notes() {
+            match note.severity() {
+                Severity::Warning => warn!("{note}"),
+                Severity::Info => info!("{note}"),
+            }
         }
+        info!("transfers use {}", allocator.plan());
     }
-    info!(root = %root.display(), "serving files, read-only");
-    info!("transfers use {}", allocator.plan());
     for address in listener.local_addrs() {
         info!("listening on {address}");
     }

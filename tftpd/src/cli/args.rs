@@ -1,0 +1,296 @@
+//! The arguments of `tftpd`.
+
+use std::{
+    io,
+    num::{NonZeroU32, NonZeroUsize},
+    path::{Path, PathBuf},
+    str::FromStr,
+    time::Duration,
+};
+
+use clap::{ArgAction, Parser, ValueEnum};
+use eport_core::{PortSet, PortSpec};
+use tracing::Level;
+
+use super::{
+    exit::{self, Failure},
+    listen::Listen,
+};
+use crate::{
+    backend::{FileSystem, Overwrite, RootError, UploadPolicy},
+    policy::{AccessList, Acl, ClientDirectory, Network, Policy, Rules},
+    proto::{Blksize, Limits, Windowsize},
+    server::Caps,
+};
+
+/// Serves the files below a directory over TFTP.
+#[derive(Debug, Parser)]
+#[command(name = "tftpd", version, after_help = AFTER_HELP, max_term_width = 100)]
+pub(super) struct Args {
+    /// The directory to serve.
+    pub(super) root: Option<PathBuf>,
+    /// Where to listen; :PORT means every address. May be given more than once [default: :69].
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub(super) listen: Vec<Listen>,
+    /// The ports of transfers: auto, or a list such as 61000-61999,62500.
+    #[arg(long, value_name = "auto|A-B", default_value = "auto")]
+    pub(super) ports: PortSpec,
+    /// Ports never to use, though they lie among those of --ports.
+    #[arg(long, value_name = "A-B")]
+    pub(super) exclude: Vec<PortSet>,
+    /// Carry transfers on from the listening port, for NAT and containers.
+    #[arg(long, conflicts_with_all = ["ports", "exclude"])]
+    pub(super) single_port: bool,
+    /// Answer requests to a broadcast address too.
+    #[arg(long)]
+    pub(super) broadcast: bool,
+    /// How many seconds running transfers may go on after SIGTERM or Ctrl-C.
+    #[arg(long, value_name = "SECONDS", default_value_t = 30)]
+    drain: u16,
+    /// What to log: error, warn, info, debug or trace.
+    #[arg(long, value_name = "LEVEL", default_value_t = Level::INFO)]
+    pub(super) log: Level,
+    #[command(flatten)]
+    files: Files,
+    #[command(flatten)]
+    clients: Clients,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Files")]
+struct Files {
+    /// Let clients write below the root, or below DIR.
+    #[arg(long, value_name = "DIR", num_args = 0..=1, require_equals = true)]
+    #[expect(clippy::option_option, reason = "absent, without and with a value")]
+    writable: Option<Option<PathBuf>>,
+    /// What happens to a file that is there already.
+    #[arg(long, value_enum, value_name = "WHAT", default_value_t = Existing::Keep, requires = "writable")]
+    existing: Existing,
+    /// Take only files that are there already.
+    #[arg(long, requires = "writable")]
+    no_create: bool,
+    /// The largest file to take, such as 64M.
+    #[arg(long, value_name = "SIZE", default_value = "1G", requires = "writable")]
+    max_upload: Size,
+    /// Find files whose names differ in the case of letters only.
+    #[arg(long)]
+    ignore_case: bool,
+    /// Look names up below a directory of each client, such as clients/${client}.
+    #[arg(long, value_name = "TEMPLATE")]
+    client_dir: Option<String>,
+    /// Rewrite names by the rules of a map file of tftp-hpa.
+    #[arg(long, value_name = "FILE")]
+    map_file: Option<PathBuf>,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Clients")]
+struct Clients {
+    /// Serve only these networks.
+    #[arg(long, value_name = "NET", action = ArgAction::Append)]
+    allow: Vec<Network>,
+    /// Do not serve these networks.
+    #[arg(long, value_name = "NET", action = ArgAction::Append)]
+    deny: Vec<Network>,
+    /// The largest block to grant, in bytes.
+    #[arg(long, value_name = "BYTES", default_value_t = Blksize::MAX.bytes())]
+    max_blksize: u16,
+    /// The most blocks of a window.
+    #[arg(long, value_name = "BLOCKS", default_value_t = 64)]
+    max_windowsize: u16,
+    /// The most transfers at once; further requests wait.
+    #[arg(long, value_name = "N", default_value_t = Caps::default().transfers)]
+    max_transfers: NonZeroUsize,
+    /// The most transfers of one address.
+    #[arg(long, value_name = "N", default_value_t = Caps::default().per_client)]
+    max_per_client: NonZeroU32,
+    /// How many seconds a request may wait for a transfer to end.
+    #[arg(long, value_name = "SECONDS", default_value_t = 2)]
+    hold: u16,
+}
+
+const AFTER_HELP: &str = "\
+Each request ends in one line on standard error. Ctrl-C lets running transfers finish, a second
+Ctrl-C ends them.
+
+Exit codes: 0 stopped, 64 usage, 66 no such file or directory, 69 port taken, 71 system error,
+77 not permitted, 78 no port left for transfers.";
+
+/// `--existing`.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Existing {
+    /// It stays, and the upload is refused.
+    Keep,
+    /// It is replaced.
+    Replace,
+    /// It is kept as NAME.~1~, NAME.~2~ and so on.
+    Version,
+}
+
+/// A number of bytes, with K, M or G for powers of 1024.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+struct Size(u64);
+
+impl FromStr for Size {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (digits, shift) = match text.char_indices().last() {
+            Some((at, 'k' | 'K')) => (text.get(..at), 10),
+            Some((at, 'm' | 'M')) => (text.get(..at), 20),
+            Some((at, 'g' | 'G')) => (text.get(..at), 30),
+            _ => (Some(text), 0),
+        };
+        let number = digits.and_then(|digits| digits.parse::<u64>().ok());
+        let bytes = number.and_then(|number| number.checked_mul(1 << shift));
+        bytes
+            .map(Self)
+            .ok_or_else(|| format!("{text:?} is no size: write 4096, 64K, 64M or 2G"))
+    }
+}
+
+impl Args {
+    /// The directory as it is to be served.
+    pub(super) fn files(&self, root: &Path) -> Result<FileSystem, RootError> {
+        let files = FileSystem::new(root)?;
+        let files = if self.files.ignore_case {
+            files.ignoring_case()
+        } else {
+            files
+        };
+        match &self.files.writable {
+            None => Ok(files),
+            Some(None) => Ok(files.with_uploads(self.upload_policy())),
+            Some(Some(directory)) => files.with_uploads_to(directory, self.upload_policy()),
+        }
+    }
+
+    /// What is to be said of writing.
+    pub(super) fn writing(&self) -> &'static str {
+        match &self.files.writable {
+            None => "read-only",
+            Some(None) => "clients may write",
+            Some(Some(_)) => "clients may write to a directory of its own",
+        }
+    }
+
+    /// Who may ask, and which file is meant.
+    pub(super) fn policy(&self) -> Result<Policy, Failure> {
+        let list = AccessList::new(
+            self.clients.allow.iter().copied(),
+            self.clients.deny.iter().copied(),
+        );
+        let directory = self
+            .files
+            .client_dir
+            .as_deref()
+            .map(ClientDirectory::new)
+            .transpose();
+        let directory =
+            directory.map_err(|error| Failure::new(exit::USAGE, "--client-dir").because(&error))?;
+        let rules = match &self.files.map_file {
+            Some(path) => map_file(path)?,
+            None => Rules::default(),
+        };
+        Ok(Policy {
+            acl: Acl {
+                read: list.clone(),
+                write: list,
+            },
+            rules,
+            directory,
+        })
+    }
+
+    pub(super) fn limits(&self) -> Result<Limits, Failure> {
+        let wrong = |flag: &str, bounds: &str| {
+            Failure::new(exit::USAGE, format!("{flag} must be {bounds}"))
+        };
+        Ok(Limits {
+            blksize: Blksize::new(self.clients.max_blksize)
+                .ok_or_else(|| wrong("--max-blksize", "8 to 65464"))?,
+            windowsize: Windowsize::new(self.clients.max_windowsize)
+                .ok_or_else(|| wrong("--max-windowsize", "1 to 65535"))?,
+            ..Limits::default()
+        })
+    }
+
+    pub(super) fn caps(&self) -> Caps {
+        Caps {
+            transfers: self.clients.max_transfers,
+            per_client: self.clients.max_per_client,
+            hold: Duration::from_secs(self.clients.hold.into()),
+            ..Caps::default()
+        }
+    }
+
+    pub(super) fn drain(&self) -> Duration {
+        Duration::from_secs(self.drain.into())
+    }
+
+    fn upload_policy(&self) -> UploadPolicy {
+        let overwrite = match self.files.existing {
+            Existing::Keep => Overwrite::Never,
+            Existing::Replace => Overwrite::Always,
+            Existing::Version => Overwrite::Versioned,
+        };
+        UploadPolicy {
+            create: !self.files.no_create,
+            overwrite,
+            max_size: self.files.max_upload.0,
+            ..UploadPolicy::default()
+        }
+    }
+}
+
+fn map_file(path: &Path) -> Result<Rules, Failure> {
+    let text = read(path).map_err(|error| {
+        let (code, hint) = match error.kind() {
+            io::ErrorKind::PermissionDenied => (exit::NOPERM, "let this user read it"),
+            _ => (exit::NOINPUT, "name one that is there"),
+        };
+        Failure::new(code, format!("cannot read the map file {}", path.display()))
+            .because(&error)
+            .hint(hint)
+    })?;
+    Rules::from_map_file(&text).map_err(|error| {
+        let mistakes = error.problems();
+        let mut what = format!("the map file {} cannot be used", path.display());
+        for (line, problem) in mistakes.iter().take(SHOWN) {
+            what = format!("{what}\n  line {line}: {problem}");
+        }
+        if mistakes.len() > SHOWN {
+            what = format!("{what}\n  and {} more", mistakes.len() - SHOWN);
+        }
+        Failure::new(exit::CONFIG, what)
+            .hint("a line is an operation, a regex and a replacement, as in tftpd(8) of tftp-hpa")
+    })
+}
+
+/// Mistakes in a map file that are shown.
+const SHOWN: usize = 5;
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the door to the files that configure the server"
+)]
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    std::fs::read(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_have_a_unit_or_none() {
+        let size = |text: &str| text.parse::<Size>().map(|size| size.0);
+        assert_eq!(
+            (size("4096"), size("64k"), size("2G")),
+            (Ok(4096), Ok(65_536), Ok(2 << 30))
+        );
+        for wrong in ["", "M", "-1", "1.5M", "99999999999G", "64MB"] {
+            assert!(size(wrong).is_err(), "{wrong}");
+        }
+    }
+}
