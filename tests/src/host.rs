@@ -1,6 +1,7 @@
 //! The doors of the suites: clock, files, environment. One function per effect, nothing else.
 
 use std::fs;
+use std::net::{IpAddr, UdpSocket};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -76,6 +77,35 @@ pub fn write(path: &Path, bytes: impl AsRef<[u8]>) {
     }
     fs::write(path, bytes)
         .unwrap_or_else(|error| panic!("cannot write {}: {error}", path.display()));
+}
+
+/// Writes a file of zeros, which takes no room on most file systems, and the folders above it.
+///
+/// # Panics
+/// When the folders or the file cannot be written.
+#[track_caller]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one place of the suites that makes files of a size"
+)]
+pub fn write_zeros(path: &Path, size: u64) {
+    write(path, []);
+    let file = fs::OpenOptions::new().write(true).open(path);
+    let sized = file.and_then(|file| file.set_len(size));
+    sized.unwrap_or_else(|error| panic!("cannot write {}: {error}", path.display()));
+}
+
+/// A UDP socket on a port of the kernel's choice, for a test that speaks for itself.
+///
+/// # Panics
+/// When the address is none of this machine's.
+#[track_caller]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one place of the suites that makes sockets"
+)]
+pub fn udp_socket(address: IpAddr) -> UdpSocket {
+    UdpSocket::bind((address, 0)).unwrap_or_else(|error| panic!("cannot bind {address}: {error}"))
 }
 
 /// The files in a folder, sorted by name; none where there is no such folder.

@@ -1,0 +1,165 @@
+//! A server on the loopback interface of a namespace, and clients that are mere sockets.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+use std::time::Duration;
+
+use tempfile::TempDir;
+use tests::exchange::{Exchange, Side};
+use tests::netns::Netns;
+use tests::packet::Packet;
+use tests::server::{EVERYWHERE, Program, Server};
+use tests::{host, peers};
+
+const SERVER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 69);
+
+/// The server answers at once; before it would send anything again, a test has failed.
+const PATIENCE: Duration = Duration::from_millis(900);
+
+#[track_caller]
+pub(crate) fn available() -> bool {
+    match Program::under_test() {
+        Program::Ours => peers::available(&["ip"]),
+        Program::Hpa => peers::available(&["ip", "in.tftpd"]),
+    }
+}
+
+/// A running server. The fields are dropped in their order.
+pub(crate) struct Lab {
+    pub(crate) server: Server,
+    namespace: Netns,
+    folder: TempDir,
+}
+
+impl Lab {
+    #[track_caller]
+    pub(crate) fn new() -> Self {
+        let folder = TempDir::new().expect("the system has a folder for temporary files");
+        let namespace = Netns::new();
+        let server = Server::start(
+            Program::under_test(),
+            &namespace,
+            folder.path(),
+            EVERYWHERE,
+            &(61_000..=61_999),
+        );
+        Self {
+            server,
+            namespace,
+            folder,
+        }
+    }
+
+    /// Puts a file of zeros into the server's folder.
+    #[track_caller]
+    pub(crate) fn serve(&self, name: &str, size: u64) {
+        let path = self.folder.path().join(name.trim_start_matches('/'));
+        host::write_zeros(&path, size);
+    }
+
+    /// A client with a port of its own.
+    pub(crate) fn client(&self) -> Client {
+        let socket = self
+            .namespace
+            .enter(|| host::udp_socket(Ipv4Addr::LOCALHOST.into()));
+        socket
+            .set_read_timeout(Some(PATIENCE))
+            .expect("the time is not zero");
+        Client {
+            socket,
+            server: SERVER,
+        }
+    }
+
+    /// Sends what the client sent, and expects what the server answered: the same blocks, the same
+    /// options in any order, the same error codes.
+    #[track_caller]
+    pub(crate) fn replay(&self, exchange: &Exchange, script: &str) {
+        self.prepare(exchange);
+        let mut client = self.client();
+        for (from, packet) in exchange.packets() {
+            match from {
+                Side::Client => client.send(packet),
+                Side::Server => {
+                    let answer = client.receive();
+                    assert_eq!(
+                        answer.as_ref().map(comparable),
+                        Some(comparable(packet)),
+                        "{script}\n{}",
+                        self.server.output()
+                    );
+                }
+            }
+        }
+    }
+
+    /// The file that is asked for, unless the server had none: as long as its blocks together, or as
+    /// long as it said.
+    fn prepare(&self, exchange: &Exchange) {
+        let Some((_, Packet::Request { name, .. })) = exchange.packets().next() else {
+            return;
+        };
+        let mut blocks = 0;
+        let mut told = None;
+        for (_, packet) in exchange.packets() {
+            match packet {
+                Packet::Data { length, .. } => blocks += *length as u64,
+                Packet::Oack(options) => {
+                    let tsize = options.iter().find(|(name, _)| name == "tsize");
+                    told = tsize.and_then(|(_, size)| size.parse().ok());
+                }
+                Packet::Error { code: 1, .. } => return,
+                _ => {}
+            }
+        }
+        self.serve(name, told.unwrap_or(blocks));
+    }
+}
+
+/// A socket that speaks TFTP as it is told to.
+pub(crate) struct Client {
+    socket: UdpSocket,
+    server: SocketAddr,
+}
+
+impl Client {
+    pub(crate) fn send_request(&self, bytes: &[u8]) {
+        self.socket
+            .send_to(bytes, SERVER)
+            .expect("the loopback interface takes it");
+    }
+
+    /// Sends a request to the server's port 69, anything else to where the last answer came from.
+    pub(crate) fn send(&self, packet: &Packet) {
+        let to = if matches!(packet, Packet::Request { .. }) {
+            SERVER
+        } else {
+            self.server
+        };
+        self.socket
+            .send_to(&packet.to_bytes(), to)
+            .expect("the loopback interface takes it");
+    }
+
+    /// The next packet, or `None` when none comes.
+    pub(crate) fn receive(&mut self) -> Option<Packet> {
+        let mut buffer = vec![0; 1 << 16];
+        let (length, from) = self.socket.recv_from(&mut buffer).ok()?;
+        self.server = from;
+        Packet::from_bytes(buffer.get(..length)?, length)
+    }
+}
+
+/// A packet without what a server is free to choose: the order of options, the text of an error.
+fn comparable(packet: &Packet) -> Packet {
+    match packet.clone() {
+        Packet::Oack(mut options) => {
+            options.sort();
+            Packet::Oack(options)
+        }
+        Packet::Error { code, .. } => Packet::Error {
+            code,
+            message: String::new(),
+        },
+        other => other,
+    }
+}
