@@ -83,7 +83,7 @@ impl Engine {
     /// # Errors
     /// Only what makes it impossible to go on; a bad datagram or a failed transfer never does.
     pub(crate) fn run(mut self) -> io::Result<Summary> {
-        let mut inbox = Inbox::new();
+        let mut inbox = Inbox::new(self.listeners.len());
         loop {
             let now = net::now();
             if self.obey(now) {
@@ -156,7 +156,7 @@ impl Engine {
         let doors = Doors { listeners, poller };
         for (door, listener) in listeners.iter().enumerate() {
             // Nothing to read, or the echo of an error sent to somebody who is gone.
-            let _ = inbox.receive(listener, |arrival| {
+            let _ = inbox.receive(door, listener, |arrival| {
                 sessions.heard(&arrival, door, doors, now);
             });
         }

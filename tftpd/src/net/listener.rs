@@ -167,24 +167,33 @@ const LONGEST: usize = 2048;
 
 /// Room for what arrives.
 pub(crate) struct Inbox {
-    headers: MultiHeaders<SockaddrStorage>,
+    /// One set for each socket: the kernel leaves the lengths of what it wrote in them, and a
+    /// length left by IPv4 would cut the next IPv6 address short.
+    headers: Vec<MultiHeaders<SockaddrStorage>>,
     buffers: Box<[u8]>,
 }
 
 impl Inbox {
-    pub(crate) fn new() -> Self {
+    /// Room for what comes to so many sockets.
+    pub(crate) fn new(sockets: usize) -> Self {
         Self {
-            headers: headers(),
+            headers: std::iter::repeat_with(headers).take(sockets).collect(),
             buffers: vec![0; BATCH * LONGEST].into_boxed_slice(),
         }
     }
 
-    /// Hands what has arrived on `socket` to `each`, at most one batch; whether there may be more.
+    /// Hands what has arrived on `socket`, which is number `index`, to `each`, at most one batch;
+    /// whether there may be more.
     pub(crate) fn receive(
         &mut self,
+        index: usize,
         socket: &UdpSocket,
         mut each: impl FnMut(Arrival<'_>),
     ) -> io::Result<bool> {
+        let headers = self
+            .headers
+            .get_mut(index)
+            .ok_or(io::ErrorKind::InvalidInput)?;
         let port = socket.local_addr()?.port();
         let mut truncated = false;
         let mut slices: Vec<_> = self
@@ -194,7 +203,7 @@ impl Inbox {
             .collect();
         let received = recvmmsg(
             socket.as_raw_fd(),
-            &mut self.headers,
+            &mut *headers,
             &mut slices,
             MsgFlags::MSG_DONTWAIT,
             None,
@@ -218,7 +227,7 @@ impl Inbox {
         }
         if truncated {
             // The kernel wrote a shorter length over that of a buffer: begin with fresh ones.
-            self.headers = headers();
+            *headers = self::headers();
         }
         Ok(count == BATCH)
     }
@@ -317,7 +326,11 @@ pub(crate) fn reply(
 mod tests {
     use super::*;
 
-    fn heard(listener: &Listener, send_to: SocketAddr) -> Vec<(Vec<u8>, SocketAddr, bool)> {
+    fn heard(
+        inbox: &mut Inbox,
+        listener: &Listener,
+        send_to: SocketAddr,
+    ) -> Vec<(Vec<u8>, SocketAddr, bool)> {
         let loopback: IpAddr = if send_to.is_ipv4() {
             Ipv4Addr::LOCALHOST.into()
         } else {
@@ -327,9 +340,8 @@ mod tests {
             bind::udp(SocketAddr::new(loopback, 0), &UdpOptions::default()).expect("a socket");
         client.send_to(b"ping", send_to).expect("sent");
         let mut heard = Vec::new();
-        let mut inbox = Inbox::new();
-        for socket in listener.sockets() {
-            match inbox.receive(socket, |arrival| {
+        for (index, socket) in listener.sockets().iter().enumerate() {
+            match inbox.receive(index, socket, |arrival| {
                 assert_eq!(Some(arrival.client), client.local_addr().ok());
                 heard.push((arrival.bytes.to_vec(), arrival.local, arrival.unicast));
             }) {
@@ -353,9 +365,14 @@ mod tests {
                 .collect::<Vec<_>>(),
             [port, port]
         );
-        for asked in ["127.0.0.1", "127.0.0.77", "::1"] {
+        let mut inbox = Inbox::new(2);
+        // IPv6 after IPv4: the lengths of the one must not bind the other.
+        for asked in ["127.0.0.1", "127.0.0.77", "::1", "127.0.0.1"] {
             let asked = SocketAddr::new(asked.parse().expect("an address"), port);
-            assert_eq!(heard(&listener, asked), [(b"ping".to_vec(), asked, true)]);
+            assert_eq!(
+                heard(&mut inbox, &listener, asked),
+                [(b"ping".to_vec(), asked, true)]
+            );
         }
     }
 
