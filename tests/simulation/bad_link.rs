@@ -7,7 +7,7 @@ use tests::link::{Quality, Rng};
 use crate::{
     client::Get,
     scenario::Scenario,
-    server::Tokens,
+    server::Ports,
     world::{Fetched, World, fetch},
 };
 
@@ -112,11 +112,11 @@ fn a_link_that_carries_nothing_back_ends_both_sides() {
 #[test]
 fn a_server_that_cannot_lease_a_port_is_silent_until_it_can() {
     let scenario = Scenario::new(1, 4, 20);
-    let tokens = Tokens::default();
+    let ports = Ports::new();
     let mut refusals = 3;
     let lease = || {
         refusals -= 1;
-        (refusals < 0).then(|| tokens.take())
+        (refusals < 0).then(|| ports.take()).flatten()
     };
     let mut world = World::new(&scenario, lease, |now| Get::new(scenario.asked(), 1, now));
     let report = world.run();
@@ -127,7 +127,7 @@ fn a_server_that_cannot_lease_a_port_is_silent_until_it_can() {
             .is_some_and(tftpd::proto::Outcome::is_complete)
     );
     assert_eq!((report.tally.requests, report.tally.errors), (4, 0));
-    assert_eq!((tokens.taken(), tokens.held()), (1, 0));
+    assert_eq!((ports.taken(), ports.held()), (1, 0));
 }
 
 /// One of each kind of link.

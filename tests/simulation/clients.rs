@@ -11,7 +11,7 @@ use crate::{
     meddling::{Echoing, Meddled, exchanging, missing},
     models::{Firmware, Habits, Mute, Rebooting},
     scenario::Scenario,
-    server::Tokens,
+    server::Ports,
     world::{Fetched, Report, World, fetch_with},
 };
 
@@ -276,10 +276,10 @@ fn assert_boots_again(scenario: &Scenario, crash: u32, other: bool) {
     } else {
         (FILE, scenario.file())
     };
-    let tokens = Tokens::default();
+    let ports = Ports::new();
     let mut world = World::new(
         scenario,
-        || Some(tokens.take()),
+        || ports.take(),
         |now| {
             let options = scenario.asked();
             let again = move |now| Get::named(name, options, 2, now);
@@ -300,8 +300,8 @@ fn assert_boots_again(scenario: &Scenario, crash: u32, other: bool) {
             .last()
             .is_some_and(|session| session.outcome.is_complete())
     );
-    assert_eq!(tokens.held(), 0);
-    assert_eq!(tokens.taken() as usize, report.sessions.len());
+    assert_eq!(ports.held(), 0);
+    assert_eq!(ports.taken(), report.sessions.len() as u64);
     let replaced = Outcome::Aborted(ErrorCode::NotDefined);
     let running = report
         .sessions

@@ -1,7 +1,9 @@
 //! A server as small as can be: a listener, sessions on ports of their own, and for each session
 //! a resource that must not outlive it.
 
-use std::{cell::Cell, collections::BTreeMap, rc::Rc, time::Duration, time::Instant};
+use std::{collections::BTreeMap, net::Ipv4Addr, rc::Rc, time::Duration, time::Instant};
+
+use eport_core::{Allocator, Lease, Policy, Reserved, Space};
 
 use tftpd::proto::{
     Direction, ErrorCode, Input, Limits, Options, Outcome, Packet, Request, SenderConfig, grant,
@@ -189,35 +191,29 @@ fn negotiate(
     (config, oack)
 }
 
-/// Counts what is held.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Tokens {
-    held: Rc<Cell<u32>>,
-    taken: Rc<Cell<u32>>,
-}
+/// The allocator of the real server, on a host without sockets.
+#[derive(Clone, Debug)]
+pub(crate) struct Ports(Allocator);
 
-impl Tokens {
-    pub(crate) fn take(&self) -> Token {
-        self.held.set(self.held.get() + 1);
-        self.taken.set(self.taken.get() + 1);
-        Token(self.clone())
+impl Ports {
+    pub(crate) fn new() -> Self {
+        let few = "61000-61015".parse().expect("a range");
+        let plan = eport_core::plan(&few, None, &Reserved::nothing()).expect("ports");
+        Self(Allocator::new(plan, Policy::seeded([1; 32])).expect("an allocator"))
     }
 
-    pub(crate) fn held(&self) -> u32 {
-        self.held.get()
+    /// Leases a port to which nothing is bound.
+    pub(crate) fn take(&self) -> Option<Lease<()>> {
+        self.0
+            .claim(Space::udp(Ipv4Addr::LOCALHOST), None, |_| Ok(()))
+            .ok()
     }
 
-    pub(crate) fn taken(&self) -> u32 {
-        self.taken.get()
+    pub(crate) fn held(&self) -> usize {
+        self.0.stats().leased
     }
-}
 
-/// Something that a session holds.
-#[derive(Debug)]
-pub(crate) struct Token(Tokens);
-
-impl Drop for Token {
-    fn drop(&mut self) {
-        self.0.held.set(self.0.held.get() - 1);
+    pub(crate) fn taken(&self) -> u64 {
+        self.0.stats().draws
     }
 }

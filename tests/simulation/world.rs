@@ -8,7 +8,7 @@ use tftpd::proto::{Input, Packet};
 use crate::{
     client::{Client, FILE, Get},
     scenario::{Blame, Scenario},
-    server::{Ended, Port, Server, Tokens},
+    server::{Ended, Port, Ports, Server},
 };
 
 /// No run lasts longer, in virtual time.
@@ -107,11 +107,11 @@ pub(crate) fn fetch_with<C: Client>(
     make: impl FnOnce(Instant) -> C,
 ) -> Fetched {
     let _blame = Blame(scenario);
-    let tokens = Tokens::default();
-    let mut world = World::new(scenario, || Some(tokens.take()), make);
+    let ports = Ports::new();
+    let mut world = World::new(scenario, || ports.take(), make);
     let report = world.run();
-    assert_eq!(tokens.held(), 0, "something is still held");
-    assert_eq!(tokens.taken() as usize, report.sessions.len());
+    assert_eq!(ports.held(), 0, "a port is still leased");
+    assert_eq!(ports.taken(), report.sessions.len() as u64);
 
     let file = scenario.file();
     let complete = world.client.is_complete();
