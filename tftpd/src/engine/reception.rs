@@ -13,8 +13,8 @@ use crate::{
     net::{Arrival, TransferSocket},
     policy::{self, Policy, Resolved, Turned},
     proto::{
-        DecodeError, Direction, ErrorCode, Limits, Mode, Opening, Options, Packet, Patience,
-        Receiver, ReceiverConfig, Request, Sender, SenderConfig, Terms, grant,
+        Blksize, DecodeError, Direction, ErrorCode, Limits, Mode, Opening, Options, Packet,
+        Patience, Receiver, ReceiverConfig, Request, Sender, SenderConfig, Terms, grant,
     },
 };
 
@@ -153,8 +153,9 @@ impl Reception {
             Opened::Read(content) => (request.mode == Mode::Octet).then(|| content.size()),
             Opened::Write(_) => request.options.tsize,
         };
-        let (terms, oack) = grant(&request.options, &self.limits, tsize);
-        let socket = self.socket(arrival, listener, terms)?;
+        let mut socket = self.socket(arrival, listener)?;
+        let (terms, oack) = grant(&request.options, &self.limits_of(request, &socket), tsize);
+        socket.segment(terms.blksize, terms.windowsize);
         let mut local = arrival.local;
         local.set_port(socket.port());
         let role = match file {
@@ -180,12 +181,24 @@ impl Reception {
         }))
     }
 
+    /// What is granted on this path: no block that would be cut to pieces on the way. Blocks of 512
+    /// bytes are not worth asking for; every path carries them.
+    fn limits_of(&self, request: &Request<'_>, socket: &TransferSocket) -> Limits {
+        let asked = request.options.blksize.max(request.options.blksize2);
+        let fits = asked
+            .filter(|asked| *asked > Blksize::DEFAULT)
+            .and_then(|_| socket.whole_blksize());
+        Limits {
+            blksize: fits.map_or(self.limits.blksize, |fits| fits.min(self.limits.blksize)),
+            ..self.limits
+        }
+    }
+
     /// A port for the transfer: one of its own, unless all use the one that is listened on.
     fn socket(
         &self,
         arrival: &Arrival<'_>,
         listener: &Arc<UdpSocket>,
-        terms: Terms,
     ) -> Result<TransferSocket, No> {
         if self.single_port {
             let listener = Arc::clone(listener);
@@ -201,7 +214,7 @@ impl Reception {
             .peer(arrival.client)
             .lease();
         let lease = lease.map_err(|error| No::silently(Refusal::from_lease(&error)))?;
-        Ok(TransferSocket::new(lease, terms.blksize, terms.windowsize))
+        Ok(TransferSocket::own(lease))
     }
 
     fn sending(

@@ -331,7 +331,7 @@ impl Sessions {
         };
         self.by_client.insert(client, key);
         if let Some(Seat { session, .. }) = find(&mut self.slab, key)
-            && let Some(socket) = session.link.socket.own()
+            && let Some(socket) = session.link.socket.socket()
             && let Err(error) = poller.add_session(socket, key)
         {
             return self.end(key, Some(Cause::Io(error.to_string())), now);

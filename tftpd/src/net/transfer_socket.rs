@@ -60,14 +60,42 @@ pub(crate) enum SendError {
 }
 
 impl TransferSocket {
-    /// Prepares a socket for full blocks of `blksize`.
-    pub(crate) fn new(lease: Lease<UdpSocket>, blksize: Blksize, window: Windowsize) -> Self {
+    /// A socket that is the transfer's alone.
+    pub(crate) fn own(lease: Lease<UdpSocket>) -> Self {
+        Self::Own {
+            lease,
+            segmented: false,
+        }
+    }
+
+    /// Lets the kernel cut windows into full blocks of `blksize`.
+    pub(crate) fn segment(&mut self, blksize: Blksize, window: Windowsize) {
+        let Self::Own { lease, segmented } = self else {
+            return;
+        };
         let segment = i32::from(blksize.bytes()) + i32::try_from(DATA_HEADER).unwrap_or(0);
         // One send for a window pays from two blocks on. Refused by a kernel before 4.18: then
         // each block is sent by itself.
-        let segmented = window > Windowsize::ONE
-            && setsockopt(&lease, sockopt::UdpGsoSegment, &segment).is_ok();
-        Self::Own { lease, segmented }
+        *segmented =
+            window > Windowsize::ONE && setsockopt(lease, sockopt::UdpGsoSegment, &segment).is_ok();
+    }
+
+    /// The largest block that reaches the client in one piece, as far as the kernel knows the path.
+    /// Firmware that cannot put fragments together never sees a larger one.
+    pub(crate) fn whole_blksize(&self) -> Option<Blksize> {
+        let Self::Own { lease, .. } = self else {
+            return None;
+        };
+        let (mtu, headers) = match lease.peer()? {
+            SocketAddr::V4(_) => (rustix::net::sockopt::ip_mtu(lease).ok()?, 20 + 8),
+            SocketAddr::V6(_) => (rustix::net::sockopt::ipv6_mtu(lease).ok()?, 40 + 8),
+        };
+        let room = mtu.checked_sub(headers + u32::try_from(DATA_HEADER).ok()?)?;
+        Blksize::new(
+            u16::try_from(room)
+                .unwrap_or(u16::MAX)
+                .min(Blksize::MAX.bytes()),
+        )
     }
 
     /// The part of a listening socket that belongs to `client`.
@@ -93,7 +121,7 @@ impl TransferSocket {
     }
 
     /// The socket that is this transfer's alone.
-    pub(crate) fn own(&self) -> Option<&UdpSocket> {
+    pub(crate) fn socket(&self) -> Option<&UdpSocket> {
         match self {
             Self::Own { lease, .. } => Some(lease),
             Self::Shared { .. } => None,
@@ -102,7 +130,7 @@ impl TransferSocket {
 
     /// Takes one datagram.
     pub(crate) fn receive<'b>(&self, buffer: &'b mut [u8]) -> Received<'b> {
-        let Some(socket) = self.own() else {
+        let Some(socket) = self.socket() else {
             return Received::Nothing;
         };
         match socket.recv(buffer) {
