@@ -58,28 +58,36 @@ fn every_mistake_is_one_clear_line_with_its_remedy_and_an_exit_code() {
             "ip address shows",
         ),
         (
-            &[root, "--map-file", "/no/such/file"],
+            &[root, "--ports", "62000-62009", "--exclude", "62000-62100"],
+            78,
+            "no port of 62000-62009 is left",
+            "exclude",
+        ),
+    ] {
+        check_mistake(arguments, code, error, hint);
+    }
+}
+
+#[test]
+fn what_cannot_be_meant_is_refused_before_anything_is_bound() {
+    for (arguments, code, error, hint) in [
+        (
+            &[".", "--map-file", "/no/such/file"][..],
             66,
             "cannot read the map file",
             "name one that is there",
         ),
         (
-            &[root, "--map-file", TFTPD],
+            &[".", "--map-file", TFTPD],
             78,
             "cannot be used",
             "a line is an operation",
         ),
         (
-            &[root, "--max-blksize", "7"],
+            &[".", "--max-blksize", "7"],
             64,
             "--max-blksize must be 8 to 65464",
             "",
-        ),
-        (
-            &[root, "--ports", "62000-62009", "--exclude", "62000-62100"],
-            78,
-            "no port of 62000-62009 is left",
-            "exclude",
         ),
     ] {
         check_mistake(arguments, code, error, hint);
