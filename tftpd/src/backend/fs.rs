@@ -20,7 +20,7 @@ use nix::{
     unistd::AccessFlags,
 };
 
-use super::{Backend, Content, OpenError, ReadAt, Upload};
+use super::{Backend, Content, OpenError, Opened, ReadAt, Upload};
 use crate::policy::Name;
 use upload::FileUpload;
 pub use upload::{Overwrite, UploadPolicy};
@@ -127,7 +127,7 @@ impl FileSystem {
 }
 
 impl Backend for FileSystem {
-    fn open_read(&self, name: &Name, _client: SocketAddr) -> Result<Content, OpenError> {
+    fn open_read(&self, name: &Name, _client: SocketAddr) -> Result<Opened, OpenError> {
         let file = self.find(name).map_err(open_error)?;
         let metadata = file.metadata().map_err(OpenError::Io)?;
         if !metadata.is_file() {
@@ -139,7 +139,7 @@ impl Backend for FileSystem {
             modified: (metadata.mtime(), metadata.mtime_nsec()),
             size: metadata.size(),
         };
-        Ok(Content::new(self.share(file, identity), identity.size))
+        Ok(Content::new(self.share(file, identity), identity.size).into())
     }
 
     fn open_write(
@@ -269,10 +269,14 @@ mod tests {
         SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 2070);
 
     fn open(fs: &FileSystem, name: &str) -> Result<Content, OpenError> {
-        fs.open_read(
+        let opened = fs.open_read(
             &Name::from_request(name.as_bytes()).expect("a name"),
             CLIENT,
-        )
+        )?;
+        match opened {
+            Opened::Now(content) => Ok(content),
+            Opened::Later(_) => panic!("a file is there at once"),
+        }
     }
 
     fn read(content: &Content) -> Vec<u8> {
@@ -295,7 +299,7 @@ mod tests {
             let content = open(&fs, name).expect(name);
             assert_eq!(
                 (content.size(), read(&content)),
-                (6, b"loader".to_vec()),
+                (Some(6), b"loader".to_vec()),
                 "{name}"
             );
         }

@@ -8,7 +8,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use super::{Backend, Content, OpenError, ReadAt, StoreError, Upload};
+use super::{Backend, Content, OpenError, Opened, ReadAt, StoreError, Upload};
 use crate::policy::Name;
 
 /// Files by name; clones share them.
@@ -79,14 +79,14 @@ fn key(name: &[u8]) -> Vec<u8> {
 }
 
 impl Backend for Memory {
-    fn open_read(&self, name: &Name, _client: SocketAddr) -> Result<Content, OpenError> {
+    fn open_read(&self, name: &Name, _client: SocketAddr) -> Result<Opened, OpenError> {
         let bytes = self
             .lock()
             .get(name.as_bytes())
             .cloned()
             .ok_or(OpenError::NotFound)?;
-        let size = bytes.0.len() as u64;
-        Ok(Content::new(bytes, size))
+        let size = bytes.len();
+        Ok(Content::new(bytes, size).into())
     }
 
     fn open_write(
@@ -109,7 +109,19 @@ impl Backend for Memory {
 }
 
 #[derive(Debug)]
-struct Bytes(Vec<u8>);
+pub(super) struct Bytes(Vec<u8>);
+
+impl Bytes {
+    pub(super) fn len(&self) -> u64 {
+        self.0.len() as u64
+    }
+}
+
+impl From<Vec<u8>> for Bytes {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self(bytes)
+    }
+}
 
 impl ReadAt for Bytes {
     fn read_at(&self, slices: &mut [IoSliceMut<'_>], offset: u64) -> io::Result<usize> {

@@ -1,16 +1,18 @@
 //! Where files come from.
 //!
-//! A [`Backend`] turns a name into [`Content`]: something of known size that can be read at any
-//! offset. [`FileSystem`] serves a directory, [`Memory`] a fixed set of files; your own may
-//! generate what each client gets.
+//! A [`Backend`] turns a name into [`Content`]: something that can be read at any offset.
+//! [`FileSystem`] serves a directory, [`Memory`] a set of files, [`Dynamic`] what a function of
+//! yours makes for each client.
 
 mod fs;
+mod later;
 mod memory;
 mod upload;
 
 use std::{fmt, io, io::IoSliceMut, net::SocketAddr, sync::Arc};
 
 pub use fs::{FileSystem, Overwrite, RootError, UploadPolicy};
+pub use later::{Dynamic, Later, Promise, promise};
 pub use memory::Memory;
 pub use upload::{StoreError, Upload};
 
@@ -22,7 +24,7 @@ pub trait Backend: Send + Sync + 'static {
     ///
     /// # Errors
     /// [`OpenError`], which decides what the client and the log are told.
-    fn open_read(&self, name: &Name, client: SocketAddr) -> Result<Content, OpenError>;
+    fn open_read(&self, name: &Name, client: SocketAddr) -> Result<Opened, OpenError>;
 
     /// Begins the file that `client` wants to write as `name`; `announced` is how many bytes it
     /// says they are, if it does. By default nothing may be written.
@@ -41,7 +43,7 @@ pub trait Backend: Send + Sync + 'static {
 }
 
 impl<B: Backend + ?Sized> Backend for Arc<B> {
-    fn open_read(&self, name: &Name, client: SocketAddr) -> Result<Content, OpenError> {
+    fn open_read(&self, name: &Name, client: SocketAddr) -> Result<Opened, OpenError> {
         (**self).open_read(name, client)
     }
 
@@ -65,21 +67,45 @@ pub trait ReadAt: Send + Sync {
     fn read_at(&self, slices: &mut [IoSliceMut<'_>], offset: u64) -> io::Result<usize>;
 }
 
+/// What opening a file gives.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Opened {
+    /// The content.
+    Now(Content),
+    /// The content is being made; see [`promise`].
+    Later(Later),
+}
+
+impl From<Content> for Opened {
+    fn from(content: Content) -> Self {
+        Self::Now(content)
+    }
+}
+
 /// A file opened for one transfer: what it is, and how large it is for all of that transfer.
 #[derive(Clone)]
 pub struct Content {
     reader: Arc<dyn ReadAt>,
-    size: u64,
+    size: Option<u64>,
 }
 
 impl Content {
     /// Content of `size` bytes that `reader` reads.
     pub fn new(reader: Arc<dyn ReadAt>, size: u64) -> Self {
-        Self { reader, size }
+        Self {
+            reader,
+            size: Some(size),
+        }
     }
 
-    /// In bytes.
-    pub fn size(&self) -> u64 {
+    /// Content that ends where `reader` reads less than it is asked for. No size is announced.
+    pub fn of_unknown_size(reader: Arc<dyn ReadAt>) -> Self {
+        Self { reader, size: None }
+    }
+
+    /// In bytes, if that is known.
+    pub fn size(&self) -> Option<u64> {
         self.size
     }
 
@@ -89,6 +115,15 @@ impl Content {
     /// What the reader says.
     pub fn read_at(&self, slices: &mut [IoSliceMut<'_>], offset: u64) -> io::Result<usize> {
         self.reader.read_at(slices, offset)
+    }
+}
+
+impl<B: Into<Vec<u8>>> From<B> for Content {
+    /// Content that is held in memory.
+    fn from(bytes: B) -> Self {
+        let bytes = memory::Bytes::from(bytes.into());
+        let size = bytes.len();
+        Self::new(Arc::new(bytes), size)
     }
 }
 

@@ -6,6 +6,7 @@
 mod committer;
 mod control;
 mod gate;
+mod parked;
 mod poller;
 mod receiving;
 mod reception;
@@ -58,12 +59,8 @@ impl Engine {
         for socket in &listeners {
             poller.add_listener(socket)?;
         }
-        let sessions = Sessions::new(
-            reception,
-            caps,
-            observer,
-            Committer::start(control.clone())?,
-        );
+        let committer = Committer::start(control.clone())?;
+        let sessions = Sessions::new(reception, caps, observer, committer, control.clone());
         Ok(Self {
             control,
             poller,
@@ -169,6 +166,8 @@ impl Engine {
             poller,
             ..
         } = self;
-        sessions.admit_waiting(Doors { listeners, poller }, now);
+        let doors = Doors { listeners, poller };
+        sessions.admit_ready(doors, now);
+        sessions.admit_waiting(doors, now);
     }
 }

@@ -9,7 +9,7 @@ use std::{
 use eport_core::{Allocator, LeaseError};
 
 use crate::{
-    backend::{Backend, Content, OpenError, StoreError, Upload},
+    backend::{Backend, Content, Later, OpenError, Opened, StoreError, Upload},
     net::{Arrival, TransferSocket},
     policy::{self, Policy, Resolved, Turned},
     proto::{
@@ -73,17 +73,22 @@ impl Reception {
         }
     }
 
-    /// The transfer that is asked for, ready to send its first reply.
+    /// The transfer that is asked for, ready to send its first reply. `made` is the content, if it
+    /// had to be made and is there now.
     pub(super) fn admit(
         &self,
         arrival: &Arrival<'_>,
+        made: Option<Result<Content, OpenError>>,
         listener: &Arc<UdpSocket>,
         visit: Visit,
     ) -> Result<Box<Session>, No> {
         let Ok(Packet::Request(request)) = Packet::decode(arrival.bytes) else {
             return Err(No::told(Refusal::Malformed, ErrorCode::IllegalOperation));
         };
-        let file = self.open(&request, arrival.client)?;
+        let file = match made {
+            Some(made) => File::Read(made.map_err(|error| No::not_opened(&error, false))?),
+            None => self.open(&request, arrival.client)?,
+        };
         self.accept(&request, file, arrival, listener, visit)
     }
 
@@ -105,7 +110,7 @@ impl Reception {
         })
     }
 
-    fn open(&self, request: &Request<'_>, client: SocketAddr) -> Result<Opened, No> {
+    fn open(&self, request: &Request<'_>, client: SocketAddr) -> Result<File, No> {
         if request.mode == Mode::Mail {
             return Err(No::told(Refusal::Mode, ErrorCode::IllegalOperation));
         }
@@ -118,40 +123,38 @@ impl Reception {
             .resolve(request, client.ip())
             .map_err(|turned| No::turned(&turned))?;
         let opened = match request.direction {
-            Direction::Read => self.backend.open_read(&name, client).map(Opened::Read),
-            // A size in netascii says nothing of the size of the file.
-            Direction::Write if request.mode == Mode::Netascii => self
-                .backend
-                .open_write(&name, client, None)
-                .map(Opened::Write),
-            Direction::Write => self
-                .backend
-                .open_write(&name, client, request.options.tsize)
-                .map(Opened::Write),
-        };
-        opened.map_err(|error| No {
-            refusal: match Refusal::from_open(&error) {
-                Refusal::NotFound if quiet_missing => Refusal::QuietlyNotFound,
-                refusal => refusal,
+            Direction::Read => match self.backend.open_read(&name, client) {
+                Ok(Opened::Now(content)) => Ok(File::Read(content)),
+                Ok(Opened::Later(later)) => return Err(No::later(later)),
+                Err(error) => Err(error),
             },
-            code: error.wire_code(),
-            text: None,
-        })
+            Direction::Write => {
+                // A size in netascii says nothing of the size of the file.
+                let announced = request
+                    .options
+                    .tsize
+                    .filter(|_| request.mode == Mode::Octet);
+                self.backend
+                    .open_write(&name, client, announced)
+                    .map(File::Write)
+            }
+        };
+        opened.map_err(|error| No::not_opened(&error, quiet_missing))
     }
 
     /// Leases a port for the transfer and makes its state machine.
     fn accept(
         &self,
         request: &Request<'_>,
-        file: Opened,
+        file: File,
         arrival: &Arrival<'_>,
         listener: &Arc<UdpSocket>,
         visit: Visit,
     ) -> Result<Box<Session>, No> {
         let tsize = match &file {
             // As netascii the file has another size, which nobody knows before it is read.
-            Opened::Read(content) => (request.mode == Mode::Octet).then(|| content.size()),
-            Opened::Write(_) => request.options.tsize,
+            File::Read(content) => content.size().filter(|_| request.mode == Mode::Octet),
+            File::Write(_) => request.options.tsize,
         };
         let mut socket = self.socket(arrival, listener)?;
         let (terms, oack) = grant(&request.options, &self.limits_of(request, &socket), tsize);
@@ -159,8 +162,8 @@ impl Reception {
         let mut local = arrival.local;
         local.set_port(socket.port());
         let role = match file {
-            Opened::Read(content) => self.sending(content, request.mode, terms, oack, visit),
-            Opened::Write(upload) => self.receiving(upload, request.mode, terms, oack, visit),
+            File::Read(content) => self.sending(content, request.mode, terms, oack, visit),
+            File::Write(upload) => self.receiving(upload, request.mode, terms, oack, visit),
         };
         Ok(Box::new(Session {
             link: Link {
@@ -225,7 +228,7 @@ impl Reception {
         oack: Option<Options>,
         visit: Visit,
     ) -> Role {
-        let size = (mode != Mode::Netascii).then(|| content.size());
+        let size = content.size().filter(|_| mode != Mode::Netascii);
         let source = match mode {
             Mode::Netascii => Source::Netascii(Text::new(content)),
             Mode::Octet | Mode::Mail => Source::Octet(content),
@@ -267,7 +270,7 @@ impl Reception {
 const DALLY: Duration = Duration::from_secs(3);
 
 /// A file, for reading or for writing.
-enum Opened {
+enum File {
     Read(Content),
     Write(Box<dyn Upload>),
 }
@@ -279,6 +282,8 @@ pub(super) struct No {
     pub(super) code: Option<ErrorCode>,
     /// In which words, if not those of the RFC.
     pub(super) text: Option<Vec<u8>>,
+    /// The content is being made: it is no refusal yet.
+    pub(super) later: Option<Later>,
 }
 
 impl No {
@@ -287,12 +292,31 @@ impl No {
             refusal,
             code: Some(code),
             text: None,
+            later: None,
         }
     }
 
     /// Whether the same request may become a transfer a little later.
     pub(super) const fn is_temporary(&self) -> bool {
         matches!(self.refusal, Refusal::NoPort | Refusal::Busy)
+    }
+
+    fn later(later: Later) -> Self {
+        Self {
+            later: Some(later),
+            ..Self::silently(Refusal::Busy)
+        }
+    }
+
+    fn not_opened(error: &OpenError, quiet_missing: bool) -> Self {
+        let refusal = match Refusal::from_open(error) {
+            Refusal::NotFound if quiet_missing => Refusal::QuietlyNotFound,
+            refusal => refusal,
+        };
+        Self {
+            code: error.wire_code(),
+            ..Self::silently(refusal)
+        }
     }
 
     fn turned(turned: &Turned) -> Self {
@@ -305,6 +329,7 @@ impl No {
             refusal,
             code: Some(turned.code()),
             text: Some(turned.text().to_vec()),
+            later: None,
         }
     }
 
@@ -313,6 +338,7 @@ impl No {
             refusal,
             code: None,
             text: None,
+            later: None,
         }
     }
 }

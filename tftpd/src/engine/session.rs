@@ -150,7 +150,7 @@ impl Session {
             ),
             Role::Receiving(Receiving { receiver, .. }) => (
                 Direction::Write,
-                receiver.received(),
+                Some(receiver.received()),
                 receiver.resent(),
                 receiver.outcome(),
             ),
@@ -161,7 +161,7 @@ impl Session {
             local: self.about.local,
             direction,
             path: self.about.path,
-            size: Some(size),
+            size,
             elapsed: now - self.about.started,
             terms: self.about.terms,
             resent,

@@ -11,6 +11,7 @@ use std::{
 use slab::Slab;
 
 use crate::{
+    backend::{Content, OpenError},
     net::{self, Arrival},
     proto::{Error, ErrorCode, Input},
 };
@@ -18,7 +19,9 @@ use crate::{
 use super::{
     Observer,
     committer::Committer,
+    control::Control,
     gate::{Caps, Entry, Gate, Pass},
+    parked::{Parked, Ready},
     poller::Poller,
     reception::{Reception, Visit},
     record::{Cause, Record, Refusal, Summary},
@@ -57,6 +60,7 @@ pub(super) struct Sessions {
     by_client: HashMap<SocketAddr, Key>,
     gate: Gate,
     queue: Queue,
+    parked: Parked,
     timers: Timers,
     work: Workspace,
     serial: u32,
@@ -89,6 +93,7 @@ impl Sessions {
         caps: Caps,
         observer: Observer,
         committer: Committer,
+        control: Arc<Control>,
     ) -> Self {
         Self {
             reception,
@@ -98,6 +103,7 @@ impl Sessions {
             by_client: HashMap::new(),
             gate: Gate::new(caps),
             queue: Queue::new(caps.hold, caps.waiting),
+            parked: Parked::new(caps.waiting, control),
             timers: Timers::default(),
             work: Workspace::new(),
             serial: 0,
@@ -142,13 +148,16 @@ impl Sessions {
             return self.stray(arrival, known, doors.listeners.get(door), now);
         }
         let digest = self.digest.hash_one(arrival.bytes);
+        if self.parked.holds(arrival.client, digest) {
+            return;
+        }
         if let Some(key) = known {
             if self.is_same_request(key, digest, now) {
                 return;
             }
             self.end(key, Some(Cause::Replaced), now);
         }
-        if let Err(refusal) = self.request(arrival, door, digest, doors, now)
+        if let Err(refusal) = self.request(arrival, None, door, digest, doors, now)
             && !self.queue.push(arrival, door, refusal, now)
         {
             self.note(Reception::turned_away(arrival, refusal));
@@ -160,10 +169,23 @@ impl Sessions {
         while let Some(waiting) = self.queue.next(now) {
             let digest = self.digest.hash_one(&waiting.bytes[..]);
             if self
-                .request(&waiting.arrival(), waiting.door, digest, doors, now)
+                .request(&waiting.arrival(), None, waiting.door, digest, doors, now)
                 .is_err()
             {
                 return self.queue.put_back(waiting, now);
+            }
+        }
+    }
+
+    /// Begins the transfers whose content has been made meanwhile.
+    pub(super) fn admit_ready(&mut self, doors: Doors<'_>, now: Instant) {
+        while let Some(Ready { waiting, content }) = self.parked.ready() {
+            let (arrival, digest) = (waiting.arrival(), self.digest.hash_one(&waiting.bytes[..]));
+            if let Err(refusal) =
+                self.request(&arrival, Some(content), waiting.door, digest, doors, now)
+            {
+                // The client asks again, and so does the queue.
+                self.queue.push(&arrival, waiting.door, refusal, now);
             }
         }
     }
@@ -172,6 +194,7 @@ impl Sessions {
     pub(super) fn close(&mut self) {
         self.closed = true;
         self.queue.clear();
+        self.parked.clear();
     }
 
     /// Whether transfers use the listening sockets.
@@ -183,6 +206,7 @@ impl Sessions {
     fn request(
         &mut self,
         arrival: &Arrival<'_>,
+        made: Option<Result<Content, OpenError>>,
         door: usize,
         digest: u64,
         doors: Doors<'_>,
@@ -205,6 +229,7 @@ impl Sessions {
         let jitter_seed = u32::try_from(digest >> 32).unwrap_or(1);
         match self.reception.admit(
             arrival,
+            made,
             listener,
             Visit {
                 now,
@@ -215,6 +240,10 @@ impl Sessions {
             Ok(session) => self.start(pass, session, doors.poller, now),
             Err(no) => {
                 self.gate.leave(pass);
+                if let Some(later) = no.later {
+                    let parked = self.parked.park(arrival, door, digest, later, now);
+                    return if parked { Ok(()) } else { Err(no.refusal) };
+                }
                 if no.is_temporary() {
                     return Err(no.refusal);
                 }

@@ -7,7 +7,7 @@ use std::{
 
 use crate::{
     backend::Content,
-    net::WindowBuffer,
+    net::{WindowBuffer, stride},
     proto::{Blksize, NetasciiEncoder, Rollover},
 };
 
@@ -31,7 +31,7 @@ pub(super) struct Packets<'b> {
 
 impl Source {
     /// Bytes in the file, which are fewer than those sent if line ends are changed.
-    pub(super) fn file_size(&self) -> u64 {
+    pub(super) fn file_size(&self) -> Option<u64> {
         match self {
             Self::Octet(content) => content.size(),
             Self::Netascii(text) => text.content.size(),
@@ -50,11 +50,12 @@ impl Source {
         let count = count.min(WindowBuffer::capacity(shape.0));
         match self {
             Self::Octet(content) => {
-                let bytes = window.fill(content, shape, first, count)?;
+                let (bytes, count) = window.fill(content, shape, first, count)?;
+                let full = usize::from(count) * stride(shape.0);
                 Ok(Packets {
                     bytes,
                     count,
-                    end: false,
+                    end: content.size().is_none() && bytes.len() < full,
                 })
             }
             Self::Netascii(text) => {
@@ -150,7 +151,7 @@ impl Text {
 mod tests {
     use super::*;
     use crate::{
-        backend::{Backend, Memory},
+        backend::{Backend, Memory, Opened},
         policy::Name,
         proto::DATA_HEADER,
     };
@@ -158,12 +159,14 @@ mod tests {
     fn text(bytes: &[u8]) -> Source {
         let client = "127.0.0.1:1".parse().expect("an address");
         let name = Name::from_request(b"t").expect("a name");
-        Source::Netascii(Text::new(
-            Memory::new()
-                .with("t", bytes)
-                .open_read(&name, client)
-                .expect("there"),
-        ))
+        let opened = Memory::new()
+            .with("t", bytes)
+            .open_read(&name, client)
+            .expect("there");
+        let Opened::Now(content) = opened else {
+            panic!("it is there at once")
+        };
+        Source::Netascii(Text::new(content))
     }
 
     fn blocks(source: &mut Source, first: u64, count: u16) -> (String, bool) {
@@ -191,7 +194,7 @@ mod tests {
             blocks(&mut source, 2, 5),
             (r"\n89\r\x00abc|def\r\n".to_owned(), true)
         );
-        assert_eq!(source.file_size(), 18);
+        assert_eq!(source.file_size(), Some(18));
     }
 
     #[test]

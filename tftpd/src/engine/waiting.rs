@@ -20,10 +20,21 @@ pub(super) struct Waiting {
     pub(super) door: usize,
     /// Why there was no room.
     pub(super) refusal: Refusal,
-    until: Instant,
+    pub(super) until: Instant,
 }
 
 impl Waiting {
+    pub(super) fn new(arrival: &Arrival<'_>, door: usize, until: Instant) -> Self {
+        Self {
+            bytes: arrival.bytes.into(),
+            client: arrival.client,
+            local: arrival.local,
+            door,
+            refusal: Refusal::Busy,
+            until,
+        }
+    }
+
     pub(super) fn arrival(&self) -> Arrival<'_> {
         Arrival {
             bytes: &self.bytes,
@@ -75,12 +86,8 @@ impl Queue {
         }
         self.clients.insert(arrival.client);
         self.line.push_back(Waiting {
-            bytes: arrival.bytes.into(),
-            client: arrival.client,
-            local: arrival.local,
-            door,
             refusal,
-            until: now + self.hold,
+            ..Waiting::new(arrival, door, now + self.hold)
         });
         true
     }

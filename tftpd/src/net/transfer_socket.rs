@@ -212,7 +212,8 @@ impl WindowBuffer {
     }
 
     /// Puts DATA packets `first` and `count - 1` more together, reading their payloads with one
-    /// call straight to their places. `count` is at most [`capacity`](Self::capacity).
+    /// call straight to their places. `count` is at most [`capacity`](Self::capacity). How many
+    /// packets were made comes back with them: fewer if content of unknown size ends before.
     ///
     /// # Errors
     /// What the reader says, or `UnexpectedEof` if the file has become shorter.
@@ -222,13 +223,13 @@ impl WindowBuffer {
         (blksize, rollover): (Blksize, Rollover),
         first: u64,
         count: u16,
-    ) -> io::Result<&[u8]> {
+    ) -> io::Result<(&[u8], u16)> {
         let block = u64::from(blksize.bytes());
         let offset = (first - 1) * block;
+        let room = block * u64::from(count);
         let mut left = content
             .size()
-            .saturating_sub(offset)
-            .min(block * u64::from(count));
+            .map_or(room, |size| size.saturating_sub(offset).min(room));
         let expected = usize::try_from(left).unwrap_or(usize::MAX);
         let mut slots: [IoSliceMut<'_>; MAX_SEGMENTS] =
             std::array::from_fn(|_| IoSliceMut::new(&mut []));
@@ -242,14 +243,22 @@ impl WindowBuffer {
             *slot = IoSliceMut::new(payload.get_mut(..length).unwrap_or_default());
         }
         let used = slots.get_mut(..usize::from(count)).unwrap_or_default();
-        if expected > 0 && content.read_at(used, offset)? < expected {
+        let read = if expected > 0 {
+            content.read_at(used, offset)?
+        } else {
+            0
+        };
+        if read < expected && content.size().is_some() {
             return Err(io::Error::new(
                 io::ErrorKind::UnexpectedEof,
                 "the file became shorter",
             ));
         }
-        let length = expected + usize::from(count) * DATA_HEADER;
-        Ok(self.0.get(..length).unwrap_or_default())
+        let made = u16::try_from(read / usize::from(blksize.bytes()) + 1)
+            .unwrap_or(count)
+            .min(count);
+        let length = read + usize::from(made) * DATA_HEADER;
+        Ok((self.0.get(..length).unwrap_or_default(), made))
     }
 
     /// As [`fill`](Self::fill), for bytes that come one block after the other: `payload` writes the
