@@ -32,8 +32,9 @@
 //! # How it fits together
 //!
 //! Each module may use those before it:
-//! [`PortRange`] and [`PortSet`] name ports, [`Reserved`] remembers who keeps a port away and why,
-//! [`plan()`] decides what is handed out, [`strategy`] draws, [`pool`] knows what is free where,
+//! [`PortRange`] and [`PortSet`] name ports, [`ephemeral`] says which ones systems hand out by
+//! themselves, [`Reserved`] remembers who keeps a port away and why, [`plan()`] decides what is
+//! handed out, [`strategy`] draws, [`pool`] knows what is free where,
 //! [`Lease`] is the socket with the right to its port, [`bind`] is the only module that makes
 //! sockets and [`system`] the only one that asks the host, and the [`Allocator`] joins them.
 //!
@@ -50,6 +51,7 @@
 pub mod allocator;
 #[cfg(feature = "net")]
 pub mod bind;
+pub mod ephemeral;
 #[cfg(feature = "net")]
 pub mod lease;
 pub mod plan;
@@ -63,12 +65,13 @@ pub mod system;
 
 #[cfg(feature = "net")]
 pub use allocator::{Allocator, BuildError, LeaseError, Policy};
+pub use ephemeral::Ephemeral;
 #[cfg(feature = "net")]
 pub use lease::{Clock, Lease, Stats, Ticket};
-pub use plan::{Note, Plan, PlanError, PortSpec, Severity, plan};
+pub use plan::{Capacity, Note, Overlap, Plan, PlanError, PortSpec, Severity, plan, plan_with};
 pub use pool::{Counts, LocalAddress, PortState, Protocol, Space};
 pub use range::{ParsePortsError, PortRange};
-pub use reserved::{Reserved, Source};
+pub use reserved::{Registration, Reserved, Source};
 pub use set::PortSet;
 
 /// The examples of the README are compiled and run with the tests.

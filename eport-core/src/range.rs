@@ -43,7 +43,7 @@ impl PortRange {
     }
 
     /// A range known when the crate is compiled; a wrong one does not compile.
-    const fn constant(first: u16, last: u16) -> Self {
+    pub(crate) const fn constant(first: u16, last: u16) -> Self {
         match (NonZeroU16::new(first), NonZeroU16::new(last)) {
             (Some(low), Some(high)) if first <= last => Self {
                 first: low,

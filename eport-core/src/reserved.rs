@@ -1,12 +1,13 @@
 //! Ports that are not to be handed out, each with the reason.
 
 use std::fmt;
+use std::sync::Arc;
 
 use crate::range::PortRange;
 use crate::set::PortSet;
 
 /// Who keeps a port from being handed out.
-#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 #[non_exhaustive]
 pub enum Source {
     /// The system ports 0–1023 ([RFC 6335 §6](https://www.rfc-editor.org/rfc/rfc6335#section-6)).
@@ -15,19 +16,46 @@ pub enum Source {
     KernelReserved,
     /// `net.ipv4.ip_local_port_range`: the kernel chooses from them for everybody else.
     KernelEphemeral,
+    /// `/etc/bindresvport.blacklist`: ports that no RPC service is to take by chance.
+    BindresvportBlacklist,
+    /// `/etc/services`: the port belongs to a service with a name.
+    Services,
+    /// A socket of this machine was bound to it when the sockets were listed.
+    InUse,
+    /// A service registered it with the portmapper.
+    Portmapper(Registration),
     /// The list the user gave.
     User,
 }
 
+/// An entry of the portmapper: which RPC program has a port, and in whose name.
+#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct Registration {
+    /// The RPC program number, such as 100003 for NFS.
+    pub program: u32,
+    /// Who registered it, in the portmapper's words: a user name, a number or `superuser`.
+    pub owner: Arc<str>,
+}
+
+impl fmt::Display for Registration {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "RPC program {} of {}", self.program, self.owner)
+    }
+}
+
 impl Source {
     /// What to change so that the ports of this source can be handed out.
-    pub const fn remedy(self) -> &'static str {
+    pub const fn remedy(&self) -> &'static str {
         match self {
             Self::SystemPorts => "name ports from 1024 upwards",
             Self::KernelReserved => {
                 "name the ports explicitly, or take them out of net.ipv4.ip_local_reserved_ports"
             }
             Self::KernelEphemeral => "narrow net.ipv4.ip_local_port_range",
+            Self::BindresvportBlacklist => "take the ports out of /etc/bindresvport.blacklist",
+            Self::Services => "do not ask for /etc/services to be respected",
+            Self::InUse => "stop the programs that hold the ports, then read the sockets again",
+            Self::Portmapper(_) => "stop the RPC services that registered the ports",
             Self::User => "shorten the list of excluded ports",
         }
     }
@@ -40,6 +68,10 @@ impl fmt::Display for Source {
             Self::SystemPorts => "system ports below 1024",
             Self::KernelReserved => "net.ipv4.ip_local_reserved_ports",
             Self::KernelEphemeral => "the kernel's ephemeral range",
+            Self::BindresvportBlacklist => "/etc/bindresvport.blacklist",
+            Self::Services => "named in /etc/services",
+            Self::InUse => "in use by another socket",
+            Self::Portmapper(entry) => return write!(f, "registered with the portmapper: {entry}"),
             Self::User => "excluded by the user",
         })
     }
@@ -83,7 +115,7 @@ impl Reserved {
         }
         match self
             .entries
-            .binary_search_by_key(&source, |(known, _)| *known)
+            .binary_search_by(|(known, _)| known.cmp(&source))
         {
             Ok(at) => {
                 if let Some((_, known)) = self.entries.get_mut(at) {
@@ -98,18 +130,18 @@ impl Reserved {
     pub fn sources(&self, port: u16) -> impl Iterator<Item = Source> + '_ {
         self.iter()
             .filter(move |(_, ports)| ports.contains(port))
-            .map(|(source, _)| source)
+            .map(|(source, _)| source.clone())
     }
 
     /// The ports of one source.
-    pub fn of(&self, source: Source) -> PortSet {
+    pub fn of(&self, source: &Source) -> PortSet {
         let found = self.iter().find(|(known, _)| *known == source);
         found.map(|(_, ports)| ports.clone()).unwrap_or_default()
     }
 
     /// Every source with its ports; a port with several sources comes several times.
-    pub fn iter(&self) -> impl Iterator<Item = (Source, &PortSet)> + '_ {
-        self.entries.iter().map(|(source, ports)| (*source, ports))
+    pub fn iter(&self) -> impl Iterator<Item = (&Source, &PortSet)> + '_ {
+        self.entries.iter().map(|(source, ports)| (source, ports))
     }
 
     /// All reserved ports.
@@ -123,7 +155,7 @@ impl Reserved {
     pub fn restricted_to(&self, within: &PortSet) -> Self {
         let mut part = Self::nothing();
         for (source, ports) in self.iter() {
-            part.add(source, &ports.intersect(within));
+            part.add(source.clone(), &ports.intersect(within));
         }
         part
     }
@@ -160,15 +192,40 @@ mod tests {
         let reserved = Reserved::nothing()
             .with(Source::User, &set("5-6"))
             .with(Source::User, &set("6-9"));
-        assert_eq!(reserved.of(Source::User), set("5-9"));
+        assert_eq!(reserved.of(&Source::User), set("5-9"));
         assert_eq!(reserved.iter().count(), 1);
+    }
+
+    #[test]
+    fn each_registration_is_a_source_of_its_own() {
+        let registered = |program, owner: &str| {
+            Source::Portmapper(Registration {
+                program,
+                owner: owner.into(),
+            })
+        };
+        let reserved = Reserved::nothing()
+            .with(registered(100_003, "superuser"), &set("2049"))
+            .with(registered(100_005, "29"), &set("2049,20048"));
+        let texts: Vec<_> = reserved
+            .sources(2049)
+            .map(|source| source.to_string())
+            .collect();
+        assert_eq!(
+            texts,
+            [
+                "registered with the portmapper: RPC program 100003 of superuser",
+                "registered with the portmapper: RPC program 100005 of 29"
+            ]
+        );
+        assert!(reserved.sources(20_048).eq([registered(100_005, "29")]));
     }
 
     #[test]
     fn the_restriction_forgets_ports_elsewhere_and_sources_without_any() {
         let reserved = Reserved::default().with(Source::User, &set("5000-6000"));
         let part = reserved.restricted_to(&set("5990-7000"));
-        assert!(part.iter().eq([(Source::User, &set("5990-6000"))]));
+        assert!(part.iter().eq([(&Source::User, &set("5990-6000"))]));
         assert_eq!(part.union(), set("5990-6000"));
     }
 }

@@ -1,12 +1,20 @@
 //! Which ports would be handed out here, which not, and why: a decision without any effect.
 
+mod capacity;
+mod error;
 mod note;
+mod overlap;
 
 use std::fmt;
 use std::str::FromStr;
+use std::time::Duration;
 
+pub use capacity::Capacity;
+pub use error::PlanError;
 pub use note::{Note, Severity};
+pub use overlap::{Overlap, ParseOverlapError};
 
+use crate::ephemeral::Ephemeral;
 use crate::range::{ParsePortsError, PortRange};
 use crate::reserved::{Reserved, Source};
 use crate::set::PortSet;
@@ -108,6 +116,11 @@ impl Plan {
     pub fn notes(&self) -> &[Note] {
         &self.notes
     }
+
+    /// What the ports can carry; see [`Capacity::new`].
+    pub fn capacity(&self, rest: Duration, descriptors: Option<u64>) -> Capacity {
+        Capacity::new(self.ports.len(), rest, descriptors)
+    }
 }
 
 /// Prints a line such as `4536 ports: 61000-65535`.
@@ -123,10 +136,32 @@ impl fmt::Display for Plan {
     }
 }
 
+/// Decides which ports are handed out, and allows an overlap with the kernel's ephemeral range:
+/// [`plan_with`] with [`Overlap::Allow`].
+///
+/// # Errors
+/// [`PlanError::Empty`] when no port is left.
+///
+/// ```
+/// # use eport_core::{PortRange, Reserved, plan};
+/// let stock_linux: PortRange = "32768-60999".parse()?;
+/// let plan = plan(&"auto".parse()?, stock_linux, &Reserved::default())?;
+/// assert_eq!(plan.to_string(), "4536 ports: 61000-65535");
+/// assert!(plan.notes().is_empty());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn plan(
+    spec: &PortSpec,
+    ephemeral: impl Into<Ephemeral>,
+    reserved: &Reserved,
+) -> Result<Plan, PlanError> {
+    plan_with(spec, ephemeral, reserved, Overlap::Allow)
+}
+
 /// Decides which ports are handed out.
 ///
-/// `ephemeral` is the range the kernel chooses from for everybody who does not name a port, as far
-/// as it is known; `reserved` holds everything else there is to respect, the user's exclusions
+/// `ephemeral` is what the kernel chooses from for everybody who does not name a port, as far as it
+/// is known; `reserved` holds everything else there is to respect, the user's exclusions
 /// ([`Source::User`]) included.
 ///
 /// * **`auto`** takes the dynamic ports 49152–65535 minus `ephemeral` minus everything reserved.
@@ -140,27 +175,37 @@ impl fmt::Display for Plan {
 ///   lies wholly below 1024 is (`600-1023`), a run that reaches across (`1-65535`, `512-2000`) is
 ///   not, and loses the part below 1024.
 ///
+/// Where these rules warn of an overlap with `ephemeral`, `overlap` decides whether it happens.
+///
 /// # Errors
-/// [`PlanError::Empty`] when no port is left.
+/// [`PlanError::Empty`] when no port is left, [`PlanError::Overlap`] for [`Overlap::Refuse`].
 ///
 /// ```
-/// # use eport_core::{Reserved, plan};
-/// let stock_linux = "32768-60999".parse()?;
-/// let plan = plan(&"auto".parse()?, Some(stock_linux), &Reserved::default())?;
-/// assert_eq!(plan.to_string(), "4536 ports: 61000-65535");
-/// assert!(plan.notes().is_empty());
+/// # use eport_core::{Overlap, PortRange, Reserved, plan_with};
+/// let (spec, stock_linux) = ("60000-61999".parse()?, "32768-60999".parse::<PortRange>()?);
+/// let avoiding = plan_with(&spec, stock_linux, &Reserved::default(), Overlap::Avoid)?;
+/// assert_eq!(avoiding.to_string(), "1000 ports: 61000-61999");
+/// let refused = plan_with(&spec, stock_linux, &Reserved::default(), Overlap::Refuse);
+/// assert!(refused.unwrap_err().to_string().contains("ip_local_reserved_ports=60000-60999"));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub fn plan(
+pub fn plan_with(
     spec: &PortSpec,
-    ephemeral: Option<PortRange>,
+    ephemeral: impl Into<Ephemeral>,
     reserved: &Reserved,
+    overlap: Overlap,
 ) -> Result<Plan, PlanError> {
-    let ephemeral_ports = ephemeral.map(PortSet::from).unwrap_or_default();
+    let ephemeral = ephemeral.into();
     let (left_out, mut notes) = match spec {
-        PortSpec::Auto => auto(ephemeral, &ephemeral_ports, reserved),
-        PortSpec::Ports(wanted) => named(wanted, ephemeral, &ephemeral_ports, reserved),
+        PortSpec::Auto => auto(ephemeral, reserved, overlap),
+        PortSpec::Ports(wanted) => named(wanted, ephemeral, reserved, overlap),
     };
+    if overlap == Overlap::Refuse
+        && let Some(warning) = notes.iter().find(|note| note.is_overlap())
+    {
+        let warning = warning.clone();
+        return Err(PlanError::Overlap { warning });
+    }
     let ports = spec.wanted().minus(&left_out.union());
     if ports.is_empty() {
         return Err(PlanError::Empty {
@@ -178,40 +223,37 @@ pub fn plan(
 }
 
 /// What `auto` leaves out.
-fn auto(
-    ephemeral: Option<PortRange>,
-    ephemeral_ports: &PortSet,
-    reserved: &Reserved,
-) -> (Reserved, Vec<Note>) {
+fn auto(ephemeral: Ephemeral, reserved: &Reserved, overlap: Overlap) -> (Reserved, Vec<Note>) {
     let dynamic = PortSet::from(PortRange::DYNAMIC);
     let respected = reserved.restricted_to(&dynamic);
     let apart = respected.clone().with(
         Source::KernelEphemeral,
-        &ephemeral_ports.intersect(&dynamic),
+        &ephemeral.ports().intersect(&dynamic),
     );
-    let left_apart = dynamic.minus(&apart.union()).len();
+    let left = dynamic.minus(&apart.union()).len();
     let left_overlapping = dynamic.minus(&respected.union()).len();
-    if left_apart >= AUTO_MINIMUM {
-        return (apart, Vec::new());
-    }
-    match ephemeral {
-        Some(ephemeral) if left_overlapping > left_apart => (
-            respected,
-            vec![Note::AutoOverlaps {
-                left_apart,
-                ephemeral,
-            }],
-        ),
-        _ => (apart, vec![Note::FewPorts { left: left_apart }]),
+    if left >= AUTO_MINIMUM {
+        (apart, Vec::new())
+    } else if left_overlapping == left {
+        (apart, vec![Note::FewPorts { left }])
+    } else if overlap == Overlap::Avoid {
+        (apart, vec![Note::FewApart { left, ephemeral }])
+    } else {
+        let left_apart = left;
+        let note = Note::AutoOverlaps {
+            left_apart,
+            ephemeral,
+        };
+        (respected, vec![note])
     }
 }
 
 /// What is left out of ports that the user named.
 fn named(
     wanted: &PortSet,
-    ephemeral: Option<PortRange>,
-    ephemeral_ports: &PortSet,
+    ephemeral: Ephemeral,
     reserved: &Reserved,
+    overlap: Overlap,
 ) -> (Reserved, Vec<Note>) {
     let meant: PortSet = wanted
         .runs()
@@ -221,26 +263,20 @@ fn named(
     for (source, ports) in reserved.restricted_to(wanted).iter() {
         match source {
             Source::KernelReserved => {}
-            Source::SystemPorts => left_out.add(source, &ports.minus(&meant)),
-            _ => left_out.add(source, ports),
+            Source::SystemPorts => left_out.add(source.clone(), &ports.minus(&meant)),
+            _ => left_out.add(source.clone(), ports),
         }
     }
+    let set_aside = reserved.of(&Source::KernelReserved);
     let used = wanted.minus(&left_out.union());
-    let notes = named_notes(&used, &left_out, ephemeral, ephemeral_ports, reserved);
-    (left_out, notes)
-}
-
-fn named_notes(
-    used: &PortSet,
-    left_out: &Reserved,
-    ephemeral: Option<PortRange>,
-    ephemeral_ports: &PortSet,
-    reserved: &Reserved,
-) -> Vec<Note> {
-    let set_aside = reserved.of(Source::KernelReserved);
-    let contested = used.intersect(ephemeral_ports).minus(&set_aside);
-    let mut notes = Vec::new();
-    if let Some(ephemeral) = ephemeral.filter(|_| !contested.is_empty()) {
+    let contested = used.intersect(&ephemeral.ports()).minus(&set_aside);
+    if overlap == Overlap::Avoid {
+        left_out.add(Source::KernelEphemeral, &contested);
+        let notes = named_notes(&used.minus(&contested), &left_out, &set_aside);
+        return (left_out, notes);
+    }
+    let mut notes = named_notes(&used, &left_out, &set_aside);
+    if !contested.is_empty() {
         let reserve = set_aside.union(&contested);
         notes.push(Note::OverlapsEphemeral {
             ports: contested,
@@ -248,64 +284,29 @@ fn named_notes(
             reserve,
         });
     }
-    let ours = used.intersect(&set_aside);
+    (left_out, notes)
+}
+
+/// What there is to say about named ports besides an overlap.
+fn named_notes(used: &PortSet, left_out: &Reserved, set_aside: &PortSet) -> Vec<Note> {
+    let mut notes = Vec::new();
+    let ours = used.intersect(set_aside);
     if !ours.is_empty() {
         notes.push(Note::SetAsideForUs { ports: ours });
     }
-    let system = PortSet::from(PortRange::SYSTEM);
-    let skipped = left_out.of(Source::SystemPorts);
+    let contested = left_out.of(&Source::KernelEphemeral);
+    if !contested.is_empty() {
+        notes.push(Note::OverlapLeftOut { ports: contested });
+    }
+    let skipped = left_out.of(&Source::SystemPorts);
     if !skipped.is_empty() {
         notes.push(Note::SystemPortsLeftOut { ports: skipped });
     }
-    let privileged = used.intersect(&system);
+    let privileged = used.intersect(&PortRange::SYSTEM.into());
     if !privileged.is_empty() {
         notes.push(Note::SystemPortsUsed { ports: privileged });
     }
     notes
-}
-
-/// Why there is nothing to hand out.
-#[derive(Clone, Debug, Eq, PartialEq)]
-#[non_exhaustive]
-pub enum PlanError {
-    /// Every port that was asked for is reserved, or none was asked for.
-    Empty {
-        /// What was asked for.
-        spec: PortSpec,
-        /// What took the ports away.
-        left_out: Reserved,
-    },
-}
-
-impl std::error::Error for PlanError {}
-
-/// Prints one line: the range, what took its ports away, and the remedies.
-impl fmt::Display for PlanError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self::Empty { spec, left_out } = self;
-        match spec {
-            PortSpec::Ports(ports) if ports.is_empty() => return ParsePortsError::Nothing.fmt(f),
-            PortSpec::Ports(ports) => write!(f, "no port of {ports} is left")?,
-            PortSpec::Auto => write!(f, "no port of auto ({}) is left", PortRange::DYNAMIC)?,
-        }
-        for (index, (source, ports)) in left_out.iter().enumerate() {
-            write!(
-                f,
-                "{} {} {source}",
-                if index == 0 { ":" } else { "," },
-                ports.len()
-            )?;
-        }
-        for (index, (source, _)) in left_out.iter().enumerate() {
-            write!(
-                f,
-                "{} {}",
-                if index == 0 { ";" } else { " or" },
-                source.remedy()
-            )?;
-        }
-        Ok(())
-    }
 }
 
 #[cfg(test)]

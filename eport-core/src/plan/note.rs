@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::ephemeral::Ephemeral;
 use crate::range::PortRange;
 use crate::set::PortSet;
 
@@ -14,7 +15,8 @@ pub enum Severity {
     Warning,
 }
 
-/// Something about a plan that its operator should know; it prints as one line.
+/// Something about a plan that its operator should know; it prints as one line, which ends with
+/// the [`fix`](Self::fix) if there is one.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Note {
@@ -23,14 +25,14 @@ pub enum Note {
         /// How many ports would have been left outside it.
         left_apart: usize,
         /// The kernel's range.
-        ephemeral: PortRange,
+        ephemeral: Ephemeral,
     },
     /// Named ports lie in the kernel's ephemeral range and are not set aside.
     OverlapsEphemeral {
         /// The ports both sides hand out.
         ports: PortSet,
         /// The kernel's range.
-        ephemeral: PortRange,
+        ephemeral: Ephemeral,
         /// The value of `ip_local_reserved_ports` that ends the overlap and keeps what is in it.
         reserve: PortSet,
     },
@@ -39,8 +41,21 @@ pub enum Note {
         /// How many.
         left: usize,
     },
+    /// `auto` is left with few ports, because an overlap is to be avoided.
+    FewApart {
+        /// How many.
+        left: usize,
+        /// The kernel's range.
+        ephemeral: Ephemeral,
+    },
     /// Named ports that `ip_local_reserved_ports` keeps the kernel away from: they are ours.
     SetAsideForUs {
+        /// Those ports.
+        ports: PortSet,
+    },
+    /// Named ports in the kernel's ephemeral range were left out, because an overlap is to be
+    /// avoided.
+    OverlapLeftOut {
         /// Those ports.
         ports: PortSet,
     },
@@ -60,71 +75,117 @@ impl Note {
     /// Whether the note is a warning.
     pub const fn severity(&self) -> Severity {
         match self {
-            Self::AutoOverlaps { .. } | Self::OverlapsEphemeral { .. } | Self::FewPorts { .. } => {
-                Severity::Warning
-            }
+            Self::AutoOverlaps { .. }
+            | Self::OverlapsEphemeral { .. }
+            | Self::FewPorts { .. }
+            | Self::FewApart { .. } => Severity::Warning,
             Self::SetAsideForUs { .. }
+            | Self::OverlapLeftOut { .. }
             | Self::SystemPortsLeftOut { .. }
             | Self::SystemPortsUsed { .. } => Severity::Info,
         }
+    }
+
+    /// A name for the note that does not change: lower-case words with hyphens.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::AutoOverlaps { .. } | Self::OverlapsEphemeral { .. } => {
+                "range-overlaps-ephemeral"
+            }
+            Self::FewPorts { .. } | Self::FewApart { .. } => "range-few-ports",
+            Self::SetAsideForUs { .. } => "range-set-aside",
+            Self::OverlapLeftOut { .. } => "range-overlap-left-out",
+            Self::SystemPortsLeftOut { .. } => "range-system-ports-left-out",
+            Self::SystemPortsUsed { .. } => "range-system-ports",
+        }
+    }
+
+    /// What is the case.
+    pub fn what(&self) -> String {
+        let dynamic = PortRange::DYNAMIC;
+        match self {
+            Self::AutoOverlaps {
+                left_apart,
+                ephemeral,
+            } => format!(
+                "only {left_apart} of the dynamic ports {dynamic} lie outside the kernel's ephemeral range {ephemeral}, \
+                 so both hand out the same ports"
+            ),
+            Self::FewApart { left, ephemeral } => format!(
+                "only {left} of the dynamic ports {dynamic} lie outside the kernel's ephemeral range {ephemeral}"
+            ),
+            Self::OverlapsEphemeral {
+                ports, ephemeral, ..
+            } => format!(
+                "ports {ports} lie in the kernel's ephemeral range {ephemeral}, which hands them out to other programs"
+            ),
+            Self::FewPorts { left } => {
+                format!("only {left} of the dynamic ports {dynamic} are not reserved")
+            }
+            Self::SetAsideForUs { ports } => format!(
+                "ports {ports} are in net.ipv4.ip_local_reserved_ports and were named: taken as set aside for this purpose"
+            ),
+            Self::OverlapLeftOut { ports } => {
+                format!("ports {ports} are left out: the kernel hands them out to other programs")
+            }
+            Self::SystemPortsLeftOut { ports } => format!(
+                "ports {ports} are left out: a range that reaches across 1024 seldom means them"
+            ),
+            Self::SystemPortsUsed { ports } => {
+                format!("ports {ports} are below 1024: binding them needs CAP_NET_BIND_SERVICE")
+            }
+        }
+    }
+
+    /// What to do about it, if anything: a command is introduced by `run: `.
+    pub fn fix(&self) -> Option<String> {
+        match self {
+            Self::AutoOverlaps { ephemeral, .. } | Self::FewApart { ephemeral, .. } => {
+                Some(format!(
+                    "run: sysctl -w net.ipv4.ip_local_port_range=\"{} {}\"",
+                    kernels_first(*ephemeral),
+                    PortRange::DYNAMIC.first() - 1,
+                ))
+            }
+            Self::OverlapsEphemeral { reserve, .. } => Some(format!(
+                "run: sysctl -w net.ipv4.ip_local_reserved_ports={reserve}"
+            )),
+            Self::FewPorts { .. } => Some("reserve fewer, or name the ports to use".into()),
+            Self::SystemPortsLeftOut { .. } => {
+                Some("to use them, name them without port 1024".into())
+            }
+            Self::SetAsideForUs { .. }
+            | Self::OverlapLeftOut { .. }
+            | Self::SystemPortsUsed { .. } => None,
+        }
+    }
+
+    /// Whether the kernel hands out ports of the plan as well.
+    pub(super) const fn is_overlap(&self) -> bool {
+        matches!(
+            self,
+            Self::AutoOverlaps { .. } | Self::OverlapsEphemeral { .. }
+        )
     }
 }
 
 impl fmt::Display for Note {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::AutoOverlaps {
-                left_apart,
-                ephemeral,
-            } => write!(
-                f,
-                "only {left_apart} of the dynamic ports {dynamic} lie outside the kernel's ephemeral range {ephemeral}, \
-                 so both hand out the same ports; run: sysctl -w net.ipv4.ip_local_port_range=\"{first} {last}\"",
-                dynamic = PortRange::DYNAMIC,
-                first = kernels_first(*ephemeral),
-                last = PortRange::DYNAMIC.first() - 1,
-            ),
-            Self::OverlapsEphemeral {
-                ports,
-                ephemeral,
-                reserve,
-            } => write!(
-                f,
-                "ports {ports} lie in the kernel's ephemeral range {ephemeral}, which hands them out to other programs; \
-                 run: sysctl -w net.ipv4.ip_local_reserved_ports={reserve}",
-            ),
-            Self::FewPorts { left } => write!(
-                f,
-                "only {left} of the dynamic ports {} are not reserved; reserve fewer, or name the ports to use",
-                PortRange::DYNAMIC,
-            ),
-            Self::SetAsideForUs { ports } => write!(
-                f,
-                "ports {ports} are in net.ipv4.ip_local_reserved_ports and were named: taken as set aside for this purpose",
-            ),
-            Self::SystemPortsLeftOut { ports } => write!(
-                f,
-                "ports {ports} are left out: a range that reaches across 1024 seldom means them; \
-                 to use them, name them without port 1024",
-            ),
-            Self::SystemPortsUsed { ports } => {
-                write!(
-                    f,
-                    "ports {ports} are below 1024: binding them needs CAP_NET_BIND_SERVICE"
-                )
-            }
+        f.write_str(&self.what())?;
+        match self.fix() {
+            Some(fix) => write!(f, "; {fix}"),
+            None => Ok(()),
         }
     }
 }
 
 /// Where the kernel's range can begin once it ends below the dynamic ports: where it begins now,
 /// or, if that leaves it too few, at Linux's own default.
-fn kernels_first(ephemeral: PortRange) -> u16 {
+fn kernels_first(ephemeral: Ephemeral) -> u16 {
     const LINUX_DEFAULT: u16 = 32_768;
     let roomy = PortRange::DYNAMIC.first() - 1024;
-    if ephemeral.first() <= roomy {
-        ephemeral.first()
-    } else {
-        LINUX_DEFAULT
+    match ephemeral.ipv4.or(ephemeral.ipv6) {
+        Some(range) if range.first() <= roomy => range.first(),
+        _ => LINUX_DEFAULT,
     }
 }

@@ -16,13 +16,15 @@ fn set_aside(ports: &str) -> Reserved {
 
 #[track_caller]
 fn planned(spec: &str, ephemeral: &str, reserved: &Reserved) -> Plan {
-    let ephemeral = (!ephemeral.is_empty()).then(|| ephemeral.parse().expect(ephemeral));
+    let ephemeral: Option<PortRange> =
+        (!ephemeral.is_empty()).then(|| ephemeral.parse().expect(ephemeral));
     plan(&spec.parse().expect(spec), ephemeral, reserved).expect("ports are left")
 }
 
 #[track_caller]
 fn refused(spec: &str, reserved: &Reserved) -> String {
-    let error = plan(&spec.parse().expect(spec), STOCK.parse().ok(), reserved);
+    let stock = STOCK.parse::<PortRange>().expect(STOCK);
+    let error = plan(&spec.parse().expect(spec), stock, reserved);
     error.expect_err("no port is left").to_string()
 }
 
@@ -112,6 +114,90 @@ fn named_ports_in_the_kernels_range_come_with_the_sysctl_line_that_keeps_them_ap
     );
 }
 
+#[track_caller]
+fn with(spec: &str, ephemeral: &str, overlap: Overlap) -> Result<Plan, PlanError> {
+    let ephemeral: PortRange = ephemeral.parse().expect(ephemeral);
+    let reserved = set_aside("60000-60499");
+    plan_with(&spec.parse().expect(spec), ephemeral, &reserved, overlap)
+}
+
+#[test]
+fn an_overlap_can_be_avoided_however_few_ports_are_left() {
+    let named = with("60000-61999", STOCK, Overlap::Avoid).expect("ports");
+    assert_eq!(named.ports(), &set("60000-60499,61000-61999"));
+    let contested = Note::OverlapLeftOut {
+        ports: set("60500-60999"),
+    };
+    assert!(named.notes().contains(&contested), "{:?}", named.notes());
+    assert_eq!(
+        named.left_out().of(&Source::KernelEphemeral),
+        set("60500-60999")
+    );
+
+    let auto = with("auto", "1024-65000", Overlap::Avoid).expect("ports");
+    assert_eq!(auto.ports(), &set("65001-65535"));
+    assert_eq!(
+        lines(&auto),
+        [
+            "only 535 of the dynamic ports 49152-65535 lie outside the kernel's ephemeral range 1024-65000; \
+             run: sysctl -w net.ipv4.ip_local_port_range=\"1024 49151\""
+        ]
+    );
+    let none = with("50000-50999", STOCK, Overlap::Avoid).expect_err("nothing is left");
+    assert!(
+        none.to_string()
+            .contains("1000 the kernel's ephemeral range"),
+        "{none}"
+    );
+}
+
+#[test]
+fn an_overlap_can_be_refused_with_the_line_that_ends_it() {
+    for (spec, ephemeral, line) in [
+        ("60000-61999", STOCK, "ip_local_reserved_ports=60000-60999"),
+        ("auto", "1024-65000", "ip_local_port_range=\"1024 49151\""),
+    ] {
+        let refused = with(spec, ephemeral, Overlap::Refuse).expect_err("an overlap");
+        assert!(matches!(refused, PlanError::Overlap { .. }));
+        assert!(refused.to_string().contains(line), "{refused}");
+    }
+    // What an administrator set aside is no overlap, and neither is what lies outside.
+    for spec in ["60000-60499", "61000-61999", "auto"] {
+        with(spec, STOCK, Overlap::Refuse).expect(spec);
+    }
+}
+
+#[test]
+fn a_range_of_either_family_counts() {
+    let apart = Ephemeral {
+        ipv4: None,
+        ipv6: "50000-50999".parse().ok(),
+    };
+    let spec = "50500-51499".parse().expect("a range");
+    let plan = plan(&spec, apart, &Reserved::default()).expect("ports");
+    assert!(
+        lines(&plan)[0].starts_with(
+            "ports 50500-50999 lie in the kernel's ephemeral range 50000-50999 (IPv6), "
+        ),
+        "{:?}",
+        lines(&plan)
+    );
+}
+
+#[test]
+fn live_sockets_services_and_the_blacklist_are_left_out_of_both_kinds_of_plan() {
+    let reserved = Reserved::default()
+        .with(Source::InUse, &set("61001"))
+        .with(Source::Services, &set("61002"))
+        .with(Source::BindresvportBlacklist, &set("61003"));
+    for spec in ["auto", "61000-61009"] {
+        let plan = planned(spec, STOCK, &reserved);
+        assert!(plan.ports().contains(61_000) && plan.ports().contains(61_004));
+        assert!(plan.ports().intersect(&set("61001-61003")).is_empty());
+        assert!(plan.left_out().sources(61_002).eq([Source::Services]));
+    }
+}
+
 #[test]
 fn system_ports_are_used_only_when_they_are_named_on_their_own() {
     let alone = planned("600-1023,61000", STOCK, &Reserved::default());
@@ -125,7 +211,7 @@ fn system_ports_are_used_only_when_they_are_named_on_their_own() {
 
     let across = planned("512-2000", STOCK, &Reserved::default());
     assert_eq!(across.ports(), &set("1024-2000"));
-    assert_eq!(across.left_out().of(Source::SystemPorts), set("512-1023"));
+    assert_eq!(across.left_out().of(&Source::SystemPorts), set("512-1023"));
     assert_eq!(
         across.notes(),
         [Note::SystemPortsLeftOut {
@@ -191,6 +277,10 @@ fn every_note_is_one_line() {
 
 #[test]
 fn a_specification_reads_back_as_it_prints() {
+    for overlap in Overlap::ALL {
+        assert_eq!(overlap.to_string().parse(), Ok(overlap));
+    }
+    assert!("never".parse::<Overlap>().is_err());
     for text in ["auto", "61000-65535", "1-4,10"] {
         assert_eq!(text.parse::<PortSpec>().expect(text).to_string(), text);
     }
