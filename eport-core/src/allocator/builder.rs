@@ -1,10 +1,10 @@
 use super::{Allocator, BuildError};
 use crate::lease::Clock;
-use crate::plan::{Plan, PortSpec, plan};
+use crate::plan::{Overlap, Plan, PortSpec, plan_with};
 use crate::pool::Limits;
-use crate::reserved::{Reserved, Source};
+use crate::reserved::Source;
 use crate::set::PortSet;
-use crate::system::{Host, now};
+use crate::system::{Host, Sources, now};
 
 /// How an allocator behaves; the default suits a service.
 #[derive(Clone, Debug)]
@@ -61,6 +61,8 @@ impl Default for Policy {
 pub struct Builder {
     spec: PortSpec,
     exclude: PortSet,
+    sources: Sources,
+    overlap: Overlap,
     host: Host,
     policy: Policy,
 }
@@ -79,6 +81,18 @@ impl Builder {
         }
     }
 
+    /// What the host is asked for ports that are not to be handed out; the default of [`Sources`]
+    /// if this is not called.
+    pub fn sources(self, sources: Sources) -> Self {
+        Self { sources, ..self }
+    }
+
+    /// What to do about ports that the kernel hands out as well; [`Overlap::Allow`] if this is not
+    /// called.
+    pub fn overlap(self, overlap: Overlap) -> Self {
+        Self { overlap, ..self }
+    }
+
     /// The host whose configuration counts; this machine if this is not called.
     pub fn host(self, host: Host) -> Self {
         Self { host, ..self }
@@ -92,12 +106,12 @@ impl Builder {
     /// Reads the host and decides which ports would be handed out, without an allocator.
     ///
     /// # Errors
-    /// [`BuildError`] when the host cannot be read or no port is left.
+    /// [`BuildError`] when the host cannot be read, no port is left, or an overlap is refused.
     pub fn plan(&self) -> Result<Plan, BuildError> {
-        let reserved = Reserved::default()
-            .with(Source::KernelReserved, &self.host.reserved_ports()?)
-            .with(Source::User, &self.exclude);
-        Ok(plan(&self.spec, self.host.ephemeral_range()?, &reserved)?)
+        let reserved = self.sources.read(&self.host)?;
+        let reserved = reserved.with(Source::User, &self.exclude);
+        let ephemeral = self.host.ephemeral()?;
+        Ok(plan_with(&self.spec, ephemeral, &reserved, self.overlap)?)
     }
 
     /// Reads the host and makes the allocator.

@@ -1,8 +1,14 @@
-//! What the kernel says about its own use of ports.
+//! What the system says about its use of ports.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::files::{self, AtLine};
+use super::process::socket_inode;
+use super::{BoundSocket, HostError, OpenFiles, Process, Service, table};
+use crate::ephemeral::{Ephemeral, Family};
+use crate::pool::Protocol;
 use crate::range::{ParsePortsError, PortRange};
 use crate::set::PortSet;
 
@@ -10,7 +16,8 @@ use crate::set::PortSet;
 ///
 /// A file that does not exist is not an error: a container may hide `/proc/sys`, and other systems
 /// than Linux have none. Then nothing is known, which [`plan`](crate::plan()) takes as "nothing to
-/// avoid". A file that exists and cannot be read or understood is an error.
+/// avoid". A file that exists and cannot be read or understood is an error. Nothing is remembered:
+/// each call reads again.
 ///
 /// ```
 /// # use eport_core::system::Host;
@@ -30,7 +37,9 @@ impl Host {
         Self::at("/")
     }
 
-    /// A directory that stands for the root of a machine: its sysctls are in `proc/sys`.
+    /// A directory that stands for the root of a machine: its sysctls are in `proc/sys`, its
+    /// settings in `etc`, its sockets in the tables `proc/net/{udp,tcp,sctp}{,6}`, and the process
+    /// that asks is `proc/self`.
     pub fn at(root: impl Into<PathBuf>) -> Self {
         Self { root: root.into() }
     }
@@ -65,20 +74,169 @@ impl Host {
         Ok(found.unwrap_or_default())
     }
 
+    /// [`ephemeral_range`](Self::ephemeral_range) for each family; on Linux they are the same.
+    ///
+    /// # Errors
+    /// As for [`ephemeral_range`](Self::ephemeral_range).
+    pub fn ephemeral(&self) -> Result<Ephemeral, HostError> {
+        self.ephemeral_range().map(Ephemeral::from)
+    }
+
+    /// The ports in `/etc/bindresvport.blacklist`, which no RPC service is to take by chance.
+    ///
+    /// # Errors
+    /// [`HostError`] when the file is there and unreadable, or a line of it is not a port.
+    pub fn bindresvport_blacklist(&self) -> Result<PortSet, HostError> {
+        let found = self.file("etc/bindresvport.blacklist", files::blacklist)?;
+        Ok(found.unwrap_or_default())
+    }
+
+    /// The entries of `/etc/services`.
+    ///
+    /// # Errors
+    /// [`HostError`] when the file is there and unreadable, or a line of it names no port.
+    pub fn services(&self) -> Result<Vec<Service>, HostError> {
+        let found = self.file("etc/services", files::services)?;
+        Ok(found.unwrap_or_default())
+    }
+
+    /// The sockets of a protocol that have a port, lowest port first, whoever they belong to;
+    /// `None` when the system does not say.
+    ///
+    /// This machine's kernel is asked twice, once for each family, however many sockets there are;
+    /// what it lists are the sockets of the network namespace of the calling thread.
+    ///
+    /// # Errors
+    /// [`HostError::Sockets`] when the kernel refuses, and for a directory [`HostError`] when a
+    /// table cannot be read.
+    pub fn sockets(&self, protocol: Protocol) -> Result<Option<Vec<BoundSocket>>, HostError> {
+        let mut all = None;
+        for family in [Family::Ipv4, Family::Ipv6] {
+            if let Some(found) = self.sockets_of(protocol, family)? {
+                all.get_or_insert_with(Vec::new).extend(found);
+            }
+        }
+        if let Some(sockets) = &mut all {
+            sockets.retain(|socket| socket.port() != 0);
+            sockets.sort_by_key(|socket| (socket.port(), socket.local, socket.peer, socket.inode));
+        }
+        Ok(all)
+    }
+
+    fn sockets_of(
+        &self,
+        protocol: Protocol,
+        family: Family,
+    ) -> Result<Option<Vec<BoundSocket>>, HostError> {
+        if self.is_live() {
+            return live(protocol, family).map_err(|source| HostError::Sockets {
+                protocol,
+                family,
+                source,
+            });
+        }
+        let six = if family == Family::Ipv6 { "6" } else { "" };
+        self.file(&format!("proc/net/{protocol}{six}"), |text| {
+            table::sockets(text, protocol, family)
+        })
+    }
+
+    /// Which processes hold the sockets with these inodes, as far as this process may know: those
+    /// of other users are hidden from ordinary users.
+    pub fn holders(&self, inodes: &BTreeSet<u64>) -> BTreeMap<u64, Vec<Process>> {
+        let mut holders: BTreeMap<u64, Vec<Process>> = BTreeMap::new();
+        if inodes.is_empty() {
+            return holders;
+        }
+        let processes = self.root.join("proc");
+        for pid in names(&processes).filter_map(|name| name.parse().ok()) {
+            let process = processes.join(u32::to_string(&pid));
+            let held: BTreeSet<u64> = names(&process.join("fd"))
+                .filter_map(|descriptor| self.target(&process.join("fd").join(descriptor)))
+                .filter_map(|target| socket_inode(&target))
+                .filter(|inode| inodes.contains(inode))
+                .collect();
+            let command = if held.is_empty() {
+                String::new()
+            } else {
+                read(&process.join("comm")).unwrap_or_default()
+            };
+            for inode in held {
+                let command = command.trim_end().to_owned();
+                holders
+                    .entry(inode)
+                    .or_default()
+                    .push(Process { pid, command });
+            }
+        }
+        for processes in holders.values_mut() {
+            processes.sort();
+        }
+        holders
+    }
+
+    /// What a descriptor refers to, if it may be known. A recording cannot hold links to sockets, so
+    /// there it may be a file with the text of the link.
+    fn target(&self, descriptor: &Path) -> Option<String> {
+        match std::fs::read_link(descriptor) {
+            Ok(target) => target.into_os_string().into_string().ok(),
+            Err(_) if self.is_live() => None,
+            Err(_) => read(descriptor).ok(),
+        }
+    }
+
+    fn is_live(&self) -> bool {
+        self.root == Path::new("/")
+    }
+
+    /// How many files this process may have open; `None` when the system does not say.
+    ///
+    /// # Errors
+    /// [`HostError`] when `/proc/self/limits` is there and cannot be read or understood.
+    pub fn open_files(&self) -> Result<Option<OpenFiles>, HostError> {
+        let found = self.file("proc/self/limits", files::open_files)?;
+        Ok(found.flatten())
+    }
+
+    /// Whether this process may bind privileged ports (`CAP_NET_BIND_SERVICE`); `None` when the
+    /// system does not say.
+    ///
+    /// # Errors
+    /// [`HostError`] when `/proc/self/status` is there and cannot be read or understood.
+    pub fn may_bind_privileged(&self) -> Result<Option<bool>, HostError> {
+        let found = self.file("proc/self/status", files::binds_privileged)?;
+        Ok(found.flatten())
+    }
+
+    /// The sysctl `name`, such as `net/core/rmem_max`, if it is a number; `None` when there is no
+    /// such sysctl.
+    ///
+    /// # Errors
+    /// [`HostError`] when the file is there and cannot be read, or is not a number.
+    pub fn number(&self, name: &str) -> Result<Option<u64>, HostError> {
+        self.file(&format!("proc/sys/{name}"), files::number)
+    }
+
     fn sysctl<T>(
         &self,
         name: &str,
         parse: impl FnOnce(&str) -> Result<T, ParsePortsError>,
     ) -> Result<Option<T>, HostError> {
         let path = self.root.join("proc/sys").join(name);
-        let text = match read(&path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(source) => return Err(HostError::Unreadable { path, source }),
-        };
-        parse(&text)
-            .map(Some)
-            .map_err(|source| HostError::Malformed { path, source })
+        let text = optional(&path)?;
+        let parsed = text.as_deref().map(parse).transpose();
+        parsed.map_err(|source| HostError::Malformed { path, source })
+    }
+
+    fn file<T>(
+        &self,
+        name: &str,
+        parse: impl FnOnce(&str) -> Result<T, AtLine>,
+    ) -> Result<Option<T>, HostError> {
+        let path = self.root.join(name);
+        let text = optional(&path)?;
+        let parsed = text.as_deref().map(parse).transpose();
+        parsed.map_err(|(line, source)| HostError::Line { path, line, source })
     }
 }
 
@@ -88,34 +246,40 @@ impl Default for Host {
     }
 }
 
+#[cfg(target_os = "linux")]
+fn live(protocol: Protocol, family: Family) -> io::Result<Option<Vec<BoundSocket>>> {
+    super::netlink::dump(protocol, family).map(Some)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn live(_: Protocol, _: Family) -> io::Result<Option<Vec<BoundSocket>>> {
+    Ok(None)
+}
+
+/// The text of a file that need not be there.
+fn optional(path: &Path) -> Result<Option<String>, HostError> {
+    match read(path) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(HostError::Unreadable {
+            path: path.to_owned(),
+            source,
+        }),
+    }
+}
+
+/// The names in a directory; none if it is hidden from us or has just gone.
+fn names(directory: &Path) -> impl Iterator<Item = String> + use<> {
+    let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.file_name().into_string().ok())
+}
+
 #[expect(
     clippy::disallowed_methods,
     reason = "the one place that reads the host's configuration"
 )]
 fn read(path: &Path) -> io::Result<String> {
     std::fs::read_to_string(path)
-}
-
-/// Why the host's configuration is not known.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum HostError {
-    /// The file exists and cannot be read.
-    #[error("cannot read {path}; grant access to it, or name the ports to use and plan without it", path = path.display())]
-    Unreadable {
-        /// The file.
-        path: PathBuf,
-        /// What the system says.
-        source: io::Error,
-    },
-    /// The file holds something that is not what the kernel writes.
-    #[error("{path} does not hold ports as the kernel writes them", path = path.display())]
-    Malformed {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong.
-        source: ParsePortsError,
-    },
 }
 
 #[cfg(test)]

@@ -1,9 +1,30 @@
-//! The doors to the world: the host's configuration, the clock and the system's randomness.
+//! The doors to the world: the host's configuration and sockets, the clock and the system's
+//! randomness.
+//!
+//! A [`Host`] answers single questions, [`Sources`] says which of the answers reserve ports, and a
+//! [`Snapshot`] is all of them at once, for the doctor. All three work on a
+//! directory that looks like the root of a machine as well as on this one.
 
 mod clock;
+mod diag;
 mod entropy;
+mod error;
+mod files;
 mod host;
+#[cfg(target_os = "linux")]
+mod netlink;
+mod process;
+mod snapshot;
+mod socket;
+mod sources;
+mod table;
 
 pub(crate) use clock::now;
 pub(crate) use entropy::{reseed, seed};
-pub use host::{Host, HostError};
+pub use error::{HostError, LineError};
+pub use files::{OpenFiles, Service};
+pub use host::Host;
+pub use process::Process;
+pub use snapshot::{Conntrack, Snapshot};
+pub use socket::{BoundSocket, SocketState};
+pub use sources::Sources;

@@ -1,0 +1,98 @@
+//! A socket as the system lists it.
+
+use std::fmt;
+use std::net::SocketAddr;
+
+use crate::ephemeral::Family;
+use crate::pool::Protocol;
+
+/// A socket of this machine that has a port, whoever it belongs to.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct BoundSocket {
+    /// The protocol.
+    pub protocol: Protocol,
+    /// The family of the socket. One of IPv6 bound to `::` may take IPv4 as well.
+    pub family: Family,
+    /// Address and port.
+    pub local: SocketAddr,
+    /// Whether an IPv6 socket leaves IPv4 alone; `false` if the system does not say.
+    pub only_v6: bool,
+    /// The interface to which the socket is confined; 0 if it is not.
+    pub interface: u32,
+    /// The other end, if there is one.
+    pub peer: Option<SocketAddr>,
+    /// What it is doing.
+    pub state: SocketState,
+    /// The user it belongs to.
+    pub uid: u32,
+    /// The number that a descriptor of the socket has in `/proc/PID/fd`; 0 if no process has it
+    /// any more.
+    pub inode: u64,
+}
+
+impl BoundSocket {
+    /// The port.
+    pub const fn port(&self) -> u16 {
+        self.local.port()
+    }
+
+    /// Whether it waits for anybody, as a server does.
+    pub const fn is_open(&self) -> bool {
+        matches!(
+            self.state,
+            SocketState::Unconnected | SocketState::Listening
+        )
+    }
+}
+
+/// Prints a line such as `udp 127.0.0.1:69 unconnected`.
+impl fmt::Display for BoundSocket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.protocol, self.local)?;
+        match self.peer {
+            Some(peer) => write!(f, " {} to {peer}", self.state),
+            None => write!(f, " {}", self.state),
+        }
+    }
+}
+
+/// What a socket is doing, as far as it matters to who wants its port.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub enum SocketState {
+    /// It hears everybody (UDP without a peer) or nobody yet (TCP that is only bound).
+    Unconnected,
+    /// It accepts connections.
+    Listening,
+    /// It has a peer.
+    Connected,
+    /// It is on its way to or from one of the other states.
+    Transient,
+    /// The connection is over and keeps its port for a while (`TIME_WAIT`).
+    Resting,
+}
+
+impl SocketState {
+    /// The state that the kernel numbers so (`include/net/tcp_states.h`); UDP uses 1 and 7 alone.
+    pub(super) const fn numbered(number: u8) -> Self {
+        match number {
+            1 => Self::Connected,
+            6 => Self::Resting,
+            7 | 13 => Self::Unconnected,
+            10 => Self::Listening,
+            _ => Self::Transient,
+        }
+    }
+}
+
+impl fmt::Display for SocketState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Unconnected => "unconnected",
+            Self::Listening => "listening",
+            Self::Connected => "connected",
+            Self::Transient => "transient",
+            Self::Resting => "resting",
+        })
+    }
+}
