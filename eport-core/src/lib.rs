@@ -36,7 +36,8 @@
 //! themselves, [`Reserved`] remembers who keeps a port away and why, [`plan()`] decides what is
 //! handed out, [`strategy`] draws, [`pool`] knows what is free where,
 //! [`Lease`] is the socket with the right to its port, [`bind`] is the only module that makes
-//! sockets and [`system`] the only one that asks the host, and the [`Allocator`] joins them.
+//! sockets and [`system`] the only one that asks the host, the [`Allocator`] joins them, and the
+//! [`doctor`] says what could go wrong on a host.
 //!
 //! # Features
 //!
@@ -51,6 +52,8 @@
 pub mod allocator;
 #[cfg(feature = "net")]
 pub mod bind;
+#[cfg(feature = "net")]
+pub mod doctor;
 pub mod ephemeral;
 #[cfg(feature = "net")]
 pub mod lease;

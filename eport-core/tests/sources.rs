@@ -264,7 +264,14 @@ fn the_kernels_list_agrees_with_its_tables_for_thousands_of_sockets() {
             };
             let (live, recorded) = (listed(Host::new()), listed(Host::at(tables.path())));
             assert_eq!(live.len(), sockets.len());
-            assert_eq!(live, recorded);
+            // The one thing that the tables do not say.
+            let unsaid = |mut socket: BoundSocket| {
+                socket.only_v6 = None;
+                socket
+            };
+            assert!(live.iter().cloned().map(unsaid).eq(recorded));
+            let dual = live.iter().filter(|socket| socket.only_v6 == Some(false));
+            assert_eq!(dual.count(), 2000);
             let six = |socket: &&BoundSocket| socket.family == Family::Ipv6;
             assert_eq!(live.iter().filter(six).count(), 2000);
         },

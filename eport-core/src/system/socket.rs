@@ -15,8 +15,8 @@ pub struct BoundSocket {
     pub family: Family,
     /// Address and port.
     pub local: SocketAddr,
-    /// Whether an IPv6 socket leaves IPv4 alone; `false` if the system does not say.
-    pub only_v6: bool,
+    /// Whether an IPv6 socket leaves IPv4 alone; `None` if the system does not say.
+    pub only_v6: Option<bool>,
     /// The interface to which the socket is confined; 0 if it is not.
     pub interface: u32,
     /// The other end, if there is one.

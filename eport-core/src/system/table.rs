@@ -37,7 +37,7 @@ fn entry(line: &str, protocol: Protocol, family: Family) -> Option<BoundSocket> 
         protocol,
         family,
         local,
-        only_v6: false,
+        only_v6: None,
         interface: 0,
         peer: (peer.port() != 0).then_some(peer),
         state: SocketState::numbered(state),

@@ -1,0 +1,140 @@
+//! Checks of the ports that are handed out.
+
+use super::{Finding, Purpose, Severity};
+use crate::ephemeral::{Class, NODE_PORTS};
+use crate::plan::Plan;
+use crate::range::PortRange;
+use crate::set::PortSet;
+use crate::system::Snapshot;
+
+/// How many sockets or services one finding names.
+const NAMED: usize = 5;
+
+pub(super) fn check(snapshot: &Snapshot, purpose: &Purpose, plan: &Plan) -> Vec<Finding> {
+    let notes = plan.notes().iter().map(Finding::from_note);
+    let checks = [
+        user_ports(plan),
+        services(snapshot, purpose, plan),
+        node_ports(plan),
+        sockets(snapshot, purpose, plan),
+        too_few(purpose, plan),
+        reserved_list_is_long(snapshot, plan),
+    ];
+    notes.chain(checks.into_iter().flatten()).collect()
+}
+
+/// RFC 6335 §6: only the dynamic ports are nobody's.
+fn user_ports(plan: &Plan) -> Option<Finding> {
+    let ports = Class::User.within(plan.ports());
+    (!ports.is_empty()).then(|| {
+        Finding::new(
+            "range-user-ports",
+            Severity::Info,
+            format!("ports {ports} are user ports"),
+            "IANA assigns them to services, one of which may be started on this host some day",
+        )
+        .fix(format!("name ports from {} if you can", PortRange::DYNAMIC))
+    })
+}
+
+fn services(snapshot: &Snapshot, purpose: &Purpose, plan: &Plan) -> Option<Finding> {
+    let named: Vec<String> = snapshot
+        .services
+        .iter()
+        .filter(|service| service.protocol == purpose.protocol)
+        .filter(|service| plan.ports().contains(service.port))
+        .map(|service| format!("{} ({})", service.port, service.name))
+        .collect();
+    (!named.is_empty()).then(|| {
+        Finding::new(
+            "range-names-services",
+            Severity::Info,
+            format!("/etc/services names {}", some_of(&named)),
+            "a service of that name could find its port taken by one of ours",
+        )
+        .fix("exclude those that are used here")
+    })
+}
+
+fn node_ports(plan: &Plan) -> Option<Finding> {
+    let ports = plan.ports().intersect(&NODE_PORTS.into());
+    (!ports.is_empty()).then(|| {
+        Finding::new(
+            "range-overlaps-nodeport",
+            Severity::Info,
+            format!("ports {ports} lie in {NODE_PORTS}, where Kubernetes puts NodePort services"),
+            "on a node of a cluster, packets to such a port may be sent elsewhere before they \
+             reach a socket",
+        )
+        .fix(format!(
+            "exclude {NODE_PORTS}, or give the API server another --service-node-port-range"
+        ))
+    })
+}
+
+fn sockets(snapshot: &Snapshot, purpose: &Purpose, plan: &Plan) -> Option<Finding> {
+    let held: Vec<String> = snapshot
+        .known_sockets()
+        .iter()
+        .filter(|socket| socket.protocol == purpose.protocol)
+        .filter(|socket| plan.ports().contains(socket.port()))
+        .map(|socket| match snapshot.holders_of(socket).first() {
+            Some(process) => format!("{} by {process}", socket.local),
+            None => socket.local.to_string(),
+        })
+        .collect();
+    (!held.is_empty()).then(|| {
+        Finding::new(
+            "range-in-use",
+            Severity::Info,
+            format!("held at the moment: {}", some_of(&held)),
+            "such a port is passed over for as long as it is held",
+        )
+    })
+}
+
+fn too_few(purpose: &Purpose, plan: &Plan) -> Option<Finding> {
+    let ports = u64::try_from(plan.ports().len()).unwrap_or(u64::MAX);
+    let leases = purpose.leases.filter(|leases| *leases > ports)?;
+    Some(
+        Finding::new(
+            "range-too-small",
+            Severity::Warning,
+            format!("{leases} leases are wanted and there are {ports} ports"),
+            "each lease on the same address needs a port of its own",
+        )
+        .fix("name more ports, or allow fewer leases"),
+    )
+}
+
+/// A kernel whose ephemeral range is mostly reserved has few ports left for everybody else.
+fn reserved_list_is_long(snapshot: &Snapshot, plan: &Plan) -> Option<Finding> {
+    const ENOUGH: usize = 4096;
+    let ephemeral = snapshot.ephemeral.ports();
+    let left = ephemeral.minus(&snapshot.kernel_reserved);
+    let ours: PortSet = plan.ports().intersect(&snapshot.kernel_reserved);
+    let scarce = !ephemeral.is_empty() && left.len() < ENOUGH;
+    scarce.then(|| {
+        let (left, range) = (left.len(), snapshot.ephemeral);
+        let ours = ours.intersect(&ephemeral).len();
+        Finding::new(
+            "ephemeral-scarce",
+            Severity::Warning,
+            format!(
+                "the kernel has {left} ports left of its ephemeral range {range} ({ours} are ours)"
+            ),
+            "every outgoing connection and every socket without a port of its own needs one",
+        )
+        .fix("widen net.ipv4.ip_local_port_range, or shorten net.ipv4.ip_local_reserved_ports")
+    })
+}
+
+/// The first few of a list, and how many more there are.
+fn some_of(all: &[String]) -> String {
+    let first: Vec<&str> = all.iter().take(NAMED).map(String::as_str).collect();
+    let first = first.join(", ");
+    match all.len().saturating_sub(NAMED) {
+        0 => first,
+        more => format!("{first} and {more} more"),
+    }
+}
