@@ -41,8 +41,11 @@
 //!
 //! # Features
 //!
-//! `net` (default) adds everything from [`Lease`] on. Without it there is no socket, file, clock or
-//! randomness in the crate: ranges, plans and the pool take what they need as arguments.
+//! * `net` (default) adds everything from [`Lease`] on. Without it there is no socket, file, clock
+//!   or randomness in the crate: ranges, plans and the pool take what they need as arguments.
+//! * `serde` gives plans, capacities, sockets and findings a `Serialize`.
+//! * `cli` (default, because the binary `eport` needs it) brings a command line. A library that uses
+//!   this crate says `default-features = false, features = ["net"]`.
 #![cfg_attr(
     not(feature = "net"),
     expect(rustdoc::broken_intra_doc_links, reason = "names parts behind `net`")
@@ -52,6 +55,8 @@
 pub mod allocator;
 #[cfg(feature = "net")]
 pub mod bind;
+#[cfg(feature = "cli")]
+pub mod cli;
 #[cfg(feature = "net")]
 pub mod doctor;
 pub mod ephemeral;
@@ -61,6 +66,8 @@ pub mod plan;
 pub mod pool;
 pub mod range;
 pub mod reserved;
+#[cfg(feature = "serde")]
+mod serialize;
 pub mod set;
 pub mod strategy;
 #[cfg(feature = "net")]

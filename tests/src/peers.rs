@@ -44,6 +44,8 @@ pub const ALL: &[Peer] = &[
     installed("ip", "iproute2"),
     installed("unshare", "util-linux"),
     installed("tcpdump", "tcpdump"),
+    installed("nft", "nftables"),
+    installed("iptables", "iptables"),
     installed("tftp", "tftp-hpa"),
     installed("atftp", "atftp"),
     installed("curl", "curl"),

@@ -26,8 +26,9 @@ pub(crate) const EPORT_CORE: Table = Table {
     modules: &[
         ("range", &[]),
         ("set", &["range"]),
+        ("ephemeral", &["range", "set"]),
         ("reserved", &["range", "set"]),
-        ("plan", &["range", "set", "reserved"]),
+        ("plan", &["range", "set", "ephemeral", "reserved"]),
         ("strategy", &["range", "set", "reserved", "plan"]),
         ("pool", &["range", "set", "reserved", "plan", "strategy"]),
         (
@@ -43,7 +44,14 @@ pub(crate) const EPORT_CORE: Table = Table {
         (
             "system",
             &[
-                "range", "set", "reserved", "plan", "strategy", "pool", "lease",
+                "range",
+                "set",
+                "ephemeral",
+                "reserved",
+                "plan",
+                "strategy",
+                "pool",
+                "lease",
             ],
         ),
         (
@@ -52,6 +60,20 @@ pub(crate) const EPORT_CORE: Table = Table {
                 "range", "set", "reserved", "plan", "strategy", "pool", "lease", "bind", "system",
             ],
         ),
+        (
+            "doctor",
+            &[
+                "range",
+                "set",
+                "ephemeral",
+                "reserved",
+                "plan",
+                "pool",
+                "system",
+            ],
+        ),
+        ("serialize", ALL),
+        ("cli", ALL),
     ],
 };
 

@@ -31,6 +31,7 @@ impl fmt::Display for Severity {
 
 /// One thing worth saying about a host.
 #[derive(Clone, Debug, Eq, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct Finding {
     /// A name that does not change: lower-case words with hyphens.

@@ -134,7 +134,7 @@ fn privilege(snapshot: &Snapshot, purpose: &Purpose) -> Option<Finding> {
             "listener-needs-privilege",
             Severity::Warning,
             format!(
-                "this process may not bind port {}: ports below {from} are privileged",
+                "this process may not bind ports {}: those below {from} are privileged",
                 denied.join(", ")
             ),
             "a server started like this one is refused its port",

@@ -27,7 +27,7 @@ pub use finding::{Finding, Severity};
 
 use crate::plan::{Overlap, Plan, PlanError, PortSpec, plan_with};
 use crate::pool::Protocol;
-use crate::reserved::{Reserved, Source};
+use crate::reserved::Source;
 use crate::set::PortSet;
 use crate::system::Snapshot;
 
@@ -39,6 +39,8 @@ pub struct Purpose {
     pub ports: PortSpec,
     /// Ports it is not to hand out.
     pub exclude: PortSet,
+    /// Whether it leaves out the ports that `/etc/services` names.
+    pub services: bool,
     /// What it does about ports that the kernel hands out as well.
     pub overlap: Overlap,
     /// The protocol of these ports.
@@ -62,6 +64,12 @@ impl Purpose {
     #[must_use]
     pub fn exclude(self, exclude: PortSet) -> Self {
         Self { exclude, ..self }
+    }
+
+    /// Sets whether the ports that `/etc/services` names are left out.
+    #[must_use]
+    pub fn services(self, services: bool) -> Self {
+        Self { services, ..self }
     }
 
     /// Sets what is done about ports that the kernel hands out as well.
@@ -108,6 +116,7 @@ impl Default for Purpose {
         Self {
             ports: PortSpec::Auto,
             exclude: PortSet::empty(),
+            services: false,
             overlap: Overlap::default(),
             protocol: Protocol::Udp,
             leases: None,
@@ -123,26 +132,39 @@ impl Default for Purpose {
 
 /// Everything worth saying about the host for this purpose, the gravest first.
 pub fn examine(snapshot: &Snapshot, purpose: &Purpose) -> Vec<Finding> {
-    let mut findings = unread(snapshot);
-    match planned(snapshot, purpose) {
-        Ok(plan) => {
-            findings.extend(ports::check(snapshot, purpose, &plan));
-            findings.extend(limits::check(snapshot, purpose, &plan));
-        }
-        Err(error) => findings.push(Finding::from_plan_error(&error)),
+    let mut findings = examine_range(snapshot, purpose);
+    if let Ok(plan) = planned(snapshot, purpose) {
+        findings.extend(limits::check(snapshot, purpose, &plan));
     }
     findings.extend(listeners::check(snapshot, purpose));
+    gravest_first(findings)
+}
+
+/// What there is to say about the ports to hand out, and about nothing else.
+pub fn examine_range(snapshot: &Snapshot, purpose: &Purpose) -> Vec<Finding> {
+    let mut findings = unread(snapshot);
+    match planned(snapshot, purpose) {
+        Ok(plan) => findings.extend(ports::check(snapshot, purpose, &plan)),
+        Err(error) => findings.push(Finding::from_plan_error(&error)),
+    }
+    gravest_first(findings)
+}
+
+fn gravest_first(mut findings: Vec<Finding>) -> Vec<Finding> {
     findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
     findings
 }
 
 /// The plan for a purpose on the host of the snapshot, with the reasons for what it leaves out.
-/// It respects what [`Sources::default`](crate::system::Sources) does.
+/// It respects what [`Sources::default`](crate::system::Sources) does, and the services if asked to.
 ///
 /// # Errors
 /// [`PlanError`] when no port is left, or an overlap is refused.
 pub fn planned(snapshot: &Snapshot, purpose: &Purpose) -> Result<Plan, PlanError> {
-    let reserved: Reserved = snapshot.reserved().with(Source::User, &purpose.exclude);
+    let mut reserved = snapshot.reserved().with(Source::User, &purpose.exclude);
+    if purpose.services {
+        reserved.add(Source::Services, &snapshot.service_ports());
+    }
     plan_with(
         &purpose.ports,
         snapshot.ephemeral,

@@ -142,6 +142,10 @@ fn a_range_among_other_peoples_ports_names_them() {
     );
     let names = found(&snapshot, &purpose("2000-31000"), "range-names-services");
     assert_eq!(names.what, "/etc/services names 2049 (nfs)");
+    let respectful = purpose("2000-31000").services(true);
+    assert!(!codes(&snapshot, &respectful).contains(&"range-names-services"));
+    let plan = planned(&snapshot, &respectful).expect("ports");
+    assert!(!plan.ports().contains(2049) && !plan.ports().contains(6000));
     let nodes = found(&snapshot, &purpose("2000-31000"), "range-overlaps-nodeport");
     assert!(
         nodes.what.starts_with("ports 30000-31000 lie in"),

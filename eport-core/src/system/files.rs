@@ -7,6 +7,7 @@ use crate::set::PortSet;
 
 /// An entry of `/etc/services`: a name for a port.
 #[derive(Clone, Debug, Eq, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Service {
     /// The official name of the service.
     pub name: String,

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{BoundSocket, Host, HostError, OpenFiles, Process, Service};
 use crate::ephemeral::Ephemeral;
 use crate::pool::Protocol;
+use crate::range::PortRange;
 use crate::reserved::{Reserved, Source};
 use crate::set::PortSet;
 
@@ -64,6 +65,14 @@ impl Snapshot {
     /// The sockets that are known.
     pub fn known_sockets(&self) -> &[BoundSocket] {
         self.sockets.as_deref().unwrap_or_default()
+    }
+
+    /// The ports that `/etc/services` names, whatever their protocol.
+    pub fn service_ports(&self) -> PortSet {
+        let ports = self.services.iter().map(|service| service.port);
+        ports
+            .filter_map(|port| PortRange::new(port, port).ok())
+            .collect()
     }
 
     /// What [`Sources::default`](super::Sources) would reserve.

@@ -8,6 +8,7 @@ use crate::pool::Protocol;
 
 /// A socket of this machine that has a port, whoever it belongs to.
 #[derive(Clone, Debug, Eq, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct BoundSocket {
     /// The protocol.
     pub protocol: Protocol,
