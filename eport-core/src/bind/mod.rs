@@ -5,12 +5,14 @@
 //! with them the system would report a port as bound that somebody else is using.
 
 mod error;
+mod group;
 
 use std::io;
 use std::net::{SocketAddr, SocketAddrV6, UdpSocket};
 
 pub use error::BindError;
 pub(crate) use error::Cause;
+pub use group::udp_group;
 use socket2::{Domain, SockAddr, Socket, Type};
 
 use crate::pool::LocalAddress;
@@ -50,6 +52,13 @@ impl UdpOptions {
     pub const fn blocking(self, blocking: bool) -> Self {
         Self { blocking, ..self }
     }
+
+    fn apply(&self, socket: &Socket) -> io::Result<()> {
+        if let Some(bytes) = self.receive_buffer {
+            socket.set_recv_buffer_size(bytes)?;
+        }
+        socket.set_nonblocking(!self.blocking)
+    }
 }
 
 /// Binds a UDP socket to a given address, for a listener; port 0 lets the kernel choose one, which
@@ -67,13 +76,9 @@ impl UdpOptions {
 /// # Errors
 /// [`BindError`], with the address and the remedy.
 pub fn udp(address: SocketAddr, options: &UdpOptions) -> Result<UdpSocket, BindError> {
-    let prepare = |socket: &Socket| {
-        if let Some(bytes) = options.receive_buffer {
-            socket.set_recv_buffer_size(bytes)?;
-        }
-        socket.set_nonblocking(!options.blocking)
-    };
-    let bound = bound(&mut None, address, options.only_v6, prepare);
+    let bound = bound(&mut None, address, options.only_v6, |socket| {
+        options.apply(socket)
+    });
     bound
         .map(UdpSocket::from)
         .map_err(|source| BindError::new(address, source))

@@ -1,0 +1,70 @@
+//! Several sockets that share one given port.
+
+use std::net::{SocketAddr, UdpSocket};
+
+use super::{BindError, UdpOptions, bound, udp};
+
+/// How often port 0 may lose its port to somebody else between two binds.
+const TRIES: u32 = 16;
+
+/// Binds `count` UDP sockets to one address (at least one), each for a thread of its own: the kernel
+/// hands each of them the datagrams of a part of the clients, always the same ones
+/// (`SO_REUSEPORT`).
+///
+/// Where the address is taken, this fails like [`udp`]: sharing is for these sockets alone. Linux
+/// lets only programs of the same user share a port at all, and only if they ask for it.
+///
+/// ```
+/// use eport_core::bind::{self, UdpOptions};
+///
+/// let doors = bind::udp_group("127.0.0.1:0".parse()?, &UdpOptions::default(), 2)?;
+/// assert_eq!(doors[0].local_addr()?, doors[1].local_addr()?);
+/// assert!(bind::udp(doors[0].local_addr()?, &UdpOptions::default()).is_err());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Errors
+/// [`BindError`], with the address and the remedy.
+pub fn udp_group(
+    address: SocketAddr,
+    options: &UdpOptions,
+    count: usize,
+) -> Result<Vec<UdpSocket>, BindError> {
+    // Alone first: a socket that asks to share would not notice another that does.
+    let mut alone = udp(address, options)?;
+    if count <= 1 {
+        return Ok(vec![alone]);
+    }
+    for _ in 1..TRIES {
+        let taken = alone
+            .local_addr()
+            .map_err(|source| BindError::new(address, source))?;
+        drop(alone);
+        match sharing(taken, options, count) {
+            Err(BindError::InUse { .. }) if address.port() == 0 => alone = udp(address, options)?,
+            result => return result,
+        }
+    }
+    let taken = alone
+        .local_addr()
+        .map_err(|source| BindError::new(address, source))?;
+    drop(alone);
+    sharing(taken, options, count)
+}
+
+fn sharing(
+    address: SocketAddr,
+    options: &UdpOptions,
+    count: usize,
+) -> Result<Vec<UdpSocket>, BindError> {
+    let one = || {
+        let socket = bound(&mut None, address, options.only_v6, |socket| {
+            socket.set_reuse_port(true)?;
+            options.apply(socket)
+        });
+        socket
+            .map(UdpSocket::from)
+            .map_err(|source| BindError::new(address, source))
+    };
+    std::iter::repeat_with(one).take(count).collect()
+}
