@@ -84,28 +84,35 @@ fn a_flood_of_forged_requests_turns_out_the_oldest_and_not_who_has_answered() {
     let mut caps = Caps::default();
     caps.half_open.total = NonZeroU32::new(8).expect("not zero");
     let ports = allocator();
-    let (records, _) = serve(files().caps(caps).drain(Duration::ZERO), &ports, |server| {
-        let honest = socket();
-        honest.send_to(REQUEST, server).expect("sent");
-        let (_, transfer) = receive(&honest);
-        honest.send_to(&ack(1), transfer).expect("sent");
-        receive(&honest);
-        let forged: Vec<_> = (0..50)
-            .map(|host| socket_at(&format!("127.0.{host}.9")))
-            .collect();
-        for socket in &forged {
-            socket.send_to(REQUEST, server).expect("sent");
-            receive(socket);
-        }
-        assert_eq!(
-            ports.stats().leased,
-            9,
-            "eight half open, and the honest one"
-        );
-        honest.send_to(&ack(2), transfer).expect("sent");
-        honest.send_to(&ack(3), transfer).expect("sent");
-        assert_eq!(receive(&honest).0.get(..4), Some(&[0, 3, 0, 3][..]));
-    });
+    let (records, _) = serve(
+        files()
+            .caps(caps)
+            .threads(NonZeroUsize::MIN)
+            .drain(Duration::ZERO),
+        &ports,
+        |server| {
+            let honest = socket();
+            honest.send_to(REQUEST, server).expect("sent");
+            let (_, transfer) = receive(&honest);
+            honest.send_to(&ack(1), transfer).expect("sent");
+            receive(&honest);
+            let forged: Vec<_> = (0..50)
+                .map(|host| socket_at(&format!("127.0.{host}.9")))
+                .collect();
+            for socket in &forged {
+                socket.send_to(REQUEST, server).expect("sent");
+                receive(socket);
+            }
+            assert_eq!(
+                ports.stats().leased,
+                9,
+                "eight half open, and the honest one"
+            );
+            honest.send_to(&ack(2), transfer).expect("sent");
+            honest.send_to(&ack(3), transfer).expect("sent");
+            assert_eq!(receive(&honest).0.get(..4), Some(&[0, 3, 0, 3][..]));
+        },
+    );
     let evicted = endings(&records)
         .into_iter()
         .filter(|ending| **ending == Ending::Failed(Cause::Evicted));

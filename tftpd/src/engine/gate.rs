@@ -5,6 +5,7 @@ use std::{
     hash::{BuildHasher, RandomState},
     net::{IpAddr, SocketAddr},
     num::{NonZeroU32, NonZeroUsize},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -25,6 +26,25 @@ pub struct Caps {
     pub hold: Duration,
     /// How many requests wait.
     pub waiting: usize,
+}
+
+impl Caps {
+    /// The part of the caps that one of `threads` keeps for itself.
+    pub(crate) fn share(self, threads: usize) -> Self {
+        let threads = u32::try_from(threads).unwrap_or(u32::MAX).max(1);
+        let part =
+            |whole: NonZeroU32| NonZeroU32::new(whole.get().div_ceil(threads)).unwrap_or(whole);
+        let half_open = HalfOpenLimits {
+            per_prefix: part(self.half_open.per_prefix),
+            total: part(self.half_open.total),
+            ..self.half_open
+        };
+        Self {
+            half_open,
+            waiting: self.waiting.div_ceil(threads as usize),
+            ..self
+        }
+    }
 }
 
 impl Default for Caps {
@@ -49,12 +69,30 @@ impl Default for Caps {
     }
 }
 
-/// Counts transfers against the caps.
+/// Counts the transfers of all threads against the caps.
+#[derive(Debug, Default)]
+pub(crate) struct Census(Mutex<Counts>);
+
+#[derive(Debug, Default)]
+struct Counts {
+    running: usize,
+    by_client: HashMap<IpAddr, u32>,
+}
+
+impl Census {
+    /// Nothing that can panic runs under the lock, which is taken at the beginning and the end of
+    /// a transfer.
+    fn counts(&self) -> MutexGuard<'_, Counts> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Lets transfers of one thread in. Half-open ones are counted by each thread for itself, against
+/// its share of the cap: the kernel divides the clients evenly.
 #[derive(Debug)]
 pub(super) struct Gate {
     caps: Caps,
-    running: usize,
-    by_client: HashMap<IpAddr, u32>,
+    census: Arc<Census>,
     half_open: HalfOpen<SocketAddr>,
 }
 
@@ -77,36 +115,31 @@ pub(super) enum Entry {
 }
 
 impl Gate {
-    pub(super) fn new(caps: Caps) -> Self {
+    pub(super) fn new(caps: Caps, census: Arc<Census>) -> Self {
         let random = RandomState::new();
         let secret = [random.hash_one(0), random.hash_one(1)];
         Self {
             caps,
-            running: 0,
-            by_client: HashMap::new(),
+            census,
             half_open: HalfOpen::new(caps.half_open, secret),
         }
     }
 
-    /// Whether one more transfer fits.
-    pub(super) fn has_room(&self) -> bool {
-        self.running < self.caps.transfers.get()
-    }
-
     /// Lets a transfer of `peer` in.
     pub(super) fn enter(&mut self, peer: SocketAddr, now: Instant) -> Entry {
-        if !self.has_room() {
+        let client = peer.ip();
+        let mut counts = self.census.counts();
+        if counts.running >= self.caps.transfers.get() {
             return Entry::Full;
         }
-        let client = peer.ip();
-        if self.by_client.get(&client).copied().unwrap_or(0) >= self.caps.per_client.get() {
+        if counts.by_client.get(&client).copied().unwrap_or(0) >= self.caps.per_client.get() {
             return Entry::Enough;
         }
         match self.half_open.admit(client, peer, now) {
             Admission::Refused { .. } => Entry::Enough,
             Admission::Granted { ticket, evicted } => {
-                self.running += 1;
-                *self.by_client.entry(client).or_default() += 1;
+                counts.running += 1;
+                *counts.by_client.entry(client).or_default() += 1;
                 Entry::Open(
                     Pass {
                         client,
@@ -128,11 +161,12 @@ impl Gate {
     /// The transfer is over.
     pub(super) fn leave(&mut self, mut pass: Pass) {
         self.proven(&mut pass);
-        self.running -= 1;
-        if let Some(count) = self.by_client.get_mut(&pass.client) {
+        let mut counts = self.census.counts();
+        counts.running -= 1;
+        if let Some(count) = counts.by_client.get_mut(&pass.client) {
             *count -= 1;
             if *count == 0 {
-                self.by_client.remove(&pass.client);
+                counts.by_client.remove(&pass.client);
             }
         }
     }
@@ -166,7 +200,7 @@ mod tests {
             ..Caps::default()
         };
         caps.half_open.total = NonZeroU32::new(half_open).expect("not zero");
-        Gate::new(caps)
+        Gate::new(caps, Arc::default())
     }
 
     fn enter(gate: &mut Gate, client: u8, port: u16) -> Result<(Pass, Option<u16>), &'static str> {

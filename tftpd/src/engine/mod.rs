@@ -22,11 +22,12 @@ use std::{io, net::UdpSocket, sync::Arc, time::Instant};
 
 pub(crate) use control::{Control, Order};
 pub use gate::Caps;
+pub(crate) use gate::Census;
 pub(crate) use reception::Reception;
 pub use record::{Cause, Ending, Record, Refusal, Summary};
 
 use crate::{
-    net::{self, Inbox, Listener},
+    net::{self, Inbox},
     proto::ErrorCode,
 };
 use committer::Committer;
@@ -35,6 +36,16 @@ use sessions::{Doors, Sessions};
 
 /// Where records of ended transfers go.
 pub(crate) type Observer = Arc<dyn Fn(&Record) + Send + Sync>;
+
+/// What an engine is made from; clones serve several threads.
+#[derive(Clone)]
+pub(crate) struct Setup {
+    pub(crate) reception: Reception,
+    /// This thread's share; see [`Caps::share`].
+    pub(crate) caps: Caps,
+    pub(crate) census: Arc<Census>,
+    pub(crate) observer: Observer,
+}
 
 /// Everything one engine thread owns.
 pub(crate) struct Engine {
@@ -46,21 +57,29 @@ pub(crate) struct Engine {
 }
 
 impl Engine {
-    /// An engine that serves what `reception` lets in from `listener`.
-    pub(crate) fn new(
-        listener: Listener,
-        reception: Reception,
-        caps: Caps,
-        observer: Observer,
-    ) -> io::Result<Self> {
+    /// An engine that serves what `setup` lets in from `listeners`.
+    pub(crate) fn new(listeners: Vec<UdpSocket>, setup: Setup) -> io::Result<Self> {
+        let Setup {
+            reception,
+            caps,
+            census,
+            observer,
+        } = setup;
         let control = Arc::new(Control::new()?);
         let poller = Poller::new(&control)?;
-        let listeners: Vec<_> = listener.into_sockets().into_iter().map(Arc::new).collect();
+        let listeners: Vec<_> = listeners.into_iter().map(Arc::new).collect();
         for socket in &listeners {
             poller.add_listener(socket)?;
         }
         let committer = Committer::start(control.clone())?;
-        let sessions = Sessions::new(reception, caps, observer, committer, control.clone());
+        let sessions = Sessions::new(
+            reception,
+            caps,
+            census,
+            observer,
+            committer,
+            control.clone(),
+        );
         Ok(Self {
             control,
             poller,

@@ -27,6 +27,7 @@ use super::{
 };
 
 /// Decides about requests.
+#[derive(Clone)]
 pub(crate) struct Reception {
     pub(crate) policy: Policy,
     pub(crate) backend: Arc<dyn Backend>,

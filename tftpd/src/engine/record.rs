@@ -254,6 +254,16 @@ pub struct Summary {
     pub failed: u64,
 }
 
+impl std::ops::AddAssign for Summary {
+    fn add_assign(&mut self, more: Self) {
+        self.sent += more.sent;
+        self.received += more.received;
+        self.probed += more.probed;
+        self.refused += more.refused;
+        self.failed += more.failed;
+    }
+}
+
 impl Summary {
     pub(super) fn count(&mut self, ending: &Ending) {
         match ending {

@@ -1,4 +1,4 @@
-//! The clock.
+//! The clock, and how many processors there are.
 
 use std::time::Instant;
 
@@ -9,4 +9,10 @@ use std::time::Instant;
 )]
 pub(crate) fn now() -> Instant {
     Instant::now()
+}
+
+/// How many threads can run at once.
+#[cfg(feature = "server")]
+pub(crate) fn processors() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get)
 }

@@ -25,8 +25,11 @@ use nix::{
 /// ```
 #[derive(Debug)]
 pub struct Listener {
-    sockets: Vec<UdpSocket>,
+    doors: Vec<Door>,
 }
+
+/// The sockets of one address, among which the kernel divides the clients.
+type Door = Vec<UdpSocket>;
 
 impl Listener {
     /// Listens on one address. `[::]` means every address of both families (of IPv4 alone where
@@ -44,12 +47,12 @@ impl Listener {
     /// # Errors
     /// As [`bind`](Self::bind).
     pub fn bind_all(addresses: &[SocketAddr]) -> Result<Self, ListenError> {
-        let mut sockets = Vec::new();
+        let mut doors = Vec::new();
         for address in addresses {
             let v4 = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), address.port());
-            sockets.extend(bind_one(*address, addresses.contains(&v4))?);
+            doors.extend(bind_one(*address, addresses.contains(&v4))?);
         }
-        Self::from_sockets(sockets)
+        Self::new(doors)
     }
 
     /// Takes over sockets that are bound already, as a service manager passes them.
@@ -57,35 +60,49 @@ impl Listener {
     /// # Errors
     /// [`ListenError`] if one of them is not a UDP socket of IPv4 or IPv6.
     pub fn from_sockets(sockets: Vec<UdpSocket>) -> Result<Self, ListenError> {
-        for socket in &sockets {
-            announce_destination(socket).map_err(ListenError::Unusable)?;
-        }
-        Ok(Self { sockets })
+        Self::new(sockets.into_iter().map(|socket| vec![socket]).collect())
+    }
+
+    fn new(doors: Vec<Door>) -> Result<Self, ListenError> {
+        doors
+            .iter()
+            .flatten()
+            .try_for_each(announce_destination)
+            .map_err(ListenError::Unusable)?;
+        Ok(Self { doors })
     }
 
     /// The addresses listened on: one or two for each that was asked for.
     pub fn local_addrs(&self) -> Vec<SocketAddr> {
-        self.sockets
-            .iter()
+        let first = self.doors.iter().filter_map(|door| door.first());
+        first
             .filter_map(|socket| socket.local_addr().ok())
             .collect()
     }
 
     /// The first of [`local_addrs`](Self::local_addrs).
     pub fn local_addr(&self) -> Option<SocketAddr> {
-        self.sockets
-            .first()
-            .and_then(|socket| socket.local_addr().ok())
+        self.local_addrs().first().copied()
     }
 
-    /// The sockets themselves.
-    pub(crate) fn into_sockets(self) -> Vec<UdpSocket> {
-        self.sockets
+    /// The sockets for each of so many threads; every thread has some of each address, if there are
+    /// as many.
+    pub(crate) fn divide(self, threads: usize) -> Vec<Vec<UdpSocket>> {
+        let mut parts: Vec<Vec<UdpSocket>> =
+            std::iter::repeat_with(Vec::new).take(threads).collect();
+        for door in self.doors {
+            for (index, socket) in door.into_iter().enumerate() {
+                if let Some(part) = parts.get_mut(index % threads.max(1)) {
+                    part.push(socket);
+                }
+            }
+        }
+        parts
     }
 
     #[cfg(test)]
-    fn sockets(&self) -> &[UdpSocket] {
-        &self.sockets
+    fn sockets(&self) -> Vec<&UdpSocket> {
+        self.doors.iter().flatten().collect()
     }
 }
 
@@ -106,24 +123,21 @@ const PAIR_TRIES: u32 = 16;
 
 /// Two sockets for `[::]`, so that each family tells the destination of a datagram in its own way;
 /// one if IPv4 is seen to elsewhere.
-fn bind_one(address: SocketAddr, without_v4: bool) -> Result<Vec<UdpSocket>, BindError> {
+fn bind_one(address: SocketAddr, without_v4: bool) -> Result<Vec<Door>, BindError> {
     if address.ip() != IpAddr::V6(Ipv6Addr::UNSPECIFIED) || without_v4 {
-        return Ok(vec![bind::udp(address, &options())?]);
+        return Ok(vec![door(address)?]);
     }
     let both = |port| -> Result<_, BindError> {
-        let v6 = match bind::udp(SocketAddr::new(address.ip(), port), &options()) {
-            Ok(socket) => Some(socket),
+        let v6 = match door(SocketAddr::new(address.ip(), port)) {
+            Ok(door) => Some(door),
             Err(BindError::FamilyNotSupported { .. }) => None,
             Err(other) => return Err(other),
         };
         let port = v6
             .as_ref()
-            .and_then(|socket| socket.local_addr().ok())
+            .and_then(|door| door.first()?.local_addr().ok())
             .map_or(port, |bound| bound.port());
-        let v4 = bind::udp(
-            SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), port),
-            &options(),
-        )?;
+        let v4 = door(SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), port))?;
         Ok(v6.into_iter().chain([v4]).collect())
     };
     let mut result = both(address.port());
@@ -134,6 +148,11 @@ fn bind_one(address: SocketAddr, without_v4: bool) -> Result<Vec<UdpSocket>, Bin
         }
     }
     result
+}
+
+/// A socket for each processor.
+fn door(address: SocketAddr) -> Result<Door, BindError> {
+    bind::udp_group(address, &options(), super::processors())
 }
 
 /// A large buffer: the first requests of a rack that is switched on come all at once.
@@ -340,7 +359,7 @@ mod tests {
             bind::udp(SocketAddr::new(loopback, 0), &UdpOptions::default()).expect("a socket");
         client.send_to(b"ping", send_to).expect("sent");
         let mut heard = Vec::new();
-        for (index, socket) in listener.sockets().iter().enumerate() {
+        for (index, socket) in listener.sockets().into_iter().enumerate() {
             match inbox.receive(index, socket, |arrival| {
                 assert_eq!(Some(arrival.client), client.local_addr().ok());
                 heard.push((arrival.bytes.to_vec(), arrival.local, arrival.unicast));
@@ -365,7 +384,7 @@ mod tests {
                 .collect::<Vec<_>>(),
             [port, port]
         );
-        let mut inbox = Inbox::new(2);
+        let mut inbox = Inbox::new(listener.sockets().len());
         // IPv6 after IPv4: the lengths of the one must not bind the other.
         for asked in ["127.0.0.1", "127.0.0.77", "::1", "127.0.0.1"] {
             let asked = SocketAddr::new(asked.parse().expect("an address"), port);
@@ -407,7 +426,7 @@ mod tests {
         .expect("a socket");
         let from = SocketAddr::new("127.0.0.77".parse().expect("an address"), port);
         let to = client.local_addr().expect("bound");
-        reply(listener.sockets().first().expect("one"), b"pong", from, to).expect("sent");
+        reply(listener.sockets()[0], b"pong", from, to).expect("sent");
         let mut buffer = [0; 10];
         assert_eq!(client.recv_from(&mut buffer).expect("arrived"), (4, from));
     }

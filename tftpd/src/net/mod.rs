@@ -12,6 +12,8 @@ mod transfer_socket;
 pub(crate) use client_socket::ClientSocket;
 pub(crate) use clock::now;
 #[cfg(feature = "server")]
+pub(crate) use clock::processors;
+#[cfg(feature = "server")]
 pub(crate) use listener::{Arrival, Inbox, reply};
 #[cfg(feature = "server")]
 pub use listener::{ListenError, Listener};

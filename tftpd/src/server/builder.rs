@@ -1,13 +1,14 @@
 //! What a server is made from.
 
-use std::{sync::Arc, time::Duration};
+use std::{num::NonZeroUsize, sync::Arc, time::Duration};
 
 use eport_core::{Allocator, BuildError as PortsError};
 
 use super::{Record, Server, log};
 use crate::{
     backend::{Backend, Memory},
-    engine::{Caps, Observer, Reception},
+    engine::{Caps, Observer, Reception, Setup},
+    net,
     policy::Policy,
     proto::{Limits, Patience},
 };
@@ -23,6 +24,7 @@ pub struct Builder {
     caps: Caps,
     single_port: bool,
     broadcast: bool,
+    threads: usize,
     drain: Duration,
     observer: Observer,
 }
@@ -38,8 +40,9 @@ impl Default for Builder {
             caps: Caps::default(),
             single_port: false,
             broadcast: false,
+            threads: net::processors(),
             drain: Duration::from_secs(30),
-            observer: Arc::new(log::transfer),
+            observer: Arc::new(log::observer()),
         }
     }
 }
@@ -97,6 +100,12 @@ impl Builder {
         self
     }
 
+    /// How many threads carry transfers: one for each processor by default, and not more.
+    pub fn threads(mut self, threads: NonZeroUsize) -> Self {
+        self.threads = threads.get().min(net::processors());
+        self
+    }
+
     /// How long running transfers may go on after the shutdown: 30 s by default.
     pub fn drain(mut self, drain: Duration) -> Self {
         self.drain = drain;
@@ -128,10 +137,16 @@ impl Builder {
             broadcast: self.broadcast,
             policy: self.policy,
         };
-        Ok(Server {
+        let caps = self.caps.share(self.threads);
+        let setup = Setup {
             reception,
-            caps: self.caps,
+            caps,
+            census: Arc::default(),
             observer: self.observer,
+        };
+        Ok(Server {
+            setup,
+            threads: self.threads,
             drain: self.drain,
         })
     }

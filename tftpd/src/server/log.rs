@@ -1,19 +1,56 @@
 //! One line for each request that has ended.
 //!
 //! Nothing here is above `info`: a single forged packet can cause a refusal or a transfer that
-//! fails, and a stranger must not be able to raise an alarm.
+//! fails, and a stranger must not be able to raise an alarm. Nor to fill the disk: of what one
+//! packet can cause, a thousand lines may come at once and then a hundred each second; how many
+//! more there were is said in one.
 
-use std::{fmt, time::Duration};
+use std::{
+    fmt,
+    num::NonZeroU32,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
 
 use tracing::{debug, info};
 
 use crate::{
-    engine::{Ending, Record, Refusal},
-    policy::Printable,
+    engine::{Cause, Ending, Record, Refusal},
+    net,
+    policy::{LogLimit, Printable, Rate},
 };
 
+/// What logs each record.
+pub(super) fn observer() -> impl Fn(&Record) + Send + Sync {
+    let limit = Mutex::new(LogLimit::new(forgeable()));
+    move |record| {
+        if is_forgeable(&record.ending) {
+            let mut limit = limit.lock().unwrap_or_else(PoisonError::into_inner);
+            match limit.admit(net::now()) {
+                None => return,
+                Some(0) => {}
+                Some(suppressed) => info!(suppressed, "more requests ended like the next one"),
+            }
+        }
+        transfer(record);
+    }
+}
+
+/// How many lines a stranger can cause, with a packet each.
+fn forgeable() -> Rate {
+    let nonzero = |number| NonZeroU32::new(number).unwrap_or(NonZeroU32::MIN);
+    Rate::per_second(nonzero(100), nonzero(1000))
+}
+
+fn is_forgeable(ending: &Ending) -> bool {
+    matches!(
+        ending,
+        Ending::Refused(_) | Ending::Failed(Cause::NoAck | Cause::Evicted | Cause::ClientGone)
+    )
+}
+
 /// Logs one record. Every line has the same fields, in the same order.
-pub(super) fn transfer(record: &Record) {
+fn transfer(record: &Record) {
     let (client, port) = (record.client, record.local.port());
     let path = Printable(&record.path);
     let (size, time) = (record.size, Seconds(record.elapsed));
@@ -24,7 +61,7 @@ pub(super) fn transfer(record: &Record) {
     let resent = record.resent;
     match &record.ending {
         Ending::Sent { confirmed } => {
-            let rate = Rate {
+            let rate = Speed {
                 bytes: size.unwrap_or(0),
                 elapsed: record.elapsed,
             };
@@ -32,7 +69,7 @@ pub(super) fn transfer(record: &Record) {
             info!(%client, %path, size, %time, %rate, port, blksize, windowsize, resent, cause, "sent");
         }
         Ending::Received => {
-            let rate = Rate {
+            let rate = Speed {
                 bytes: size.unwrap_or(0),
                 elapsed: record.elapsed,
             };
@@ -63,12 +100,12 @@ impl fmt::Display for Seconds {
     }
 }
 
-struct Rate {
+struct Speed {
     bytes: u64,
     elapsed: Duration,
 }
 
-impl fmt::Display for Rate {
+impl fmt::Display for Speed {
     #[expect(clippy::cast_precision_loss, reason = "two decimals are shown")]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
@@ -76,5 +113,97 @@ impl fmt::Display for Rate {
             "{:.2}MB/s",
             self.bytes as f64 / self.elapsed.as_secs_f64().max(1e-6) / 1e6
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use tracing_subscriber::fmt::MakeWriter;
+
+    use super::*;
+    use crate::proto::{Direction, Terms};
+
+    /// Keeps what is logged.
+    #[derive(Clone, Default)]
+    struct Kept(Arc<Mutex<Vec<u8>>>);
+
+    impl std::io::Write for Kept {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().expect("sound").extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl<'a> MakeWriter<'a> for Kept {
+        type Writer = Self;
+
+        fn make_writer(&'a self) -> Self {
+            self.clone()
+        }
+    }
+
+    fn record(ending: Ending) -> Record {
+        Record {
+            client: "192.0.2.7:2071".parse().expect("an address"),
+            local: "192.0.2.1:61007".parse().expect("an address"),
+            direction: Direction::Read,
+            path: b"boot\x1b[2J".as_slice().into(),
+            size: Some(70),
+            elapsed: Duration::from_millis(31),
+            terms: Terms::default(),
+            resent: 2,
+            ending,
+        }
+    }
+
+    fn logged(records: impl IntoIterator<Item = Ending>) -> Vec<String> {
+        let kept = Kept::default();
+        let subscriber = tracing_subscriber::fmt()
+            .without_time()
+            .with_ansi(false)
+            .with_target(false)
+            .with_writer(kept.clone());
+        tracing::subscriber::with_default(subscriber.finish(), || {
+            let observer = observer();
+            records
+                .into_iter()
+                .for_each(|ending| observer(&record(ending)));
+        });
+        let bytes = kept.0.lock().expect("sound").clone();
+        String::from_utf8(bytes)
+            .expect("text")
+            .lines()
+            .map(|line| line.trim().to_owned())
+            .collect()
+    }
+
+    #[test]
+    fn a_line_names_everything_and_lets_no_control_character_through() {
+        let failed = Ending::Failed(Cause::NoAck);
+        assert_eq!(
+            logged([failed, Ending::Sent { confirmed: false }]),
+            [
+                r#"INFO failed client=192.0.2.7:2071 path=boot\x1b[2J size=70 time=0.031s port=61007 blksize=512 windowsize=1 resent=2 cause=no-ack hint="the client never answered this port; a firewall or NAT between may let only the listening port through""#,
+                r#"INFO sent client=192.0.2.7:2071 path=boot\x1b[2J size=70 time=0.031s rate=0.00MB/s port=61007 blksize=512 windowsize=1 resent=2 cause="last-ack-not-seen""#,
+            ]
+        );
+    }
+
+    #[test]
+    fn a_flood_of_refusals_fills_no_disk_and_hides_no_transfer() {
+        let flood = (0..5000).map(|_| Ending::Refused(Refusal::NotFound));
+        let lines = logged(flood.chain([Ending::Sent { confirmed: true }]));
+        assert!(lines.len() < 2000, "{} lines", lines.len());
+        assert!(
+            lines
+                .last()
+                .is_some_and(|line| line.starts_with("INFO sent"))
+        );
     }
 }

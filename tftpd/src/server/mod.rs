@@ -8,7 +8,7 @@ use std::{
     io,
     pin::pin,
     sync::Arc,
-    task::Poll,
+    task::{Context, Poll},
     thread::JoinHandle,
     time::Duration,
 };
@@ -19,7 +19,7 @@ pub use crate::engine::{Caps, Cause, Ending, Record, Refusal, Summary};
 pub use builder::{BuildError, Builder};
 
 use crate::{
-    engine::{Control, Engine, Observer, Order, Reception},
+    engine::{Control, Engine, Order, Setup},
     net::Listener,
 };
 
@@ -46,9 +46,8 @@ use crate::{
 /// # Ok(()) }
 /// ```
 pub struct Server {
-    reception: Reception,
-    caps: Caps,
-    observer: Observer,
+    setup: Setup,
+    threads: usize,
     drain: Duration,
 }
 
@@ -61,7 +60,7 @@ impl Server {
     /// Serves what `listener` hears until `shutdown` resolves, then lets running transfers finish
     /// for as long as [`Builder::drain`] says. Dropping the future stops at once.
     ///
-    /// The work is done by a thread of its own; this future only waits for it, on any executor.
+    /// The work is done by threads of its own; this future only waits for them, on any executor.
     ///
     /// # Errors
     /// [`ServeError`] if the thread cannot be started or has to give up.
@@ -70,9 +69,10 @@ impl Server {
         listener: Listener,
         shutdown: impl Future<Output = ()>,
     ) -> Result<Summary, ServeError> {
-        let engine = Engine::new(listener, self.reception, self.caps, self.observer)
-            .map_err(ServeError::Start)?;
-        let mut running = Running::start(engine)?;
+        let parts = listener.divide(self.threads).into_iter();
+        let engines = parts.map(|sockets| Engine::new(sockets, self.setup.clone()));
+        let engines: io::Result<Vec<_>> = engines.collect();
+        let mut running = Running::start(engines.map_err(ServeError::Start)?)?;
         let mut shutdown = pin!(shutdown);
         let early = poll_fn(|cx| match running.poll_end(cx) {
             Poll::Ready(end) => Poll::Ready(Some(end)),
@@ -81,7 +81,7 @@ impl Server {
         if let Some(end) = early.await {
             return end;
         }
-        running.control.give(Order::Drain { grace: self.drain });
+        running.order(Order::Drain { grace: self.drain });
         poll_fn(|cx| running.poll_end(cx)).await
     }
 }
@@ -109,44 +109,80 @@ pub enum ServeError {
     Panicked,
 }
 
-/// The engine's thread; stopped and waited for when dropped.
+/// The engines' threads; stopped and waited for when dropped.
 struct Running {
+    threads: Vec<Thread>,
+    /// The counts of those that have ended.
+    summary: Summary,
+}
+
+struct Thread {
     control: Arc<Control>,
-    end: oneshot::Receiver<io::Result<Summary>>,
-    thread: Option<JoinHandle<()>>,
+    /// Gone once it was heard.
+    end: Option<oneshot::Receiver<io::Result<Summary>>>,
+    handle: Option<JoinHandle<()>>,
 }
 
 impl Running {
-    fn start(engine: Engine) -> Result<Self, ServeError> {
-        let control = engine.control();
-        let (tell, end) = oneshot::channel();
-        let thread = std::thread::Builder::new()
-            .name("tftpd-engine".to_owned())
-            // Nobody left to tell: the future was dropped.
-            .spawn(move || drop(tell.send(engine.run())))
-            .map_err(ServeError::Start)?;
-        Ok(Self {
-            control,
-            end,
-            thread: Some(thread),
-        })
+    fn start(engines: Vec<Engine>) -> Result<Self, ServeError> {
+        let mut running = Self {
+            threads: Vec::new(),
+            summary: Summary::default(),
+        };
+        for engine in engines {
+            let control = engine.control();
+            let (tell, end) = oneshot::channel();
+            let handle = std::thread::Builder::new()
+                .name("tftpd-engine".to_owned())
+                // Nobody left to tell: the future was dropped.
+                .spawn(move || drop(tell.send(engine.run())))
+                .map_err(ServeError::Start)?;
+            running.threads.push(Thread {
+                control,
+                end: Some(end),
+                handle: Some(handle),
+            });
+        }
+        Ok(running)
     }
 
-    fn poll_end(&mut self, cx: &mut std::task::Context<'_>) -> Poll<Result<Summary, ServeError>> {
-        pin!(&mut self.end).poll(cx).map(|end| match end {
-            Ok(Ok(summary)) => Ok(summary),
-            Ok(Err(error)) => Err(ServeError::Broken(error)),
-            Err(_) => Err(ServeError::Panicked),
-        })
+    fn order(&self, order: Order) {
+        for thread in &self.threads {
+            thread.control.give(order);
+        }
+    }
+
+    /// Waits for all of them to end, or for the first to fail.
+    fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<Result<Summary, ServeError>> {
+        let mut all = true;
+        for thread in &mut self.threads {
+            let Some(end) = &mut thread.end else { continue };
+            match pin!(end).poll(cx) {
+                Poll::Pending => all = false,
+                Poll::Ready(Ok(Ok(summary))) => {
+                    thread.end = None;
+                    self.summary += summary;
+                }
+                Poll::Ready(Ok(Err(error))) => return Poll::Ready(Err(ServeError::Broken(error))),
+                Poll::Ready(Err(_)) => return Poll::Ready(Err(ServeError::Panicked)),
+            }
+        }
+        if all {
+            Poll::Ready(Ok(self.summary))
+        } else {
+            Poll::Pending
+        }
     }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.control.give(Order::Stop);
-        if let Some(thread) = self.thread.take() {
-            // A panic was reported as ServeError::Panicked already.
-            let _ = thread.join();
+        self.order(Order::Stop);
+        for thread in &mut self.threads {
+            if let Some(handle) = thread.handle.take() {
+                // A panic was reported as ServeError::Panicked already.
+                let _ = handle.join();
+            }
         }
     }
 }
