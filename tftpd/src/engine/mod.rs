@@ -18,7 +18,12 @@ mod source;
 mod timers;
 mod waiting;
 
-use std::{io, net::UdpSocket, sync::Arc, time::Instant};
+use std::{
+    io,
+    net::UdpSocket,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 pub(crate) use control::{Control, Order};
 pub use gate::Caps;
@@ -36,6 +41,9 @@ use sessions::{Doors, Sessions};
 
 /// Where records of ended transfers go.
 pub(crate) type Observer = Arc<dyn Fn(&Record) + Send + Sync>;
+
+/// How long deadlines may go unseen while more is ready than one turn takes.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// What an engine is made from; clones serve several threads.
 #[derive(Clone)]
@@ -100,6 +108,7 @@ impl Engine {
     /// Only what makes it impossible to go on; a bad datagram or a failed transfer never does.
     pub(crate) fn run(mut self) -> io::Result<Summary> {
         let mut inbox = Inbox::new(self.listeners.len());
+        let mut looked = net::now();
         loop {
             let now = net::now();
             if self.obey(now) {
@@ -128,7 +137,11 @@ impl Engine {
             if requested {
                 self.hear(&mut inbox, now);
             }
-            self.sessions.expire(now);
+            // What came in time but was not taken yet must not look late.
+            if !self.poller.was_full(events) || now >= looked + LOOK_EVERY {
+                looked = now;
+                self.sessions.expire(now);
+            }
             self.admit_waiting(now);
         }
     }

@@ -66,6 +66,11 @@ impl Poller {
         }
     }
 
+    /// Whether there may be more ready than the `count` that one turn takes.
+    pub(super) fn was_full(&self, count: usize) -> bool {
+        count == self.events.len()
+    }
+
     /// The first `count` of what was found ready.
     pub(super) fn ready(&self, count: usize) -> impl Iterator<Item = Ready> + '_ {
         self.events
