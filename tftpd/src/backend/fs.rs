@@ -192,7 +192,10 @@ struct OpenFile(File);
 impl ReadAt for OpenFile {
     fn read_at(&self, slices: &mut [IoSliceMut<'_>], offset: u64) -> io::Result<usize> {
         let offset = offset.try_into().map_err(|_| io::ErrorKind::InvalidInput)?;
-        Ok(nix::sys::uio::preadv(&self.0, slices, offset)?)
+        Ok(match slices {
+            [slice] => nix::sys::uio::pread(&self.0, slice, offset)?,
+            slices => nix::sys::uio::preadv(&self.0, slices, offset)?,
+        })
     }
 }
 

@@ -3,7 +3,10 @@
 use std::{
     io,
     os::fd::{AsFd, BorrowedFd},
-    sync::{Mutex, PoisonError},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -23,6 +26,8 @@ pub(crate) enum Order {
 /// An order, and a way to wake the thread that follows it.
 #[derive(Debug)]
 pub(crate) struct Control {
+    /// Whether there was no order yet: all that is looked at from turn to turn.
+    serving: AtomicBool,
     order: Mutex<Order>,
     wake: EventFd,
 }
@@ -31,6 +36,7 @@ impl Control {
     pub(crate) fn new() -> io::Result<Self> {
         let wake = EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?;
         Ok(Self {
+            serving: AtomicBool::new(true),
             order: Mutex::new(Order::Serve),
             wake,
         })
@@ -43,6 +49,7 @@ impl Control {
             *current = order;
         }
         drop(current);
+        self.serving.store(false, Ordering::Release);
         self.wake();
     }
 
@@ -53,6 +60,9 @@ impl Control {
     }
 
     pub(crate) fn order(&self) -> Order {
+        if self.serving.load(Ordering::Acquire) {
+            return Order::Serve;
+        }
         *self.order.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

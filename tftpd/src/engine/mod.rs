@@ -107,7 +107,7 @@ impl Engine {
     /// # Errors
     /// Only what makes it impossible to go on; a bad datagram or a failed transfer never does.
     pub(crate) fn run(mut self) -> io::Result<Summary> {
-        let mut inbox = Inbox::new(self.listeners.len());
+        let mut inbox = Inbox::new(self.listeners.iter().map(Arc::as_ref))?;
         let mut looked = net::now();
         loop {
             let now = net::now();
@@ -123,7 +123,7 @@ impl Engine {
                 .wait(wake.map(|at| at.saturating_duration_since(now)))?;
             let now = net::now();
             // Transfers that run come before requests for more.
-            let mut requested = false;
+            let (mut requested, mut made) = (false, false);
             for ready in self.poller.ready(events) {
                 match ready {
                     Ready::Session(key) => self.sessions.readable(key, now),
@@ -131,6 +131,7 @@ impl Engine {
                     Ready::Control => {
                         self.control.acknowledge();
                         self.sessions.committed(now);
+                        made = true;
                     }
                 }
             }
@@ -142,7 +143,7 @@ impl Engine {
                 looked = now;
                 self.sessions.expire(now);
             }
-            self.admit_waiting(now);
+            self.admit(made, now);
         }
     }
 
@@ -191,7 +192,8 @@ impl Engine {
         }
     }
 
-    fn admit_waiting(&mut self, now: Instant) {
+    /// Begins transfers that had to wait: for their content, if some was made, or for room.
+    fn admit(&mut self, made: bool, now: Instant) {
         let Self {
             listeners,
             sessions,
@@ -199,7 +201,9 @@ impl Engine {
             ..
         } = self;
         let doors = Doors { listeners, poller };
-        sessions.admit_ready(doors, now);
+        if made {
+            sessions.admit_ready(doors, now);
+        }
         sessions.admit_waiting(doors, now);
     }
 }

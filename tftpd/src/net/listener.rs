@@ -189,16 +189,23 @@ pub(crate) struct Inbox {
     /// One set for each socket: the kernel leaves the lengths of what it wrote in them, and a
     /// length left by IPv4 would cut the next IPv6 address short.
     headers: Vec<MultiHeaders<SockaddrStorage>>,
+    /// The port of each socket.
+    ports: Vec<u16>,
     buffers: Box<[u8]>,
 }
 
 impl Inbox {
-    /// Room for what comes to so many sockets.
-    pub(crate) fn new(sockets: usize) -> Self {
-        Self {
-            headers: std::iter::repeat_with(headers).take(sockets).collect(),
+    /// Room for what comes to these sockets.
+    pub(crate) fn new<'s>(sockets: impl IntoIterator<Item = &'s UdpSocket>) -> io::Result<Self> {
+        let addresses = sockets.into_iter().map(UdpSocket::local_addr);
+        let ports: Vec<_> = addresses
+            .map(|address| Ok(address?.port()))
+            .collect::<io::Result<_>>()?;
+        Ok(Self {
+            headers: std::iter::repeat_with(headers).take(ports.len()).collect(),
+            ports,
             buffers: vec![0; BATCH * LONGEST].into_boxed_slice(),
-        }
+        })
     }
 
     /// Hands what has arrived on `socket`, which is number `index`, to `each`, at most one batch;
@@ -213,7 +220,7 @@ impl Inbox {
             .headers
             .get_mut(index)
             .ok_or(io::ErrorKind::InvalidInput)?;
-        let port = socket.local_addr()?.port();
+        let port = *self.ports.get(index).ok_or(io::ErrorKind::InvalidInput)?;
         let mut truncated = false;
         let mut slices: Vec<_> = self
             .buffers
@@ -384,7 +391,7 @@ mod tests {
                 .collect::<Vec<_>>(),
             [port, port]
         );
-        let mut inbox = Inbox::new(listener.sockets().len());
+        let mut inbox = Inbox::new(listener.sockets()).expect("bound");
         // IPv6 after IPv4: the lengths of the one must not bind the other.
         for asked in ["127.0.0.1", "127.0.0.77", "::1", "127.0.0.1"] {
             let asked = SocketAddr::new(asked.parse().expect("an address"), port);

@@ -231,23 +231,20 @@ impl WindowBuffer {
             .size()
             .map_or(room, |size| size.saturating_sub(offset).min(room));
         let expected = usize::try_from(left).unwrap_or(usize::MAX);
-        let mut slots: [IoSliceMut<'_>; MAX_SEGMENTS] =
-            std::array::from_fn(|_| IoSliceMut::new(&mut []));
-        let packets = self.0.chunks_mut(stride(blksize)).take(count.into());
-        for ((packet, slot), number) in packets.zip(&mut slots).zip(first..) {
+        let packets = self
+            .0
+            .chunks_mut(stride(blksize))
+            .take(count.into())
+            .zip(first..);
+        let payloads = packets.map(|(packet, number)| {
             let (header, payload) = packet.split_at_mut(DATA_HEADER);
             header.copy_from_slice(&Data::header(rollover.to_wire(number)));
             let length = left.min(block);
             left -= length;
             let length = usize::try_from(length).unwrap_or(0);
-            *slot = IoSliceMut::new(payload.get_mut(..length).unwrap_or_default());
-        }
-        let used = slots.get_mut(..usize::from(count)).unwrap_or_default();
-        let read = if expected > 0 {
-            content.read_at(used, offset)?
-        } else {
-            0
-        };
+            IoSliceMut::new(payload.get_mut(..length).unwrap_or_default())
+        });
+        let read = read_into(content, payloads, count, offset, expected)?;
         if read < expected && content.size().is_some() {
             return Err(io::Error::new(
                 io::ErrorKind::UnexpectedEof,
@@ -289,6 +286,32 @@ impl WindowBuffer {
             }
         }
         Ok((self.0.get(..length).unwrap_or_default(), made))
+    }
+}
+
+/// Reads what is at `offset` into `count` payloads with one call.
+fn read_into<'b>(
+    content: &Content,
+    mut payloads: impl Iterator<Item = IoSliceMut<'b>>,
+    count: u16,
+    offset: u64,
+    expected: usize,
+) -> io::Result<usize> {
+    let mut slots: [IoSliceMut<'_>; MAX_SEGMENTS];
+    // The common case by far where windows are not used: no table for 64 of them.
+    let mut single;
+    let used = if count == 1 {
+        single = [payloads.next().unwrap_or_else(|| IoSliceMut::new(&mut []))];
+        &mut single[..]
+    } else {
+        slots =
+            std::array::from_fn(|_| payloads.next().unwrap_or_else(|| IoSliceMut::new(&mut [])));
+        slots.get_mut(..usize::from(count)).unwrap_or_default()
+    };
+    if expected > 0 {
+        content.read_at(used, offset)
+    } else {
+        Ok(0)
     }
 }
 
