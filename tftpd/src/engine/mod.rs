@@ -118,9 +118,7 @@ impl Engine {
                 .into_iter()
                 .flatten()
                 .min();
-            let events = self
-                .poller
-                .wait(wake.map(|at| at.saturating_duration_since(now)))?;
+            let events = self.poller.wait(wake, now)?;
             let now = net::now();
             // Transfers that run come before requests for more.
             let (mut requested, mut made) = (false, false);

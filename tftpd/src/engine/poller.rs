@@ -1,19 +1,33 @@
-//! Readiness: one epoll, level-triggered.
+//! Readiness: one epoll, level-triggered, and one timer.
 //!
 //! Level-triggered, because a transfer with one block in flight has one datagram to read and no
-//! second `recv` must be spent on learning that there is none.
+//! second `recv` must be spent on learning that there is none. A timer of its own instead of a
+//! time-out for each wait, because the kernel sets up and takes down a high-resolution timer for
+//! every wait that has one: 12 % of the work for a block. This one is set only when a deadline
+//! comes sooner than it, which is once in many round trips.
 
-use std::{io, os::fd::AsFd, time::Duration};
+use std::{
+    io,
+    os::fd::AsFd,
+    time::{Duration, Instant},
+};
 
 use nix::{
     errno::Errno,
-    sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout},
+    sys::{
+        epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout},
+        time::TimeSpec,
+        timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags},
+    },
 };
 
 use super::{control::Control, sessions::Key};
 
 /// Events taken at one turn.
 const EVENTS: usize = 256;
+
+/// Deadlines closer together than this are met together.
+const GRAIN: Duration = Duration::from_millis(1);
 
 /// What is ready to be read.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -26,19 +40,31 @@ pub(super) enum Ready {
 pub(super) struct Poller {
     epoll: Epoll,
     events: Box<[EpollEvent; EVENTS]>,
+    timer: TimerFd,
+    /// When the timer will go off.
+    armed: Option<Instant>,
 }
 
 /// Tags of events that belong to no session; keys of sessions never have the top bit set.
 const CONTROL: u64 = 1 << 63;
 const LISTENER: u64 = CONTROL | 1;
+const TIMER: u64 = CONTROL | 2;
 
 impl Poller {
     pub(super) fn new(control: &Control) -> io::Result<Self> {
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
+        let timer = TimerFd::new(
+            ClockId::CLOCK_MONOTONIC,
+            TimerFlags::TFD_CLOEXEC | TimerFlags::TFD_NONBLOCK,
+        )?;
         epoll.add(control, EpollEvent::new(EpollFlags::EPOLLIN, CONTROL))?;
+        epoll.add(&timer, EpollEvent::new(EpollFlags::EPOLLIN, TIMER))?;
+        let events = Box::new([EpollEvent::empty(); EVENTS]);
         Ok(Self {
             epoll,
-            events: Box::new([EpollEvent::empty(); EVENTS]),
+            events,
+            timer,
+            armed: None,
         })
     }
 
@@ -54,16 +80,26 @@ impl Poller {
             .add(socket, EpollEvent::new(EpollFlags::EPOLLIN, key.to_bits()))?)
     }
 
-    /// Waits until something is ready or `timeout` has passed; how many are ready.
-    pub(super) fn wait(&mut self, timeout: Option<Duration>) -> io::Result<usize> {
-        match self
-            .epoll
-            .wait(&mut self.events[..], whole_milliseconds(timeout))
-        {
-            Ok(count) => Ok(count),
-            Err(Errno::EINTR) => Ok(0),
-            Err(errno) => Err(errno.into()),
+    /// Waits until something is ready or `until` has passed; how many are ready.
+    pub(super) fn wait(&mut self, until: Option<Instant>, now: Instant) -> io::Result<usize> {
+        if let Some(until) = until {
+            self.arm(until, now)?;
         }
+        let count = match self.epoll.wait(&mut self.events[..], EpollTimeout::NONE) {
+            Ok(count) => count,
+            Err(Errno::EINTR) => 0,
+            Err(errno) => return Err(errno.into()),
+        };
+        if self
+            .events
+            .iter()
+            .take(count)
+            .any(|event| event.data() == TIMER)
+        {
+            self.armed = None;
+            self.timer.unset()?;
+        }
+        Ok(count)
     }
 
     /// Whether there may be more ready than the `count` that one turn takes.
@@ -76,22 +112,26 @@ impl Poller {
         self.events
             .iter()
             .take(count)
-            .map(|event| match event.data() {
-                CONTROL => Ready::Control,
-                LISTENER => Ready::Listener,
-                bits => Ready::Session(Key::from_bits(bits)),
+            .filter_map(|event| match event.data() {
+                CONTROL => Some(Ready::Control),
+                LISTENER => Some(Ready::Listener),
+                TIMER => None,
+                bits => Some(Ready::Session(Key::from_bits(bits))),
             })
     }
-}
 
-/// Rounded up: a timer that fires early would only be asked again.
-fn whole_milliseconds(timeout: Option<Duration>) -> EpollTimeout {
-    let Some(timeout) = timeout else {
-        return EpollTimeout::NONE;
-    };
-    let milliseconds = timeout.as_nanos().div_ceil(1_000_000);
-    i32::try_from(milliseconds)
-        .ok()
-        .and_then(|ms| EpollTimeout::try_from(ms).ok())
-        .unwrap_or(EpollTimeout::MAX)
+    /// Sets the timer, unless it goes off by then anyway.
+    fn arm(&mut self, until: Instant, now: Instant) -> io::Result<()> {
+        if self.armed.is_some_and(|armed| armed <= until + GRAIN) {
+            return Ok(());
+        }
+        // A timer set to nothing is one that is stopped.
+        let wait = until
+            .saturating_duration_since(now)
+            .max(Duration::from_nanos(1));
+        let once = Expiration::OneShot(TimeSpec::from_duration(wait));
+        self.timer.set(once, TimerSetTimeFlags::empty())?;
+        self.armed = Some(until);
+        Ok(())
+    }
 }
