@@ -17,6 +17,8 @@ pub enum Source {
     KernelEphemeral,
     /// The list the user gave.
     User,
+    /// The slices of the range that others hand out.
+    OtherShards,
 }
 
 impl Source {
@@ -29,6 +31,7 @@ impl Source {
             }
             Self::KernelEphemeral => "narrow net.ipv4.ip_local_port_range",
             Self::User => "shorten the list of excluded ports",
+            Self::OtherShards => "divide more ports, or divide them among fewer",
         }
     }
 }
@@ -41,6 +44,7 @@ impl fmt::Display for Source {
             Self::KernelReserved => "net.ipv4.ip_local_reserved_ports",
             Self::KernelEphemeral => "the kernel's ephemeral range",
             Self::User => "excluded by the user",
+            Self::OtherShards => "handed out by another shard",
         })
     }
 }

@@ -1,6 +1,7 @@
 //! Which ports would be handed out here, which not, and why: a decision without any effect.
 
 mod note;
+mod shard;
 
 use std::fmt;
 use std::str::FromStr;

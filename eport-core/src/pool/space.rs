@@ -15,6 +15,17 @@ pub enum Protocol {
     Sctp,
 }
 
+impl Protocol {
+    /// The number of the protocol in an IP header.
+    pub const fn number(self) -> u8 {
+        match self {
+            Self::Tcp => 6,
+            Self::Udp => 17,
+            Self::Sctp => 132,
+        }
+    }
+}
+
 impl fmt::Display for Protocol {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -184,6 +195,11 @@ impl Space {
         Self::new(Protocol::Udp, local)
     }
 
+    /// The TCP ports of `local`.
+    pub fn tcp(local: impl Into<LocalAddress>) -> Self {
+        Self::new(Protocol::Tcp, local)
+    }
+
     /// The protocol.
     pub const fn protocol(self) -> Protocol {
         self.protocol
@@ -197,6 +213,12 @@ impl Space {
     /// Whether a port held in one of the spaces is taken in the other.
     pub fn overlaps(self, other: Self) -> bool {
         self.protocol == other.protocol && self.local.overlaps(other.local)
+    }
+}
+
+impl<L: Into<LocalAddress>> From<(Protocol, L)> for Space {
+    fn from((protocol, local): (Protocol, L)) -> Self {
+        Self::new(protocol, local)
     }
 }
 
