@@ -5,7 +5,7 @@ use std::os::fd::AsFd;
 use socket2::SockRef;
 
 use super::{Allocator, Endpoint, LeaseError, Rejected, resolve};
-use crate::lease::{Failure, Lease};
+use crate::lease::{Failure, Lease, Ticket};
 use crate::pool::{LocalAddress, Space, Want};
 
 /// Takes over a socket that somebody else has bound.
@@ -19,10 +19,7 @@ pub(super) fn adopt<S: Endpoint + AsFd>(
     }
 }
 
-fn ticket_for<S: Endpoint + AsFd>(
-    allocator: &Allocator,
-    socket: &S,
-) -> Result<crate::lease::Ticket, LeaseError> {
+fn ticket_for<S: Endpoint + AsFd>(allocator: &Allocator, socket: &S) -> Result<Ticket, LeaseError> {
     let socket = SockRef::from(socket);
     let (local, port) = bound_to(&socket).map_err(|source| {
         allocator.ledger.count_failure(Failure::Other);
@@ -33,9 +30,11 @@ fn ticket_for<S: Endpoint + AsFd>(
     let want = Want::new(space).peer(peer).port(port).from_reserve(true);
     let now = allocator.ledger.now();
     let drawn = allocator.ledger.draw(&want, now, false);
-    let tickets = drawn.map_err(|refusal| allocator.refusal(&want, refusal))?;
+    let grant = drawn.map_err(|refusal| allocator.refusal(&want, refusal))?;
+    let mut tickets = Ticket::of(&allocator.ledger, grant, &want);
     allocator.ledger.count(|stats| stats.adopted += 1);
-    Ok(tickets.first)
+    // A request for one port in one space is given one.
+    tickets.pop().ok_or(LeaseError::EmptySet)
 }
 
 fn bound_to(socket: &SockRef<'_>) -> io::Result<(LocalAddress, u16)> {

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use super::{Allocator, LeaseError, WhenFull};
 use crate::bind::Cause;
-use crate::lease::{Failure, InLine, Leader, Lease, Place, Ticket, Tickets};
-use crate::pool::{Counts, DrawError, ForeignCause, Space, Want};
+use crate::lease::{Failure, InLine, Leader, Lease, Place, Ticket};
+use crate::pool::{Counts, DrawError, ForeignCause, Grant, Held, Space, Want};
 
 /// A thread that waits looks at the clock at least this often, because a simulation's clock may
 /// have moved on without it.
@@ -27,11 +27,8 @@ pub(super) trait Open {
     fn lead(&mut self, ticket: &Ticket) -> io::Result<Leader>;
 }
 
-/// All sockets of a request: one for most, several for a set or a pair.
-pub(super) struct Opened<S> {
-    pub(super) first: Lease<S>,
-    pub(super) rest: Vec<Lease<S>>,
-}
+/// Why a request ends without a lease. Boxed, because results are passed along at every lease.
+pub(super) type Failed = Box<LeaseError>;
 
 /// One request on its way.
 pub(super) struct Claim<A, O> {
@@ -56,7 +53,7 @@ enum Waits {
     Not,
     /// It must not, whatever the policy says.
     Never,
-    InLine(InLine),
+    InLine(Box<InLine>),
     /// It was handed a port; if that was of no use, it goes back to the front.
     HadItsTurn,
     TimedOut,
@@ -87,33 +84,65 @@ impl<A: Borrow<Allocator>, O: Open> Claim<A, O> {
         }
     }
 
-    /// Brings the request to its end, with the thread asleep while there is no port.
-    pub(super) fn run(mut self) -> Result<Opened<O::Socket>, LeaseError> {
-        if let Poll::Ready(result) = self.poll(Waker::noop()) {
-            return result;
+    /// Leases one port, with the thread asleep while there is none.
+    pub(super) fn one(self) -> Result<Lease<O::Socket>, LeaseError> {
+        self.run(Self::poll_one)
+    }
+
+    /// Leases all ports of a set or a pair, with the thread asleep while there are none.
+    pub(super) fn all(self) -> Result<Vec<Lease<O::Socket>>, LeaseError> {
+        self.run(Self::poll_all)
+    }
+
+    fn run<T>(
+        mut self,
+        poll: impl Fn(&mut Self, &Waker) -> Poll<Result<T, Failed>>,
+    ) -> Result<T, LeaseError> {
+        if let Poll::Ready(result) = poll(&mut self, Waker::noop()) {
+            return result.map_err(|error| *error);
         }
         let waker = Waker::from(Arc::new(Unpark(thread::current())));
         loop {
-            if let Poll::Ready(result) = self.poll(&waker) {
-                return result;
+            if let Poll::Ready(result) = poll(&mut self, &waker) {
+                return result.map_err(|error| *error);
             }
-            let patience = self
-                .deadline()
-                .saturating_duration_since(self.allocator.borrow().ledger.now());
+            let now = self.allocator.borrow().ledger.now();
+            let patience = self.deadline().saturating_duration_since(now);
             thread::park_timeout(patience.min(LONGEST_NAP));
         }
     }
 
-    /// Brings the request as far as it goes; `waker` is called when it can go on.
-    pub(super) fn poll(&mut self, waker: &Waker) -> Poll<Result<Opened<O::Socket>, LeaseError>> {
+    /// Brings a request for one port as far as it goes; `waker` is called when it can go on.
+    pub(super) fn poll_one(&mut self, waker: &Waker) -> Poll<Result<Lease<O::Socket>, Failed>> {
         loop {
-            let tickets = match self.next(waker) {
-                Poll::Ready(Ok(tickets)) => tickets,
+            let grant = match self.next(waker) {
+                Poll::Ready(Ok(grant)) => grant,
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
                 Poll::Pending => return Poll::Pending,
             };
+            // A request for one port is given one.
+            for held in grant {
+                let ticket = self.ticket(held, self.want.space());
+                match self.open_one(ticket) {
+                    Ok(lease) => return Poll::Ready(Ok(lease)),
+                    Err(Some(error)) => return Poll::Ready(Err(error)),
+                    Err(None) => {}
+                }
+            }
+        }
+    }
+
+    /// Brings a request for several ports as far as it goes.
+    fn poll_all(&mut self, waker: &Waker) -> Poll<Result<Vec<Lease<O::Socket>>, Failed>> {
+        loop {
+            let grant = match self.next(waker) {
+                Poll::Ready(Ok(grant)) => grant,
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Pending => return Poll::Pending,
+            };
+            let tickets = Ticket::of(&self.allocator.borrow().ledger, grant, &self.want);
             match self.open_all(tickets) {
-                Ok(opened) => return Poll::Ready(Ok(opened)),
+                Ok(leases) => return Poll::Ready(Ok(leases)),
                 Err(Some(error)) => return Poll::Ready(Err(error)),
                 Err(None) => {}
             }
@@ -121,28 +150,14 @@ impl<A: Borrow<Allocator>, O: Open> Claim<A, O> {
     }
 
     /// The next ports to try.
-    fn next(&mut self, waker: &Waker) -> Poll<Result<Tickets, LeaseError>> {
-        if let Waits::InLine(line) = &mut self.waits {
-            let served = line.poll(waker);
-            let now = self.allocator.borrow().ledger.now();
-            match served {
-                Poll::Ready(Ok(tickets)) => {
-                    self.now = now;
-                    self.waits = Waits::HadItsTurn;
-                    return Poll::Ready(Ok(tickets));
-                }
-                Poll::Ready(Err(refusal)) => return Poll::Ready(Err(self.refusal(refusal))),
-                Poll::Pending if now < self.deadline() => return Poll::Pending,
-                Poll::Pending => {
-                    // One last look: foreign ports may have come free without anybody's doing.
-                    self.now = now;
-                    self.rechecks = 0;
-                    self.waits = Waits::TimedOut;
-                }
-            }
+    fn next(&mut self, waker: &Waker) -> Poll<Result<Grant, Failed>> {
+        if matches!(self.waits, Waits::InLine(_))
+            && let Some(served) = self.next_in_line(waker)
+        {
+            return served;
         }
         match self.draw() {
-            Ok(tickets) => return Poll::Ready(Ok(tickets)),
+            Ok(grant) => return Poll::Ready(Ok(grant)),
             Err(DrawError::Exhausted(_)) => {}
             Err(refusal) => return Poll::Ready(Err(self.refusal(refusal))),
         }
@@ -155,7 +170,37 @@ impl<A: Borrow<Allocator>, O: Open> Claim<A, O> {
         }
     }
 
-    fn draw(&mut self) -> Result<Tickets, DrawError> {
+    /// What the one in line is handed; nothing if it has waited long enough.
+    fn next_in_line(&mut self, waker: &Waker) -> Option<Poll<Result<Grant, Failed>>> {
+        let Waits::InLine(line) = &mut self.waits else {
+            return None;
+        };
+        let served = line.poll(waker);
+        let now = self.allocator.borrow().ledger.now();
+        match served {
+            Poll::Ready(Ok(grant)) => {
+                self.now = now;
+                self.waits = Waits::HadItsTurn;
+                Some(Poll::Ready(Ok(grant)))
+            }
+            Poll::Ready(Err(refusal)) => Some(Poll::Ready(Err(self.refusal(refusal)))),
+            Poll::Pending if now < self.deadline() => Some(Poll::Pending),
+            Poll::Pending => {
+                // One last look: foreign ports may have come free without anybody's doing.
+                self.now = now;
+                self.rechecks = 0;
+                self.waits = Waits::TimedOut;
+                None
+            }
+        }
+    }
+
+    fn ticket(&self, held: Held, space: Space) -> Ticket {
+        let ledger = &self.allocator.borrow().ledger;
+        Ticket::new(ledger, held, space, self.want.peer_address())
+    }
+
+    fn draw(&mut self) -> Result<Grant, DrawError> {
         let allocator = self.allocator.borrow();
         let had_its_turn = matches!(self.waits, Waits::HadItsTurn);
         let drawn = allocator
@@ -175,7 +220,7 @@ impl<A: Borrow<Allocator>, O: Open> Claim<A, O> {
     }
 
     /// Joins the line of those who wait, if the policy has one.
-    fn join(&mut self) -> Result<InLine, LeaseError> {
+    fn join(&mut self) -> Result<Box<InLine>, Failed> {
         let allocator = self.allocator.borrow();
         let (place, is_new) = match (allocator.when_full, &self.waits) {
             (WhenFull::Wait { waiters, .. }, Waits::Not) => (Place::Back { most: waiters }, true),
@@ -190,10 +235,10 @@ impl<A: Borrow<Allocator>, O: Open> Claim<A, O> {
         let Some(line) = ledger.join(&self.want, deadline, place, self.now) else {
             ledger.count(|stats| stats.line_full += 1);
             let space = self.want.space();
-            return Err(LeaseError::LineFull { space });
+            return Err(LeaseError::LineFull { space }.into());
         };
         ledger.count(|stats| stats.waits += u64::from(is_new));
-        Ok(line)
+        Ok(Box::new(line))
     }
 
     fn deadline(&self) -> Instant {
@@ -206,31 +251,23 @@ impl<A: Borrow<Allocator>, O: Open> Claim<A, O> {
 
     /// Opens a socket for each ticket; without an error when a port was refused and another one is
     /// to be tried.
-    fn open_all(&mut self, tickets: Tickets) -> Result<Opened<O::Socket>, Option<LeaseError>> {
-        let mut tickets_left = tickets.rest.into_iter();
-        let first = match self.open_one(tickets.first) {
-            Ok(lease) => lease,
-            Err(error) => {
-                tickets_left.for_each(Ticket::cancel);
-                return Err(error);
-            }
-        };
-        let mut rest = Vec::new();
-        while let Some(ticket) = tickets_left.next() {
+    fn open_all(&mut self, tickets: Vec<Ticket>) -> Result<Vec<Lease<O::Socket>>, Option<Failed>> {
+        let mut leases = Vec::new();
+        let mut tickets = tickets.into_iter();
+        while let Some(ticket) = tickets.next() {
             match self.open_one(ticket) {
-                Ok(lease) => rest.push(lease),
+                Ok(lease) => leases.push(lease),
                 Err(error) => {
-                    tickets_left.for_each(Ticket::cancel);
-                    first.abandon();
-                    rest.into_iter().for_each(Lease::abandon);
+                    leases.into_iter().for_each(Lease::abandon);
+                    tickets.for_each(Ticket::cancel);
                     return Err(error);
                 }
             }
         }
-        Ok(Opened { first, rest })
+        Ok(leases)
     }
 
-    fn open_one(&mut self, ticket: Ticket) -> Result<Lease<O::Socket>, Option<LeaseError>> {
+    fn open_one(&mut self, ticket: Ticket) -> Result<Lease<O::Socket>, Option<Failed>> {
         let opened = if ticket.is_first() {
             let lead = self.open.lead(&ticket);
             lead.and_then(|leader| {
@@ -247,14 +284,14 @@ impl<A: Borrow<Allocator>, O: Open> Claim<A, O> {
     }
 
     /// The system refused a port: the error that ends the request, if it does.
-    fn failed(&mut self, ticket: Ticket, error: io::Error) -> Option<LeaseError> {
+    fn failed(&mut self, ticket: Ticket, error: io::Error) -> Option<Failed> {
         let cause = match Cause::of(&error) {
             Cause::InUse => ForeignCause::InUse,
             Cause::Denied => ForeignCause::Denied,
             cause => {
                 let space = ticket.space();
                 ticket.cancel();
-                return Some(self.broken(space, cause, error));
+                return Some(self.broken(space, cause, error).into());
             }
         };
         match cause {
@@ -268,7 +305,8 @@ impl<A: Borrow<Allocator>, O: Open> Claim<A, O> {
             ticket.refuse(cause, self.now);
         }
         self.want.exact_port()?;
-        Some(self.unavailable(space, port))
+        let state = self.allocator.borrow().explain(space, port);
+        Some(LeaseError::PortUnavailable { space, port, state }.into())
     }
 
     /// Something else failed than the port.
@@ -297,16 +335,11 @@ impl<A: Borrow<Allocator>, O: Open> Claim<A, O> {
         error
     }
 
-    fn refusal(&self, refusal: DrawError) -> LeaseError {
-        self.allocator.borrow().refusal(&self.want, refusal)
+    fn refusal(&self, refusal: DrawError) -> Failed {
+        self.allocator.borrow().refusal(&self.want, refusal).into()
     }
 
-    fn unavailable(&self, space: Space, port: u16) -> LeaseError {
-        let state = self.allocator.borrow().explain(space, port);
-        LeaseError::PortUnavailable { space, port, state }
-    }
-
-    fn exhausted(&mut self) -> LeaseError {
+    fn exhausted(&mut self) -> Failed {
         self.settle();
         let ledger = &self.allocator.borrow().ledger;
         let counts = |space| ledger.counts(space);
@@ -320,18 +353,18 @@ impl<A: Borrow<Allocator>, O: Open> Claim<A, O> {
         });
         if timed_out {
             let waited = ledger.now().saturating_duration_since(self.begun);
-            return LeaseError::TimedOut {
+            return Box::new(LeaseError::TimedOut {
                 space,
                 counts,
                 waited,
-            };
+            });
         }
-        LeaseError::Exhausted {
+        Box::new(LeaseError::Exhausted {
             space,
             counts,
             in_use: self.in_use,
             denied: self.denied,
-        }
+        })
     }
 
     /// Gives back what is still held.

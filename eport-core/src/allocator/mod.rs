@@ -190,7 +190,7 @@ impl Allocator {
     ) -> Result<Lease<S>, LeaseError> {
         let (space, peer) = resolve(space, peer)?;
         let want = Want::new(space).peer(peer);
-        Ok(Claim::new(self, want, Custom(open)).run()?.first)
+        Claim::new(self, want, Custom(open)).one()
     }
 
     /// The plan whose ports are handed out, with notes for the operator.

@@ -67,7 +67,7 @@ impl<'a, S: Endpoint> Request<'a, S> {
     /// # Errors
     /// [`LeaseError`]; whatever it is, no port stays leased.
     pub fn lease(self) -> Result<Lease<S>, LeaseError> {
-        finish(self.claim()?.run()?.first)
+        finish(self.claim()?.one()?)
     }
 
     /// Leases a port like [`lease`](Self::lease), but never waits for one.
@@ -75,7 +75,7 @@ impl<'a, S: Endpoint> Request<'a, S> {
     /// # Errors
     /// [`LeaseError`]; whatever it is, no port stays leased.
     pub fn try_lease(self) -> Result<Lease<S>, LeaseError> {
-        finish(self.claim()?.never_waiting().run()?.first)
+        finish(self.claim()?.never_waiting().one()?)
     }
 
     /// Leases a port like [`lease`](Self::lease), but lets the task wait instead of the thread.
@@ -156,9 +156,9 @@ impl<S: Endpoint> Future for LeaseFuture<S> {
     /// # Panics
     /// When it is polled again after it was ready.
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let opened = match self.state.as_mut() {
-            Some(Ok(claim)) => match claim.poll(context.waker()) {
-                Poll::Ready(opened) => opened,
+        let lease = match self.state.as_mut() {
+            Some(Ok(claim)) => match claim.poll_one(context.waker()) {
+                Poll::Ready(lease) => lease,
                 Poll::Pending => return Poll::Pending,
             },
             Some(Err(_)) => match self.state.take() {
@@ -168,7 +168,7 @@ impl<S: Endpoint> Future for LeaseFuture<S> {
             None => panic!("polled again after it was ready"),
         };
         self.state = None;
-        Poll::Ready(opened.and_then(|opened| finish(opened.first)))
+        Poll::Ready(lease.map_err(|error| *error).and_then(finish))
     }
 }
 

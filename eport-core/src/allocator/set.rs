@@ -56,8 +56,7 @@ impl<'a> SetRequest<'a> {
     /// [`LeaseError`]; whatever it is, no port stays leased.
     pub fn lease(self) -> Result<LeaseSet<AnySocket>, LeaseError> {
         let claim = Claim::new(self.allocator, self.want()?, OpenAny);
-        let opened = claim.run()?;
-        Ok(LeaseSet::new(opened.first, opened.rest))
+        claim.all().map(LeaseSet::new)
     }
 
     /// Leases like [`lease`](Self::lease), but never waits.
@@ -66,8 +65,7 @@ impl<'a> SetRequest<'a> {
     /// [`LeaseError`]; whatever it is, no port stays leased.
     pub fn try_lease(self) -> Result<LeaseSet<AnySocket>, LeaseError> {
         let claim = Claim::new(self.allocator, self.want()?, OpenAny);
-        let opened = claim.never_waiting().run()?;
-        Ok(LeaseSet::new(opened.first, opened.rest))
+        claim.never_waiting().all().map(LeaseSet::new)
     }
 
     fn want(&self) -> Result<Want, LeaseError> {
@@ -111,12 +109,11 @@ pub(super) fn pair(
 ) -> Result<(Lease<UdpSocket>, Lease<UdpSocket>), LeaseError> {
     let (space, _) = resolve(Space::udp(local), None)?;
     let claim = Claim::new(allocator, Want::new(space).pair(), OpenUdp::default());
-    let opened = claim.run()?;
-    let mut rest = opened.rest.into_iter();
-    match rest.next() {
-        Some(odd) => Ok((opened.first, odd)),
+    let mut leases = claim.all()?.into_iter();
+    match (leases.next(), leases.next()) {
+        (Some(even), Some(odd)) => Ok((even, odd)),
         // The pool grants a pair two ports, or none.
-        None => Err(LeaseError::EmptySet),
+        _ => Err(LeaseError::EmptySet),
     }
 }
 

@@ -114,8 +114,7 @@ impl Books {
     }
 
     fn count(&mut self, grant: &Grant) {
-        let ports = 1 + grant.rest.len();
-        self.leases += ports;
+        self.leases += grant.len();
         self.stats.draws += 1;
         self.stats.peak_leased = self.stats.peak_leased.max(self.leases);
     }

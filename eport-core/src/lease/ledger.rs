@@ -1,5 +1,6 @@
 //! The books behind their desk, shared by all clones of an allocator and by all leases.
 
+use std::net::SocketAddr;
 use std::sync::{Arc, Weak};
 use std::task::{Poll, Waker};
 use std::thread;
@@ -39,13 +40,6 @@ pub(crate) struct InLine {
     turn: Option<Turn>,
 }
 
-/// Ports for one request: one ticket for most, several for a set or a pair.
-#[derive(Debug)]
-pub(crate) struct Tickets {
-    pub(crate) first: Ticket,
-    pub(crate) rest: Vec<Ticket>,
-}
-
 impl Ledger {
     pub(crate) fn new(pool: Pool, range: usize, generator: Generator, clock: Clock) -> Self {
         Self {
@@ -61,29 +55,25 @@ impl Ledger {
     }
 
     /// Leases what is wanted; after those who wait, unless it `had_its_turn`.
+    ///
+    /// Nothing gives the ports back before they are [`Ticket`]s.
     pub(crate) fn draw(
-        self: &Arc<Self>,
+        &self,
         want: &Want,
         now: Instant,
         had_its_turn: bool,
-    ) -> Result<Tickets, DrawError> {
-        let draw = |books: &mut Books| Stock::take(books, want, now);
-        let grant = if had_its_turn {
+    ) -> Result<Grant, DrawError> {
+        let draw = |books: &mut Books| books.take(want, now);
+        if had_its_turn {
             self.desk.with(draw)
         } else {
             self.desk.after_line(now, draw)
-        };
-        Ok(self.tickets(grant?, want))
+        }
     }
 
     /// Leases the foreign port that is next to be tried again, before its time.
-    pub(crate) fn recheck(
-        self: &Arc<Self>,
-        want: &Want,
-        now: Instant,
-    ) -> Result<Tickets, DrawError> {
-        let grant = self.desk.with(|books| books.recheck(want, now))?;
-        Ok(self.tickets(grant, want))
+    pub(crate) fn recheck(&self, want: &Want, now: Instant) -> Result<Grant, DrawError> {
+        self.desk.with(|books| books.recheck(want, now))
     }
 
     /// Joins the line of those who wait; `None` when it is full.
@@ -102,24 +92,6 @@ impl Ledger {
         };
         // Without somebody to look after the line nobody would be told that its time is over.
         self.attend().ok().map(|()| in_line)
-    }
-
-    fn tickets(self: &Arc<Self>, grant: Grant, want: &Want) -> Tickets {
-        let ticket = |held: Held, space| Ticket {
-            ledger: Arc::clone(self),
-            port: held.port(),
-            held: Some(held),
-            space,
-            peer: want.peer_address(),
-        };
-        // The further ports of a set are in its further spaces, that of a pair is in the same one.
-        let spaces = want.spaces().skip(1);
-        let spaces = spaces.chain(std::iter::repeat(want.space()));
-        let rest = grant.rest.into_iter().zip(spaces);
-        Tickets {
-            first: ticket(grant.first, want.space()),
-            rest: rest.map(|(held, space)| ticket(held, space)).collect(),
-        }
     }
 
     fn end(&self, held: Held, space: Space, ending: Ending) {
@@ -196,15 +168,15 @@ fn look_after_line(ledger: &Weak<Ledger>) {
 
 impl InLine {
     /// The ports, as soon as it is their turn.
-    pub(crate) fn poll(&mut self, waker: &Waker) -> Poll<Result<Tickets, DrawError>> {
+    pub(crate) fn poll(&mut self, waker: &Waker) -> Poll<Result<Grant, DrawError>> {
         let Some(turn) = &self.turn else {
             return Poll::Pending;
         };
-        let Poll::Ready(served) = self.ledger.desk.poll(turn, waker) else {
-            return Poll::Pending;
-        };
-        self.turn = None;
-        Poll::Ready(served.map(|grant| self.ledger.tickets(grant, &self.want)))
+        let served = self.ledger.desk.poll(turn, waker);
+        if served.is_ready() {
+            self.turn = None;
+        }
+        served
     }
 }
 
@@ -212,20 +184,38 @@ impl Drop for InLine {
     fn drop(&mut self) {
         let Some(turn) = self.turn.take() else { return };
         if let Some(grant) = self.ledger.desk.leave(&turn) {
-            self.ledger.tickets(grant, &self.want).cancel();
+            for ticket in Ticket::of(&self.ledger, grant, &self.want) {
+                ticket.cancel();
+            }
         }
     }
 }
 
-impl Tickets {
-    /// Gives all ports back as never used.
-    pub(crate) fn cancel(self) {
-        self.first.cancel();
-        self.rest.into_iter().for_each(Ticket::cancel);
-    }
-}
-
 impl Ticket {
+    /// The right to a port in one of the spaces of a request.
+    pub(crate) fn new(
+        ledger: &Arc<Ledger>,
+        held: Held,
+        space: Space,
+        peer: Option<SocketAddr>,
+    ) -> Self {
+        Self {
+            ledger: Arc::clone(ledger),
+            port: held.port(),
+            held: Some(held),
+            space,
+            peer,
+        }
+    }
+
+    /// The rights to the ports of a request.
+    pub(crate) fn of(ledger: &Arc<Ledger>, grant: Grant, want: &Want) -> Vec<Self> {
+        // Those of a set are in its spaces, those of a pair in the same one.
+        let spaces = want.spaces().chain(std::iter::repeat(want.space()));
+        let ticket = |(held, space)| Self::new(ledger, held, space, want.peer_address());
+        grant.into_iter().zip(spaces).map(ticket).collect()
+    }
+
     /// Gives the port back as one that the system refused.
     pub(crate) fn refuse(mut self, cause: ForeignCause, now: Instant) {
         self.end(Ending::Refused(cause, now));

@@ -17,7 +17,7 @@ use books::Ending;
 pub(crate) use books::Leader;
 pub use clock::Clock;
 pub(crate) use desk::Place;
-pub(crate) use ledger::{InLine, Ledger, Tickets};
+pub(crate) use ledger::{InLine, Ledger};
 pub use set::LeaseSet;
 pub(crate) use stats::Failure;
 pub use stats::{SpaceStats, Stats};

@@ -26,11 +26,9 @@ pub struct LeaseSet<S> {
 }
 
 impl<S> LeaseSet<S> {
-    /// The leases of one number; there is at least one.
-    pub(crate) fn new(first: Lease<S>, rest: Vec<Lease<S>>) -> Self {
-        let port = first.port();
-        let mut leases = vec![first];
-        leases.extend(rest);
+    /// The leases of one number, of which there is at least one.
+    pub(crate) fn new(leases: Vec<Lease<S>>) -> Self {
+        let port = leases.first().map_or(0, Lease::port);
         Self { port, leases }
     }
 

@@ -15,7 +15,7 @@ use crate::quarantine::PeerHash;
 struct Search<'a> {
     want: &'a Want,
     /// Where the port is wanted, in the order of the request.
-    places: &'a [usize],
+    places: &'a [u16],
     peer: Option<PeerHash>,
     now: Seconds,
 }
@@ -63,8 +63,8 @@ impl Pool {
     }
 
     /// The foreign port of one space whose rest ends first, no longer foreign and free.
-    fn pardon_one(&mut self, place: usize) -> Option<u16> {
-        let ports = self.places.get_mut(place)?;
+    fn pardon_one(&mut self, place: u16) -> Option<u16> {
+        let ports = self.places.get_mut(usize::from(place))?;
         while let Some(slot) = ports.pardon_earliest() {
             if ports.is_free(slot) {
                 return Some(slot);
@@ -100,12 +100,12 @@ impl Pool {
     fn take_in<R: Rng + ?Sized>(
         &mut self,
         want: &Want,
-        places: &[usize],
+        places: &[u16],
         rng: &mut R,
         now: Seconds,
     ) -> Result<Grant, DrawError> {
         for place in places {
-            if let Some(ports) = self.places.get_mut(*place) {
+            if let Some(ports) = self.places.get_mut(usize::from(*place)) {
                 ports.forgive(now);
             }
         }
@@ -135,7 +135,7 @@ impl Pool {
             && !self.has_unkept(search)
             && let Some(held) = self.join(search.first(), peer, rng, search.now)
         {
-            return Ok(held.into());
+            return Ok(Grant::One(held));
         }
         let slot = self
             .choose(search, rng)
@@ -143,7 +143,7 @@ impl Pool {
         Ok(match sharing {
             Some((sharing, peer)) => {
                 let place = search.first();
-                self.open(place, slot, sharing, peer, search.now).into()
+                Grant::One(self.open(place, slot, sharing, peer, search.now))
             }
             None => self.grant(search, slot, true),
         })
@@ -152,9 +152,9 @@ impl Pool {
     /// A port that has rested if there is one, otherwise the one that has rested longest.
     fn choose<R: Rng + ?Sized>(&mut self, search: &Search<'_>, rng: &mut R) -> Option<u16> {
         while self.may_have_another(search) {
-            let ports = self.places.get_mut(search.first())?;
+            let ports = self.places.get_mut(usize::from(search.first()))?;
             let start = ports.start(search.want.peer, rng, search.now);
-            let ports = self.places.get(search.first())?;
+            let ports = self.places.get(usize::from(search.first()))?;
             let rested = |slot| self.suits(search, slot) && !search.rests_for(ports, slot);
             if let Some(slot) = ports.pick(start, rng, rested) {
                 return Some(slot);
@@ -191,11 +191,11 @@ impl Pool {
 
     /// Lets one port go that rests for everybody, where the fewest ports are free.
     fn wake_one(&mut self, search: &Search<'_>) -> bool {
-        let mut places: Vec<usize> = search.places.to_vec();
-        places.sort_by_key(|place| self.places.get(*place).map_or(0, Ports::free));
+        let mut places: Vec<u16> = search.places.to_vec();
+        places.sort_by_key(|place| self.places.get(usize::from(*place)).map_or(0, Ports::free));
         let woken = places.into_iter().any(|place| {
             self.places
-                .get_mut(place)
+                .get_mut(usize::from(place))
                 .is_some_and(Ports::wake_longest_rested)
         });
         self.tally.quarantine_broken += u64::from(woken);
@@ -227,7 +227,7 @@ impl Pool {
         search
             .places
             .iter()
-            .filter_map(|place| self.places.get(*place))
+            .filter_map(|place| self.places.get(usize::from(*place)))
     }
 
     fn exhausted(&self, search: &Search<'_>) -> DrawError {
@@ -237,34 +237,32 @@ impl Pool {
 
     /// Leases a slot wherever it is wanted.
     fn grant(&mut self, search: &Search<'_>, slot: u16, chosen: bool) -> Grant {
-        let first = self.lease(search.first(), slot, search.want.peer, search.now, chosen);
-        let mut rest = Vec::new();
-        for place in search.places.iter().skip(1) {
-            rest.push(self.lease(*place, slot, search.want.peer, search.now, false));
+        let (peer, now) = (search.want.peer, search.now);
+        let first = self.lease(search.first(), slot, peer, now, chosen);
+        let others = search.places.iter().skip(1);
+        let others = others.map(|place| (*place, slot));
+        // Slots are numbered in the order of ports: the odd one is the next.
+        let is_pair = matches!(search.want.which, Which::Pair);
+        let odd = is_pair.then(|| (search.first(), slot + 1));
+        if search.places.len() == 1 && odd.is_none() {
+            return Grant::One(first);
         }
-        if matches!(search.want.which, Which::Pair) {
-            // Slots are numbered in the order of ports: the odd one is the next.
-            let odd = self.lease(
-                search.first(),
-                slot + 1,
-                search.want.peer,
-                search.now,
-                false,
-            );
-            rest.push(odd);
+        let mut all = vec![first];
+        for (place, slot) in others.chain(odd) {
+            all.push(self.lease(place, slot, peer, now, false));
         }
-        Grant { first, rest }
+        Grant::Several(all)
     }
 
     pub(super) fn lease(
         &mut self,
-        place: usize,
+        place: u16,
         slot: u16,
         peer: Option<SocketAddr>,
         now: Seconds,
         chosen: bool,
     ) -> Held {
-        if let Some(ports) = self.places.get_mut(place) {
+        if let Some(ports) = self.places.get_mut(usize::from(place)) {
             ports.lease(slot, peer, now, chosen);
         }
         self.elsewhere(place, |ports| ports.hold(slot));
@@ -285,17 +283,17 @@ impl Pool {
     }
 
     /// Where the spaces of a request are kept.
-    fn all_places(&mut self, want: &Want, now: Seconds) -> Result<Vec<usize>, DrawError> {
+    fn all_places(&mut self, want: &Want, now: Seconds) -> Result<Vec<u16>, DrawError> {
         for space in want.spaces() {
             self.place(space, now)?;
         }
         // Making room for one of them may have cost another one its place.
-        let places: Option<Vec<usize>> = want.spaces().map(|space| self.find(space)).collect();
+        let places: Option<Vec<u16>> = want.spaces().map(|space| self.find(space)).collect();
         places.ok_or(DrawError::TooManySpaces(self.limit()))
     }
 
     /// Where `space` is kept, making room for it if it is new.
-    fn place(&mut self, space: Space, now: Seconds) -> Result<usize, DrawError> {
+    fn place(&mut self, space: Space, now: Seconds) -> Result<u16, DrawError> {
         if let Some(place) = self.find(space) {
             return Ok(place);
         }
@@ -311,7 +309,7 @@ impl Pool {
         {
             self.tally.quarantine_broken += ports.learn(other);
         }
-        match self.places.get_mut(vacant) {
+        match self.places.get_mut(usize::from(vacant)) {
             Some(idle) => {
                 self.tally.spaces_forgotten += u64::from(idle.has_rests(now));
                 *idle = ports;
@@ -322,23 +320,23 @@ impl Pool {
     }
 
     /// Where one more space can be kept: at the end, or in place of the one idle longest.
-    fn vacant(&self) -> Option<usize> {
+    fn vacant(&self) -> Option<u16> {
         if self.places.len() < self.limit() {
-            return Some(self.places.len());
+            return u16::try_from(self.places.len()).ok();
         }
-        let all = self.places.iter().enumerate();
+        let all = (0..).zip(&self.places);
         let idle = all.filter(|(_, ports)| !ports.has_leases());
         idle.min_by_key(|(_, ports)| ports.last_draw)
             .map(|(place, _)| place)
     }
 
     fn limit(&self) -> usize {
-        self.rules.limits.spaces.max(1)
+        self.rules.limits.spaces.clamp(1, usize::from(u16::MAX))
     }
 }
 
 impl<'a> Search<'a> {
-    fn new(want: &'a Want, places: &'a [usize], now: Seconds) -> Self {
+    fn new(want: &'a Want, places: &'a [u16], now: Seconds) -> Self {
         Self {
             want,
             places,
@@ -347,21 +345,12 @@ impl<'a> Search<'a> {
         }
     }
 
-    fn first(&self) -> usize {
+    fn first(&self) -> u16 {
         self.places.first().copied().unwrap_or(0)
     }
 
     fn rests_for(&self, ports: &Ports, slot: u16) -> bool {
         self.peer
             .is_some_and(|peer| ports.rests_for(slot, peer, self.now))
-    }
-}
-
-impl From<Held> for Grant {
-    fn from(first: Held) -> Self {
-        Self {
-            first,
-            rest: Vec::new(),
-        }
     }
 }

@@ -18,7 +18,9 @@ impl Pool {
                 PortState::Reserved(sources)
             };
         };
-        let ports = self.find(space).and_then(|place| self.places.get(place));
+        let ports = self
+            .find(space)
+            .and_then(|place| self.places.get(usize::from(place)));
         let known = ports.and_then(|ports| self.explain_known(ports, slot, now));
         known.unwrap_or_else(|| {
             let holders: Vec<Space> = self.holders(space, slot).collect();

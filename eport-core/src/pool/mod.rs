@@ -137,8 +137,11 @@ impl Pool {
         rng: &mut R,
         now: Instant,
     ) -> Result<Held, DrawError> {
-        let grant = self.take(&Want::new(space).peer(peer), rng, now)?;
-        Ok(grant.first)
+        match self.take(&Want::new(space).peer(peer), rng, now)? {
+            Grant::One(held) => Ok(held),
+            // A request for one port in one space is not given several.
+            Grant::Several(_) => Err(DrawError::Exhausted(self.counts(space))),
+        }
     }
 
     /// Gives back a port that was used; it rests as the [`Rules`] say.
@@ -190,7 +193,7 @@ impl Pool {
             }
             Share::Member(number) => return self.leave_closed(&held, number),
         }
-        if let Some(ports) = self.places.get_mut(held.place) {
+        if let Some(ports) = self.places.get_mut(usize::from(held.place)) {
             ports.refuse(held.slot, cause, seconds);
         }
         None
@@ -198,7 +201,10 @@ impl Pool {
 
     /// How many ports of `space` are in which state.
     pub fn counts(&self, space: Space) -> Counts {
-        if let Some(ports) = self.find(space).and_then(|place| self.places.get(place)) {
+        if let Some(ports) = self
+            .find(space)
+            .and_then(|place| self.places.get(usize::from(place)))
+        {
             return ports.counts();
         }
         let range = usize::from(self.slots.len());
@@ -226,7 +232,10 @@ impl Pool {
 
     /// Ends a lease that was one peer's alone, here and wherever it held the port.
     fn end(&mut self, held: &Held) -> Option<Record> {
-        let record = self.places.get_mut(held.place)?.end(held.slot)?;
+        let record = self
+            .places
+            .get_mut(usize::from(held.place))?
+            .end(held.slot)?;
         self.elsewhere(held.place, |ports| ports.unhold(held.slot));
         self.usage.subtract(record.peer.map(|peer| peer.ip()));
         Some(record)
@@ -235,7 +244,7 @@ impl Pool {
     /// The port worked, and rests: for its peer if it had one, otherwise for everybody.
     fn rest(&mut self, held: &Held, peer: Option<SocketAddr>, now: Seconds) {
         let Held { place, slot, .. } = *held;
-        if let Some(ports) = self.places.get_mut(place) {
+        if let Some(ports) = self.places.get_mut(usize::from(place)) {
             ports.worked(slot);
         }
         match peer {
@@ -250,17 +259,17 @@ impl Pool {
     }
 
     /// Remembers in every space that hears the port for whom it was leased.
-    fn remember(&mut self, place: usize, slot: u16, peer: PeerHash, now: Seconds) {
-        if let Some(ports) = self.places.get_mut(place) {
+    fn remember(&mut self, place: u16, slot: u16, peer: PeerHash, now: Seconds) {
+        if let Some(ports) = self.places.get_mut(usize::from(place)) {
             ports.remember(slot, peer, now);
         }
         self.elsewhere(place, |ports| ports.remember(slot, peer, now));
     }
 
     /// Lets a port rest for everybody in every space that hears it.
-    fn rest_until(&mut self, place: usize, slot: u16, until: Seconds) {
+    fn rest_until(&mut self, place: u16, slot: u16, until: Seconds) {
         let mut broken = 0;
-        if let Some(ports) = self.places.get_mut(place) {
+        if let Some(ports) = self.places.get_mut(usize::from(place)) {
             broken += u64::from(ports.rest(slot, until));
         }
         self.elsewhere(place, |ports| broken += u64::from(ports.rest(slot, until)));
@@ -276,22 +285,25 @@ impl Pool {
     }
 
     /// Does something to every other space that overlaps the one at `place`.
-    fn elsewhere(&mut self, place: usize, mut change: impl FnMut(&mut Ports)) {
+    fn elsewhere(&mut self, place: u16, mut change: impl FnMut(&mut Ports)) {
         if self.places.len() == 1 {
             return;
         }
-        let Some(space) = self.places.get(place).map(|ports| ports.space) else {
+        let Some(space) = self.places.get(usize::from(place)).map(|ports| ports.space) else {
             return;
         };
-        for (index, other) in self.places.iter_mut().enumerate() {
+        for (index, other) in (0..).zip(&mut self.places) {
             if index != place && other.space.overlaps(space) {
                 change(other);
             }
         }
     }
 
-    fn find(&self, space: Space) -> Option<usize> {
-        self.places.iter().position(|ports| ports.space == space)
+    fn find(&self, space: Space) -> Option<u16> {
+        let mut places = (0..).zip(&self.places);
+        places
+            .find(|(_, ports)| ports.space == space)
+            .map(|(place, _)| place)
     }
 
     fn seconds(&self, now: Instant) -> Seconds {

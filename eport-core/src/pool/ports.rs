@@ -10,7 +10,7 @@ use super::group::Group;
 use super::rules::{Rests, Rules};
 use super::space::Space;
 use super::state::{Counts, ForeignCause};
-use crate::quarantine::{PeerHash, Queue};
+use crate::quarantine::{Line, PeerHash, Queue};
 use crate::strategy::{Conversation, Selector};
 
 /// Ports whose rest is over are let back in small portions, so that no draw takes long.
@@ -38,7 +38,7 @@ pub(super) struct Ports {
     /// One entry for each foreign port.
     foreign: Queue,
     /// The rests of ports that rest for everybody.
-    resting: Queue,
+    resting: Line,
     /// How many entries `resting` may have.
     most_resting: usize,
     /// Cells that are resting and nothing else.
@@ -61,7 +61,7 @@ impl Ports {
             cells: vec![Cell::default(); usize::from(len)].into(),
             records: Vec::new(),
             foreign: Queue::default(),
-            resting: Queue::default(),
+            resting: Line::default(),
             most_resting: rules.quarantine.most_of(len),
             only_resting: 0,
             selector: Selector::new(rules.strategy, len),
@@ -209,7 +209,7 @@ impl Ports {
         // A port cannot have more rests than there are spaces, of which there are few.
         if self.cell(slot).is_some_and(|cell| cell.rests < u8::MAX) {
             self.change(slot, |cell| cell.rests += 1);
-            self.resting.push(slot, until, self.most_resting);
+            self.resting.push(slot, until);
         }
         full
     }
@@ -276,11 +276,8 @@ impl Ports {
         for record in &other.records {
             self.hold(record.slot);
         }
-        let mut rests: Vec<(Seconds, u16)> = other.resting.iter().collect();
-        rests.sort_unstable();
-        let cut = rests
-            .into_iter()
-            .filter(|(until, slot)| self.rest(*slot, *until));
+        let rests = other.resting.iter();
+        let cut = rests.filter(|(until, slot)| self.rest(*slot, *until));
         let cut = u64::try_from(cut.count()).unwrap_or(u64::MAX);
         for (slot, cell) in (0..).zip(&other.cells) {
             if let Some((peer, _)) = cell.departed(0)

@@ -15,7 +15,7 @@ use crate::quarantine::PeerHash;
 impl Pool {
     /// A shared port is ready: others may join its first peer.
     pub fn opened(&mut self, held: &Held) {
-        if let Some(ports) = self.places.get_mut(held.place) {
+        if let Some(ports) = self.places.get_mut(usize::from(held.place)) {
             ports.change_group(held.slot, |group| group.set_open(true));
         }
     }
@@ -26,7 +26,7 @@ impl Pool {
     pub fn dissolve(&mut self, emptied: Emptied, now: Instant) {
         let now = self.seconds(now);
         let Emptied { place, slot } = emptied;
-        let ended = self.places.get_mut(place).and_then(|ports| {
+        let ended = self.places.get_mut(usize::from(place)).and_then(|ports| {
             ports.joinable.remove(slot);
             ports.end(slot)
         });
@@ -45,9 +45,9 @@ impl Pool {
     }
 
     /// How the port for a request is shared, if ports are so few that it is.
-    pub(super) fn sharing_now(&self, want: &Want, place: usize) -> Option<(Sharing, SocketAddr)> {
+    pub(super) fn sharing_now(&self, want: &Want, place: u16) -> Option<(Sharing, SocketAddr)> {
         let sharing = self.rules.sharing.filter(|_| want.shareable)?;
-        let is_low = self.places.get(place)?.free() <= usize::from(sharing.ports);
+        let is_low = self.places.get(usize::from(place))?.free() <= usize::from(sharing.ports);
         let alone = want.also.is_empty();
         want.peer
             .filter(|_| is_low && alone)
@@ -57,7 +57,7 @@ impl Pool {
     /// Leases a free port to the first of several peers.
     pub(super) fn open(
         &mut self,
-        place: usize,
+        place: u16,
         slot: u16,
         sharing: Sharing,
         peer: SocketAddr,
@@ -69,7 +69,7 @@ impl Pool {
         self.usage.add(Some(peer.ip()));
         if let Some(record) = self
             .places
-            .get_mut(place)
+            .get_mut(usize::from(place))
             .and_then(|ports| ports.record_mut(slot))
         {
             record.group = Some(Box::new(group));
@@ -83,13 +83,13 @@ impl Pool {
     /// Lets a peer join one of the ports that have room, each equally likely.
     pub(super) fn join<R: Rng + ?Sized>(
         &mut self,
-        place: usize,
+        place: u16,
         peer: SocketAddr,
         rng: &mut R,
         now: Seconds,
     ) -> Option<Held> {
         let hash = PeerHash::of(peer);
-        let ports = self.places.get_mut(place)?;
+        let ports = self.places.get_mut(usize::from(place))?;
         let rest = ports.rests.same_peer;
         let has = |group: &Group| group.has(peer);
         let rests = |group: &Group| group.rests_for(hash, rest, now);
@@ -116,7 +116,7 @@ impl Pool {
         number: u32,
         used: Option<Seconds>,
     ) -> Option<Emptied> {
-        let ports = self.places.get_mut(held.place)?;
+        let ports = self.places.get_mut(usize::from(held.place))?;
         let rest = ports.rests.same_peer;
         let (peer, is_empty, broken) = ports.change_group(held.slot, |group| {
             let peer = group.leave(number)?;
@@ -141,7 +141,7 @@ impl Pool {
 
     /// Lets a peer leave a port that the system refused it: nobody else should try to join.
     pub(super) fn leave_closed(&mut self, held: &Held, number: u32) -> Option<Emptied> {
-        if let Some(ports) = self.places.get_mut(held.place) {
+        if let Some(ports) = self.places.get_mut(usize::from(held.place)) {
             ports.change_group(held.slot, |group| group.set_open(false));
         }
         self.leave(held, number, None)

@@ -136,7 +136,8 @@ impl Want {
 #[derive(Debug, Eq, PartialEq)]
 #[must_use = "the port stays leased until it is given back to the pool"]
 pub struct Held {
-    pub(super) place: usize,
+    /// The index of its space; there are at most 65,535.
+    pub(super) place: u16,
     pub(super) slot: u16,
     pub(super) port: u16,
     pub(super) share: Share,
@@ -168,14 +169,38 @@ impl Held {
     }
 }
 
-/// What a [`Want`] is given: one port for most, several for a set or a pair.
+/// What a [`Want`] is given.
 #[derive(Debug, Eq, PartialEq)]
 #[must_use = "the ports stay leased until they are given back to the pool"]
-pub struct Grant {
-    /// The port in the first space, or the even port.
-    pub first: Held,
-    /// The port in each further space, or the odd port.
-    pub rest: Vec<Held>,
+pub enum Grant {
+    /// One port.
+    One(Held),
+    /// The port in each space of a set, or the even and the odd port of a pair.
+    Several(Vec<Held>),
+}
+
+impl Grant {
+    /// How many ports there are.
+    #[expect(clippy::len_without_is_empty, reason = "a grant is never empty")]
+    pub const fn len(&self) -> usize {
+        match self {
+            Self::One(_) => 1,
+            Self::Several(ports) => ports.len(),
+        }
+    }
+}
+
+impl IntoIterator for Grant {
+    type Item = Held;
+    type IntoIter = std::iter::Chain<std::option::IntoIter<Held>, std::vec::IntoIter<Held>>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        let (one, several) = match self {
+            Self::One(held) => (Some(held), Vec::new()),
+            Self::Several(ports) => (None, ports),
+        };
+        one.into_iter().chain(several)
+    }
 }
 
 /// A shared port whose last peer has left: it is free again once this is given to
@@ -183,6 +208,6 @@ pub struct Grant {
 #[derive(Debug, Eq, PartialEq)]
 #[must_use = "the port stays leased until it is dissolved"]
 pub struct Emptied {
-    pub(super) place: usize,
+    pub(super) place: u16,
     pub(super) slot: u16,
 }

@@ -13,7 +13,7 @@ mod queue;
 use std::time::Duration;
 
 pub(crate) use peer::PeerHash;
-pub(crate) use queue::Queue;
+pub(crate) use queue::{Line, Queue};
 
 /// How long ports rest after a lease.
 ///

@@ -196,13 +196,13 @@ impl Pair {
             .candidates(spaces, request.peer, which, request.from_reserve);
         match taken {
             Ok(grant) => {
-                let port = grant.first.port();
+                let held: Vec<Held> = grant.into_iter().collect();
+                let port = held[0].port();
                 assert!(
                     candidates.contains(&port),
                     "{port} is not one of {candidates:?}"
                 );
-                let held = std::iter::once(grant.first).chain(grant.rest);
-                self.leased(request, port, held.collect());
+                self.leased(request, port, held);
             }
             Err(DrawError::Exhausted(counts)) => {
                 assert!(
@@ -228,11 +228,10 @@ impl Pair {
             return;
         }
         let expected = self.model.recheck(&request.spaces, request.which);
-        assert_eq!(taken.as_ref().map(|grant| grant.first.port()), expected);
-        if let Some(grant) = taken {
-            let port = grant.first.port();
-            let held = std::iter::once(grant.first).chain(grant.rest);
-            self.leased(request, port, held.collect());
+        let held: Vec<Held> = taken.into_iter().flatten().collect();
+        assert_eq!(held.first().map(Held::port), expected);
+        if let Some(port) = expected {
+            self.leased(request, port, held);
         }
     }
 

@@ -184,7 +184,8 @@ impl Model {
     }
 
     fn wake(&mut self, space: usize) -> bool {
-        self.rests[space].sort_unstable();
+        // Of those that end in the same second, the one that began first.
+        self.rests[space].sort_by_key(|(until, _)| *until);
         let woken = !self.rests[space].is_empty();
         if woken {
             self.rests[space].remove(0);
