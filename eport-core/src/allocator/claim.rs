@@ -159,7 +159,7 @@ impl<A: Borrow<Allocator>, O: Open> Claim<A, O> {
         match self.draw() {
             Ok(grant) => return Poll::Ready(Ok(grant)),
             Err(DrawError::Exhausted(_)) => {}
-            Err(refusal) => return Poll::Ready(Err(self.refusal(refusal))),
+            Err(refusal) => return Poll::Ready(Err(self.refusal(refusal).into())),
         }
         match self.join() {
             Ok(line) => {
@@ -183,7 +183,7 @@ impl<A: Borrow<Allocator>, O: Open> Claim<A, O> {
                 self.waits = Waits::HadItsTurn;
                 Some(Poll::Ready(Ok(grant)))
             }
-            Poll::Ready(Err(refusal)) => Some(Poll::Ready(Err(self.refusal(refusal)))),
+            Poll::Ready(Err(refusal)) => Some(Poll::Ready(Err(self.refusal(refusal).into()))),
             Poll::Pending if now < self.deadline() => Some(Poll::Pending),
             Poll::Pending => {
                 // One last look: foreign ports may have come free without anybody's doing.
@@ -225,7 +225,7 @@ impl<A: Borrow<Allocator>, O: Open> Claim<A, O> {
         let (place, is_new) = match (allocator.when_full, &self.waits) {
             (WhenFull::Wait { waiters, .. }, Waits::Not) => (Place::Back { most: waiters }, true),
             (WhenFull::Wait { .. }, Waits::HadItsTurn) => (Place::Front, false),
-            _ => return Err(self.exhausted()),
+            _ => return Err(self.exhausted().into()),
         };
         let deadline = self.deadline();
         // The ports that were refused early are as good as any other now.
@@ -335,11 +335,11 @@ impl<A: Borrow<Allocator>, O: Open> Claim<A, O> {
         error
     }
 
-    fn refusal(&self, refusal: DrawError) -> Failed {
-        self.allocator.borrow().refusal(&self.want, refusal).into()
+    fn refusal(&self, refusal: DrawError) -> LeaseError {
+        self.allocator.borrow().refusal(&self.want, refusal)
     }
 
-    fn exhausted(&mut self) -> Failed {
+    fn exhausted(&mut self) -> LeaseError {
         self.settle();
         let ledger = &self.allocator.borrow().ledger;
         let counts = |space| ledger.counts(space);
@@ -353,18 +353,18 @@ impl<A: Borrow<Allocator>, O: Open> Claim<A, O> {
         });
         if timed_out {
             let waited = ledger.now().saturating_duration_since(self.begun);
-            return Box::new(LeaseError::TimedOut {
+            return LeaseError::TimedOut {
                 space,
                 counts,
                 waited,
-            });
+            };
         }
-        Box::new(LeaseError::Exhausted {
+        LeaseError::Exhausted {
             space,
             counts,
             in_use: self.in_use,
             denied: self.denied,
-        })
+        }
     }
 
     /// Gives back what is still held.

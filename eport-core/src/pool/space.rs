@@ -166,9 +166,8 @@ impl LocalAddress {
 }
 
 fn halves(ip: Ipv6Addr) -> [u64; 2] {
-    let [a, b, c, d, e, f, g, h] = ip.segments().map(u64::from);
-    let half = |a, b, c, d| a << 48 | b << 32 | c << 16 | d;
-    [half(a, b, c, d), half(e, f, g, h)]
+    let half = |bits: u128| u64::try_from(bits & u128::from(u64::MAX)).unwrap_or(0);
+    [half(ip.to_bits() >> 64), half(ip.to_bits())]
 }
 
 /// Whether the kernel asks for an interface to go with the address (`fe80::/10`).
