@@ -69,7 +69,7 @@ pub enum LeaseError {
         space: Space,
     },
     /// The client has as many leases as it may have.
-    #[error("{client} has {limit} leases, which is the limit for one client; wait for one to end")]
+    #[error("{client} has as many leases as one client may have ({limit}); wait for one to end")]
     QuotaReached {
         /// The network that counts as one client.
         client: Client,

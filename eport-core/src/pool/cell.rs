@@ -20,8 +20,8 @@ pub(super) struct Cell {
     pub(super) foreign: Option<ForeignCause>,
     /// Refusals since the port was last bound.
     pub(super) refusals: u8,
-    /// Entries in the queue of ports that rest for everybody.
-    pub(super) rests: u8,
+    /// Whether it rests for everybody; then it has one entry in the line of those.
+    pub(super) rests: bool,
 }
 
 /// Of all that may be the case with a port, what counts.
@@ -42,7 +42,7 @@ impl Cell {
                 foreign: Some(_), ..
             } => Standing::Foreign,
             Self { owner: 1.., .. } => Standing::Overlapped,
-            Self { rests: 1.., .. } => Standing::Resting,
+            Self { rests: true, .. } => Standing::Resting,
             _ => Standing::Free,
         }
     }

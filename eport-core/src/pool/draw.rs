@@ -91,7 +91,7 @@ impl Pool {
     fn would_suit(&self, search: &Search<'_>, slot: u16) -> bool {
         let unheld = |slot: u16| {
             let mut cells = self.everywhere(search).map(|ports| ports.cell(slot));
-            cells.all(|cell| cell.is_some_and(|cell| cell.is_unheld() && cell.rests == 0))
+            cells.all(|cell| cell.is_some_and(|cell| cell.is_unheld() && !cell.rests))
         };
         let odd = || self.odd_after(slot).is_some_and(unheld);
         unheld(slot) && (!matches!(search.want.which, Which::Pair) || odd())

@@ -52,7 +52,7 @@ pub enum DrawError {
     #[error("leases exist for {0} local addresses, which is the limit")]
     TooManySpaces(usize),
     /// The client has as many leases as it may have.
-    #[error("{client} has {limit} leases, which is the limit for one client")]
+    #[error("{client} has as many leases as one client may have ({limit})")]
     QuotaReached {
         /// The client.
         client: Client,

@@ -152,9 +152,9 @@ impl Ports {
             self.foreign.remove(slot);
             self.change(slot, |cell| cell.foreign = None);
         }
-        if cell.rests > 0 {
+        if cell.rests {
             self.resting.remove(slot);
-            self.change(slot, |cell| cell.rests = 0);
+            self.change(slot, |cell| cell.rests = false);
         }
     }
 
@@ -202,15 +202,19 @@ impl Ports {
         if self.most_resting == 0 {
             return false;
         }
+        if self.cell(slot).is_some_and(|cell| cell.rests) {
+            // Leases of two spaces that this one overlaps have had it; the longer rest counts.
+            let until = until.max(self.rests_until(slot));
+            self.resting.remove(slot);
+            self.resting.push(slot, until);
+            return false;
+        }
         let full = self.resting.len() >= self.most_resting;
         if full {
             self.wake_longest_rested();
         }
-        // A port cannot have more rests than there are spaces, of which there are few.
-        if self.cell(slot).is_some_and(|cell| cell.rests < u8::MAX) {
-            self.change(slot, |cell| cell.rests += 1);
-            self.resting.push(slot, until);
-        }
+        self.change(slot, |cell| cell.rests = true);
+        self.resting.push(slot, until);
         full
     }
 
@@ -218,7 +222,7 @@ impl Ports {
     pub(super) fn wake_longest_rested(&mut self) -> bool {
         let slot = self.resting.pop();
         if let Some(slot) = slot {
-            self.change(slot, |cell| cell.rests = cell.rests.saturating_sub(1));
+            self.change(slot, |cell| cell.rests = false);
         }
         slot.is_some()
     }
@@ -253,7 +257,7 @@ impl Ports {
             let Some(slot) = self.resting.pop_due(now) else {
                 break;
             };
-            self.change(slot, |cell| cell.rests = cell.rests.saturating_sub(1));
+            self.change(slot, |cell| cell.rests = false);
         }
     }
 

@@ -274,7 +274,9 @@ impl Model {
                 self.last.insert(key, (peer, self.seconds));
                 continue;
             }
-            if self.rests[space].len() >= MOST_RESTING {
+            let had_one = self.rests_until(space, lease.port).is_some();
+            self.rests[space].retain(|(_, port)| *port != lease.port);
+            if !had_one && self.rests[space].len() >= MOST_RESTING {
                 self.wake(space);
                 self.broken += 1;
             }

@@ -92,19 +92,15 @@ impl Shop {
 
     /// Joins the line if there is nothing, and leaves it at once: a request that is cancelled.
     fn give_up(&self) {
-        match self.desk.after_line(0, |shelf| shelf.take(&(), 0)) {
-            Ok(number) => {
-                self.taken(number);
-                self.give_back(number);
-            }
-            Err(()) => {
-                let back = Place::Back { most: 8 };
-                let turn = self.desk.join((), 1, back, 0).expect("room in the line");
-                if let Some(number) = self.desk.leave(&turn) {
-                    self.taken(number);
-                    self.give_back(number);
-                }
-            }
+        let taken = self.desk.after_line(0, |shelf| shelf.take(&(), 0)).ok();
+        let number = taken.or_else(|| {
+            let back = Place::Back { most: 8 };
+            let turn = self.desk.join((), 1, back, 0).expect("room in the line");
+            self.desk.leave(&turn)
+        });
+        if let Some(number) = number {
+            self.taken(number);
+            self.give_back(number);
         }
     }
 
