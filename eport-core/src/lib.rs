@@ -64,25 +64,30 @@ pub mod ephemeral;
 pub mod lease;
 pub mod plan;
 pub mod pool;
+pub mod quarantine;
 pub mod range;
 pub mod reserved;
 #[cfg(feature = "serde")]
 mod serialize;
 pub mod set;
+pub mod shard;
 pub mod strategy;
 #[cfg(feature = "net")]
 pub mod system;
 
 #[cfg(feature = "net")]
-pub use allocator::{Allocator, BuildError, LeaseError, Policy};
+pub use allocator::{Allocator, AnySocket, BuildError, LeaseError, Policy, WhenFull};
 pub use ephemeral::Ephemeral;
 #[cfg(feature = "net")]
-pub use lease::{Clock, Lease, Stats, Ticket};
+pub use lease::{Clock, Lease, LeaseSet, Stats, Ticket};
 pub use plan::{Capacity, Note, Overlap, Plan, PlanError, PortSpec, Severity, plan, plan_with};
-pub use pool::{Counts, LocalAddress, PortState, Protocol, Space};
+pub use pool::{Counts, LocalAddress, PortState, Protocol, Quota, Sharing, Space};
+pub use quarantine::Quarantine;
 pub use range::{ParsePortsError, PortRange};
 pub use reserved::{Registration, Reserved, Source};
 pub use set::PortSet;
+pub use shard::Shard;
+pub use strategy::Strategy;
 
 /// The examples of the README are compiled and run with the tests.
 #[cfg(all(doctest, feature = "net"))]

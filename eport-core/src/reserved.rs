@@ -26,6 +26,8 @@ pub enum Source {
     Portmapper(Registration),
     /// The list the user gave.
     User,
+    /// The slices of the range that others hand out.
+    OtherShards,
 }
 
 /// An entry of the portmapper: which RPC program has a port, and in whose name.
@@ -57,6 +59,7 @@ impl Source {
             Self::InUse => "stop the programs that hold the ports, then read the sockets again",
             Self::Portmapper(_) => "stop the RPC services that registered the ports",
             Self::User => "shorten the list of excluded ports",
+            Self::OtherShards => "divide more ports, or divide them among fewer",
         }
     }
 }
@@ -73,6 +76,7 @@ impl fmt::Display for Source {
             Self::InUse => "in use by another socket",
             Self::Portmapper(entry) => return write!(f, "registered with the portmapper: {entry}"),
             Self::User => "excluded by the user",
+            Self::OtherShards => "handed out by another shard",
         })
     }
 }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::range::{ParsePortsError, PortRange, bounds};
+use crate::shard::Shard;
 
 /// 64-bit words that hold one bit for each of the 65,536 numbers.
 const WORDS: usize = 1024;
@@ -109,6 +110,18 @@ impl PortSet {
             *ours = with(*ours, *theirs);
         }
         result
+    }
+
+    /// The ports of one shard: the set cut into contiguous slices, lowest ports first, whose sizes
+    /// differ by one at most.
+    #[must_use]
+    pub fn shard(&self, shard: Shard) -> Self {
+        let (skipped, taken) = shard.slice(self.len());
+        let ports = self.iter().skip(skipped).take(taken);
+        // Port by port: neighbours become one run by themselves.
+        ports
+            .filter_map(|port| PortRange::new(port, port).ok())
+            .collect()
     }
 
     /// The ports as maximal ranges, lowest first: no two of them touch.

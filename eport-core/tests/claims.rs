@@ -10,7 +10,9 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use eport_core::pool::ForeignCause;
-use eport_core::{Allocator, Clock, Lease, LeaseError, Policy, PortState, Reserved, Space, plan};
+use eport_core::{
+    Allocator, Clock, Lease, LeaseError, Policy, PortState, Quarantine, Reserved, Space, plan,
+};
 
 fn loopback() -> Space {
     Space::udp(Ipv4Addr::LOCALHOST)
@@ -21,8 +23,13 @@ fn allocator(ports: &str, policy: Policy) -> Allocator {
     Allocator::new(plan, policy).expect("a seed")
 }
 
+/// Draws repeat themselves, and no port rests after its lease.
+fn policy() -> Policy {
+    Policy::seeded([7; 32]).with_quarantine(Quarantine::NONE)
+}
+
 fn seeded(ports: &str) -> Allocator {
-    allocator(ports, Policy::seeded([7; 32]))
+    allocator(ports, policy())
 }
 
 /// A lease of nothing but the number.
@@ -146,7 +153,7 @@ fn a_missing_family_and_missing_buffers_are_told_apart() {
 
 #[test]
 fn when_every_port_is_refused_each_is_tried_once_and_the_error_says_so() {
-    let mut policy = Policy::seeded([1; 32]);
+    let mut policy = policy();
     policy.early_rechecks = 0;
     let allocator = allocator("50000-50099", policy);
     let mut tried = Vec::new();
@@ -405,5 +412,5 @@ impl Time {
 
 fn policy_at(time: &Time) -> Policy {
     let time = Arc::clone(&time.0);
-    Policy::seeded([7; 32]).with_clock(Clock::new(move || *time.lock().expect("no panic")))
+    policy().with_clock(Clock::new(move || *time.lock().expect("no panic")))
 }

@@ -9,8 +9,8 @@ use std::num::NonZeroU16;
 use std::time::Instant;
 
 use chacha20::ChaCha8Rng;
-use eport_core::pool::{Held, Limits, Pool};
-use eport_core::{PortRange, Reserved, Space, plan, strategy};
+use eport_core::pool::{Held, Pool, Rules};
+use eport_core::{PortRange, Quarantine, Reserved, Space, plan, strategy};
 use rand_core::SeedableRng;
 
 /// Draws for each free port.
@@ -80,7 +80,9 @@ fn the_test_notices_an_allocator_that_hardly_prefers_some_ports() {
 /// How often each port came when all but `free` of the dynamic ports were busy.
 fn draw_from_pool(free: u16, seed: u8) -> HashMap<u16, u32> {
     let plan = plan(&PortRange::DYNAMIC.into(), None, &Reserved::default()).expect("ports");
-    let mut pool = Pool::new(&plan, Limits::default(), now());
+    let mut rules = Rules::default();
+    rules.quarantine = Quarantine::NONE;
+    let mut pool = Pool::new(&plan, rules, now());
     let (mut rng, space, now) = (
         ChaCha8Rng::from_seed([seed; 32]),
         Space::udp(Ipv4Addr::LOCALHOST),
@@ -94,7 +96,7 @@ fn draw_from_pool(free: u16, seed: u8) -> HashMap<u16, u32> {
     for _ in 0..usize::from(free) * DRAWS_PER_PORT {
         let held = pool.draw(space, None, &mut rng, now).expect("free");
         *counts.entry(held.port()).or_insert(0) += 1;
-        pool.release(held);
+        let _ = pool.release(held, now);
     }
     counts
 }

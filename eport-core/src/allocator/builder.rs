@@ -1,59 +1,9 @@
-use super::{Allocator, BuildError};
-use crate::lease::Clock;
+use super::{Allocator, BuildError, Policy};
 use crate::plan::{Overlap, Plan, PortSpec, plan_with};
-use crate::pool::Limits;
 use crate::reserved::Source;
 use crate::set::PortSet;
-use crate::system::{Host, Sources, now};
-
-/// How an allocator behaves; the default suits a service.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct Policy {
-    /// Makes the draws repeat themselves, for tests and simulations. By default the system gives
-    /// the seed, and a new one after 2^16 draws.
-    pub seed: Option<[u8; 32]>,
-    /// Where the time comes from; the system's clock by default.
-    pub clock: Clock,
-    /// How long refused ports rest, and for how many addresses ports are kept.
-    pub limits: Limits,
-    /// How many foreign ports one request tries before their time when nothing is free
-    /// (default 64, about 30 µs).
-    pub early_rechecks: u32,
-}
-
-impl Policy {
-    /// The default, with draws that repeat themselves for the same seed.
-    pub fn seeded(seed: [u8; 32]) -> Self {
-        Self {
-            seed: Some(seed),
-            ..Self::default()
-        }
-    }
-
-    /// The same policy with another clock.
-    #[must_use]
-    pub fn with_clock(self, clock: Clock) -> Self {
-        Self { clock, ..self }
-    }
-
-    /// The same policy with other limits.
-    #[must_use]
-    pub fn with_limits(self, limits: Limits) -> Self {
-        Self { limits, ..self }
-    }
-}
-
-impl Default for Policy {
-    fn default() -> Self {
-        Self {
-            seed: None,
-            clock: Clock::new(now),
-            limits: Limits::default(),
-            early_rechecks: 64,
-        }
-    }
-}
+use crate::shard::Shard;
+use crate::system::{Host, Sources};
 
 /// Makes an [`Allocator`] from what the user asks for and what the host says.
 #[derive(Clone, Debug, Default)]
@@ -63,6 +13,7 @@ pub struct Builder {
     exclude: PortSet,
     sources: Sources,
     overlap: Overlap,
+    shard: Option<Shard>,
     host: Host,
     policy: Policy,
 }
@@ -93,6 +44,15 @@ impl Builder {
         Self { overlap, ..self }
     }
 
+    /// Which slice of the ports is handed out here, where several processes or machines divide them
+    /// among themselves; all of them if this is not called.
+    pub fn shard(self, shard: Shard) -> Self {
+        Self {
+            shard: Some(shard),
+            ..self
+        }
+    }
+
     /// The host whose configuration counts; this machine if this is not called.
     pub fn host(self, host: Host) -> Self {
         Self { host, ..self }
@@ -111,14 +71,18 @@ impl Builder {
         let reserved = self.sources.read(&self.host)?;
         let reserved = reserved.with(Source::User, &self.exclude);
         let ephemeral = self.host.ephemeral()?;
-        Ok(plan_with(&self.spec, ephemeral, &reserved, self.overlap)?)
+        let plan = plan_with(&self.spec, ephemeral, &reserved, self.overlap)?;
+        match self.shard {
+            Some(shard) => Ok(plan.shard(shard)?),
+            None => Ok(plan),
+        }
     }
 
     /// Reads the host and makes the allocator.
     ///
     /// # Errors
-    /// [`BuildError`] when the host cannot be read, no port is left, or the system has no
-    /// randomness.
+    /// [`BuildError`] when the host cannot be read, no port is left, the system has no randomness,
+    /// or its kernel cannot do what the policy asks for.
     pub fn build(self) -> Result<Allocator, BuildError> {
         Allocator::new(self.plan()?, self.policy)
     }

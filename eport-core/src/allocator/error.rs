@@ -3,9 +3,10 @@
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use crate::plan::PlanError;
-use crate::pool::{Counts, LocalAddress, Space};
+use crate::pool::{Client, Counts, LocalAddress, PortState, Protocol, Space};
 use crate::system::HostError;
 
 /// Why an allocator cannot be made.
@@ -21,6 +22,14 @@ pub enum BuildError {
     /// The operating system gives no randomness to start with.
     #[error("the system gives no randomness, and predictable ports are not handed out")]
     Entropy(#[source] io::Error),
+    /// Ports are to be shared, and the kernel would compare each datagram with all their sockets.
+    #[error(
+        "ports cannot be shared on {system}: it takes Linux 6.13 to find the socket of a peer quickly; let requests wait or fail instead"
+    )]
+    SharingUnsupported {
+        /// The system and its release.
+        system: String,
+    },
 }
 
 /// Why there is no lease.
@@ -38,6 +47,61 @@ pub enum LeaseError {
         in_use: u32,
         /// Ports that this request was not permitted to bind.
         denied: u32,
+    },
+    /// No port came free while the request waited.
+    #[error(
+        "no port came free for {space} in {} s ({counts}); {}",
+        waited.as_secs(),
+        way_out(counts)
+    )]
+    TimedOut {
+        /// Where a port was asked for.
+        space: Space,
+        /// The ports there, after the request.
+        counts: Counts,
+        /// How long it waited.
+        waited: Duration,
+    },
+    /// As many requests wait as may wait, or nobody can look after them.
+    #[error("no port is left for {space}, and the line of those who wait is full; try again later")]
+    LineFull {
+        /// Where a port was asked for.
+        space: Space,
+    },
+    /// The client has as many leases as it may have.
+    #[error("{client} has as many leases as one client may have ({limit}); wait for one to end")]
+    QuotaReached {
+        /// The network that counts as one client.
+        client: Client,
+        /// The most leases it may have.
+        limit: u32,
+    },
+    /// The port that was named is not to be had.
+    #[error("port {port} is not to be had for {space}: {state}; name another one, or none")]
+    PortUnavailable {
+        /// Where it was asked for.
+        space: Space,
+        /// The port.
+        port: u16,
+        /// What is the case with it.
+        state: PortState,
+    },
+    /// Two sockets of a set would collide with each other on every port.
+    #[error("{first} and {second} overlap and cannot have the same port; leave one of them out")]
+    SetOverlaps {
+        /// One of them.
+        first: Space,
+        /// The other one.
+        second: Space,
+    },
+    /// A set was asked for without a protocol and a local address.
+    #[error("the set is empty; name at least one protocol and local address")]
+    EmptySet,
+    /// A socket that was to be taken over is not bound to a port.
+    #[error("the socket is not bound to a port; bind it, or ask for a new one")]
+    NotBound {
+        /// What is wrong.
+        source: io::Error,
     },
     /// No interface of this machine has the local address.
     #[error("{local} is not an address of this machine, or not yet usable on its interface")]
@@ -70,6 +134,16 @@ pub enum LeaseError {
     FamilyNotSupported {
         /// The local address.
         local: LocalAddress,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The system does not have the protocol.
+    #[error(
+        "the system has no {protocol} sockets; load the kernel's module for it, or use another protocol"
+    )]
+    ProtocolNotSupported {
+        /// The protocol.
+        protocol: Protocol,
         /// What the system says.
         source: io::Error,
     },
@@ -118,6 +192,18 @@ pub enum LeaseError {
     },
 }
 
+/// A socket that was not taken over, and why.
+#[derive(Debug, thiserror::Error)]
+#[error("the socket cannot be taken over")]
+#[non_exhaustive]
+pub struct Rejected<S> {
+    /// The socket, as it was.
+    pub socket: S,
+    /// Why.
+    #[source]
+    pub reason: LeaseError,
+}
+
 /// What one request met, if it met anything.
 struct Refusals(u32, u32);
 
@@ -134,7 +220,9 @@ impl fmt::Display for Refusals {
 
 /// The remedy that helps most.
 const fn way_out(counts: &Counts) -> &'static str {
-    if counts.foreign > counts.leased + counts.overlapped {
+    if counts.free > 0 {
+        "those that are free are kept in reserve, or do not suit the whole request"
+    } else if counts.foreign > counts.leased + counts.overlapped {
         "other programs or a security policy keep the range: name another one"
     } else {
         "wait for leases to end, or name more ports"

@@ -1,23 +1,33 @@
 //! The allocator: draws a port, binds it, and hands out the socket.
 
+#[cfg(unix)]
+mod adopt;
 mod builder;
+mod claim;
+mod endpoint;
 mod error;
-mod tries;
-mod udp;
+mod policy;
+mod request;
+mod set;
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::sync::Arc;
 
-pub use builder::{Builder, Policy};
-pub use error::{BuildError, LeaseError};
-use tries::Tries;
-pub use udp::UdpRequest;
+pub use builder::Builder;
+use claim::{Claim, Open};
+pub use endpoint::{AnySocket, Endpoint};
+pub use error::{BuildError, LeaseError, Rejected};
+pub use policy::{Policy, WhenFull};
+pub use request::{LeaseFuture, Request, UdpRequest};
+pub use set::SetRequest;
 
-use crate::bind::Cause;
-use crate::lease::{Failure, Lease, Ledger, Stats, Ticket};
+#[cfg(unix)]
+use crate::bind::SctpListener;
+use crate::bind::shared;
+use crate::lease::{Leader, Lease, Ledger, Stats, Ticket};
 use crate::plan::Plan;
-use crate::pool::{Counts, DrawError, ForeignCause, LocalAddress, Pool, PortState, Space};
+use crate::pool::{Counts, DrawError, LocalAddress, Pool, PortState, Space, Want};
 use crate::strategy::Generator;
 use crate::system;
 
@@ -30,6 +40,7 @@ pub struct Allocator {
     plan: Arc<Plan>,
     ledger: Arc<Ledger>,
     early_rechecks: u32,
+    when_full: WhenFull,
 }
 
 impl Allocator {
@@ -41,27 +52,109 @@ impl Allocator {
     /// An allocator for the ports of a plan.
     ///
     /// # Errors
-    /// [`BuildError::Entropy`] when the policy gives no seed and the system has none either.
+    /// [`BuildError::Entropy`] when the policy gives no seed and the system has none either;
+    /// [`BuildError::SharingUnsupported`] when ports are to be shared and the kernel does not find
+    /// their sockets quickly.
     pub fn new(plan: Plan, policy: Policy) -> Result<Self, BuildError> {
-        let generator = match policy.seed {
-            Some(seed) => Generator::repeatable(seed),
-            None => {
-                Generator::reseeding(system::seed().map_err(BuildError::Entropy)?, system::reseed)
-            }
+        if let WhenFull::Share(_) = policy.when_full {
+            shared::is_possible().map_err(|system| BuildError::SharingUnsupported { system })?;
+        }
+        let now = policy.clock.now();
+        let generator = if let Some(seed) = policy.seed {
+            Generator::repeatable(seed)
+        } else {
+            let seed = system::seed().map_err(BuildError::Entropy)?;
+            Generator::reseeding(seed, system::reseed, now)
         };
-        let pool = Pool::new(&plan, policy.limits, policy.clock.now());
+        let pool = Pool::new(&plan, policy.rules(), now);
         let ledger = Ledger::new(pool, plan.ports().len(), generator, policy.clock);
         Ok(Self {
             plan: Arc::new(plan),
             ledger: Arc::new(ledger),
             early_rechecks: policy.early_rechecks,
+            when_full: policy.when_full,
         })
     }
 
     /// Asks for a UDP socket on a local address; `::` is dual-stack unless
     /// [`LocalAddress::only_v6`].
-    pub fn udp(&self, local: impl Into<LocalAddress>) -> UdpRequest<'_> {
-        UdpRequest::new(self, local.into())
+    pub fn udp(&self, local: impl Into<LocalAddress>) -> Request<'_, UdpSocket> {
+        Request::new(self, local.into())
+    }
+
+    /// Asks for a listening TCP socket on a local address; `::` is dual-stack unless
+    /// [`LocalAddress::only_v6`].
+    pub fn tcp_listener(&self, local: impl Into<LocalAddress>) -> Request<'_, TcpListener> {
+        Request::new(self, local.into())
+    }
+
+    /// Asks for a listening SCTP socket in the one-to-one style on a local address. Many kernels
+    /// have no SCTP; then the lease fails with [`LeaseError::ProtocolNotSupported`].
+    #[cfg(unix)]
+    pub fn sctp_listener(&self, local: impl Into<LocalAddress>) -> Request<'_, SctpListener> {
+        Request::new(self, local.into())
+    }
+
+    /// Asks for sockets with the same port number for several protocols and local addresses, as
+    /// RPC services need them: all or none.
+    ///
+    /// Where IPv4 addresses are in the set, `::` of the same protocol is IPv6 only.
+    ///
+    /// ```
+    /// use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+    /// use eport_core::{Allocator, Protocol};
+    ///
+    /// let allocator = Allocator::builder().build()?;
+    /// let (v4, v6): (IpAddr, IpAddr) = (Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into());
+    /// # let v6: IpAddr = Ipv4Addr::LOCALHOST.into();
+    /// # let v4 = v6;
+    /// let set = allocator.set([(Protocol::Udp, v4), (Protocol::Tcp, v6)]).lease()?;
+    /// assert_eq!(set.len(), 2);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn set<W: Into<Space>>(&self, wants: impl IntoIterator<Item = W>) -> SetRequest<'_> {
+        SetRequest::new(self, wants.into_iter().map(Into::into).collect())
+    }
+
+    /// Leases an even UDP port and the odd one after it, as RTP and RTCP use them
+    /// ([RFC 3550 §11](https://www.rfc-editor.org/rfc/rfc3550#section-11)); both or none, each pair
+    /// equally likely.
+    ///
+    /// # Errors
+    /// [`LeaseError`]; whatever it is, no port stays leased.
+    pub fn pair(
+        &self,
+        local: impl Into<LocalAddress>,
+    ) -> Result<(Lease<UdpSocket>, Lease<UdpSocket>), LeaseError> {
+        set::pair(self, local.into())
+    }
+
+    /// Takes over a socket that is bound to one of our ports already: from a socket unit, or from
+    /// the process that ran before this one.
+    ///
+    /// The socket stays as it is. The lease is for its peer if it is connected.
+    ///
+    /// # Errors
+    /// [`Rejected`], with the socket: the port is not one that is handed out, is leased, or its
+    /// peer has as many leases as it may have.
+    ///
+    /// ```
+    /// # use std::net::UdpSocket;
+    /// # use eport_core::{Allocator, bind};
+    /// let inherited = bind::udp("127.0.0.1:0".parse()?, &bind::UdpOptions::default())?;
+    /// let port = inherited.local_addr()?.port();
+    ///
+    /// let allocator = Allocator::builder().ports(port.to_string().parse()?).build()?;
+    /// let lease = allocator.adopt(inherited)?;
+    /// assert_eq!(lease.port(), port);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[cfg(unix)]
+    pub fn adopt<S: Endpoint + std::os::fd::AsFd>(
+        &self,
+        socket: S,
+    ) -> Result<Lease<S>, Rejected<S>> {
+        adopt::adopt(self, socket)
     }
 
     /// Leases a port and lets `open` make the thing that is bound to it.
@@ -71,7 +164,8 @@ impl Allocator {
     /// [`AddrInUse`](io::ErrorKind::AddrInUse) and
     /// [`PermissionDenied`](io::ErrorKind::PermissionDenied) the port is set aside as foreign and
     /// another one is drawn; every other error ends the request. No free port is tried twice for
-    /// one request. No lock is held while `open` runs.
+    /// one request. No lock is held while `open` runs. When no port is left and the policy is
+    /// [`WhenFull::Wait`], the thread sleeps until one is.
     ///
     /// # Errors
     /// [`LeaseError`]; whatever it is, no port stays leased.
@@ -92,22 +186,11 @@ impl Allocator {
         &self,
         space: Space,
         peer: Option<SocketAddr>,
-        mut open: impl FnMut(SocketAddr) -> io::Result<S>,
+        open: impl FnMut(SocketAddr) -> io::Result<S>,
     ) -> Result<Lease<S>, LeaseError> {
         let (space, peer) = resolve(space, peer)?;
-        let mut tries = Tries::new(space, peer, self.ledger.now());
-        loop {
-            let ticket = self.next(&mut tries)?;
-            let error = match open(ticket.local_addr()) {
-                Ok(socket) => return Ok(Lease::new(socket, ticket)),
-                Err(error) => error,
-            };
-            match Cause::of(&error) {
-                Cause::InUse => tries.refused(ticket, ForeignCause::InUse),
-                Cause::Denied => tries.refused(ticket, ForeignCause::Denied),
-                cause => return Err(self.failed(space, cause, error)),
-            }
-        }
+        let want = Want::new(space).peer(peer);
+        Claim::new(self, want, Custom(open)).one()
     }
 
     /// The plan whose ports are handed out, with notes for the operator.
@@ -130,50 +213,49 @@ impl Allocator {
         self.ledger.explain(space, port)
     }
 
-    /// The next port to try.
-    fn next(&self, tries: &mut Tries) -> Result<Ticket, LeaseError> {
-        let space = tries.space();
-        match self.ledger.draw(tries.attempt()) {
-            Ok(ticket) => return Ok(ticket),
-            Err(DrawError::TooManySpaces(limit)) => {
-                return Err(LeaseError::TooManyAddresses {
-                    local: space.local(),
-                    limit,
-                });
+    /// What the pool's answer means for whoever asked.
+    fn refusal(&self, want: &Want, refusal: DrawError) -> LeaseError {
+        let space = want.space();
+        match refusal {
+            DrawError::TooManySpaces(limit) => LeaseError::TooManyAddresses {
+                local: space.local(),
+                limit,
+            },
+            DrawError::QuotaReached { client, limit } => {
+                self.ledger.count(|stats| stats.quota_reached += 1);
+                LeaseError::QuotaReached { client, limit }
             }
-            Err(DrawError::Exhausted(_)) => {}
+            DrawError::Unavailable(port) => {
+                // Of several spaces, the one where the port is not to be had.
+                let states = want
+                    .spaces()
+                    .map(|space| (space, self.explain(space, port)));
+                let taken = states.filter(|(_, state)| !state.is_available());
+                let (space, state) = taken.last().unwrap_or((space, PortState::NotInRange));
+                LeaseError::PortUnavailable { space, port, state }
+            }
+            DrawError::Exhausted(counts) => LeaseError::Exhausted {
+                space,
+                counts,
+                in_use: 0,
+                denied: 0,
+            },
         }
-        if let Some(attempt) = tries.recheck(self.early_rechecks)
-            && let Some(ticket) = self.ledger.recheck(attempt)
-        {
-            return Ok(ticket);
-        }
-        let (in_use, denied) = tries.settle();
-        let counts = self.ledger.count_exhausted(space);
-        Err(LeaseError::Exhausted {
-            space,
-            counts,
-            in_use,
-            denied,
-        })
+    }
+}
+
+/// Something else than a socket of ours, made by whoever asked.
+struct Custom<F>(F);
+
+impl<S, F: FnMut(SocketAddr) -> io::Result<S>> Open for Custom<F> {
+    type Socket = S;
+
+    fn open(&mut self, ticket: &Ticket) -> io::Result<S> {
+        self.0(ticket.local_addr())
     }
 
-    fn failed(&self, space: Space, cause: Cause, source: io::Error) -> LeaseError {
-        let local = space.local();
-        let (failure, error) = match cause {
-            Cause::NotLocal => (Failure::NotLocal, LeaseError::NotLocal { local, source }),
-            Cause::NoDescriptors => (Failure::NoDescriptors, LeaseError::NoDescriptors { source }),
-            Cause::NoMemory => (Failure::NoMemory, LeaseError::NoMemory { source }),
-            Cause::NoFamily => (
-                Failure::Other,
-                LeaseError::FamilyNotSupported { local, source },
-            ),
-            Cause::InUse | Cause::Denied | Cause::Other => {
-                (Failure::Other, LeaseError::Io { space, source })
-            }
-        };
-        self.ledger.count_failure(failure);
-        error
+    fn lead(&mut self, _: &Ticket) -> io::Result<Leader> {
+        Err(set::never_shared())
     }
 }
 

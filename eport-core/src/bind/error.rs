@@ -14,6 +14,7 @@ pub(crate) enum Cause {
     NoDescriptors,
     NoMemory,
     NoFamily,
+    NoProtocol,
     Other,
 }
 
@@ -29,7 +30,8 @@ impl Cause {
         match error.raw_os_error().map(Errno::from_raw) {
             Some(Errno::EMFILE | Errno::ENFILE) => Self::NoDescriptors,
             Some(Errno::ENOBUFS) => Self::NoMemory,
-            Some(Errno::EAFNOSUPPORT | Errno::EPROTONOSUPPORT) => Self::NoFamily,
+            Some(Errno::EAFNOSUPPORT) => Self::NoFamily,
+            Some(Errno::EPROTONOSUPPORT | Errno::ESOCKTNOSUPPORT) => Self::NoProtocol,
             _ => Self::Other,
         }
     }
@@ -108,7 +110,7 @@ impl BindError {
             Cause::NotLocal => Self::NotLocal { address, source },
             Cause::NoFamily => Self::FamilyNotSupported { address, source },
             Cause::NoDescriptors => Self::NoDescriptors { address, source },
-            Cause::NoMemory | Cause::Other => Self::Io { address, source },
+            Cause::NoMemory | Cause::NoProtocol | Cause::Other => Self::Io { address, source },
         }
     }
 
@@ -141,6 +143,8 @@ mod tests {
             (Errno::ENOBUFS, Cause::NoMemory),
             (Errno::ENOMEM, Cause::NoMemory),
             (Errno::EAFNOSUPPORT, Cause::NoFamily),
+            (Errno::EPROTONOSUPPORT, Cause::NoProtocol),
+            (Errno::ESOCKTNOSUPPORT, Cause::NoProtocol),
             (Errno::EINVAL, Cause::Other),
         ] {
             assert_eq!(Cause::of(&errno.into()), cause, "{errno}");

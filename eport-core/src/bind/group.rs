@@ -2,7 +2,8 @@
 
 use std::net::{SocketAddr, UdpSocket};
 
-use super::{BindError, UdpOptions, bound, udp};
+use super::{BindError, Order, UdpOptions, bound, udp};
+use crate::pool::Protocol;
 
 /// How often port 0 may lose its port to somebody else between two binds.
 const TRIES: u32 = 16;
@@ -57,8 +58,9 @@ fn sharing(
     options: &UdpOptions,
     count: usize,
 ) -> Result<Vec<UdpSocket>, BindError> {
+    let order = Order::new(Protocol::Udp, address, options.only_v6);
     let one = || {
-        let socket = bound(&mut None, address, options.only_v6, |socket| {
+        let socket = bound(&mut None, &order, |socket| {
             socket.set_reuse_port(true)?;
             options.apply(socket)
         });

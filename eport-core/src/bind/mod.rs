@@ -1,21 +1,28 @@
 //! The only module that makes sockets.
 //!
-//! [`udp`] binds a given, well-known port for a listener. Every other port comes from an
-//! [`Allocator`](crate::Allocator). No socket made here ever has `SO_REUSEADDR` or `SO_REUSEPORT`:
-//! with them the system would report a port as bound that somebody else is using.
+//! [`udp`] and [`tcp`] bind a given, well-known port for a listener. Every other port comes from an
+//! [`Allocator`](crate::Allocator). No UDP socket made here ever has `SO_REUSEADDR`: with it the
+//! system would report a port as bound that somebody else is using, and any other user of the
+//! machine could take it. `SO_REUSEPORT`, which lets nobody in but the same user, is set on the
+//! sockets of shared ports alone.
 
 mod error;
 mod group;
+#[cfg(unix)]
+mod sctp;
+pub(crate) mod shared;
 
 use std::io;
-use std::net::{SocketAddr, SocketAddrV6, UdpSocket};
+use std::net::{SocketAddr, SocketAddrV6, TcpListener, UdpSocket};
 
 pub use error::BindError;
 pub(crate) use error::Cause;
 pub use group::udp_group;
+#[cfg(unix)]
+pub use sctp::SctpListener;
 use socket2::{Domain, SockAddr, Socket, Type};
 
-use crate::pool::LocalAddress;
+use crate::pool::{LocalAddress, Protocol};
 
 /// How [`udp`] prepares a socket.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -76,22 +83,99 @@ impl UdpOptions {
 /// # Errors
 /// [`BindError`], with the address and the remedy.
 pub fn udp(address: SocketAddr, options: &UdpOptions) -> Result<UdpSocket, BindError> {
-    let bound = bound(&mut None, address, options.only_v6, |socket| {
-        options.apply(socket)
-    });
+    let order = Order::new(Protocol::Udp, address, options.only_v6);
+    let bound = bound(&mut None, &order, |socket| options.apply(socket));
     bound
         .map(UdpSocket::from)
         .map_err(|source| BindError::new(address, source))
 }
 
-/// Binds a non-blocking UDP socket. When the port is refused, the socket stays in `spare` for the
-/// next try.
-pub(crate) fn datagram(
-    spare: &mut Option<Socket>,
+/// How [`tcp`] prepares a socket.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct TcpOptions {
+    /// Leave IPv4 out of a socket bound to `[::]`, which is dual-stack by default, whatever
+    /// `net.ipv6.bindv6only` says.
+    pub only_v6: bool,
+    /// Let calls on the socket wait. By default they do not, as event loops need it.
+    pub blocking: bool,
+}
+
+impl TcpOptions {
+    /// Sets [`only_v6`](Self::only_v6).
+    #[must_use]
+    pub const fn only_v6(self, only_v6: bool) -> Self {
+        Self { only_v6, ..self }
+    }
+
+    /// Sets [`blocking`](Self::blocking).
+    #[must_use]
+    pub const fn blocking(self, blocking: bool) -> Self {
+        Self { blocking, ..self }
+    }
+}
+
+/// Binds a TCP socket to a given address and listens; port 0 lets the kernel choose one, which
+/// suits tests.
+///
+/// Connections of an earlier listener that are still winding down (`TIME_WAIT`) do not keep the
+/// port, so that a service can start again at once. While somebody listens, nobody else can.
+///
+/// # Errors
+/// [`BindError`], with the address and the remedy.
+pub fn tcp(address: SocketAddr, options: &TcpOptions) -> Result<TcpListener, BindError> {
+    let order = Order::new(Protocol::Tcp, address, options.only_v6);
+    let prepare = |socket: &Socket| {
+        // On Windows the option means that anybody may take the port.
+        if cfg!(unix) {
+            socket.set_reuse_address(true)?;
+        }
+        socket.set_nonblocking(!options.blocking)
+    };
+    let bound = bound(&mut None, &order, prepare);
+    bound
+        .map(TcpListener::from)
+        .map_err(|source| BindError::new(address, source))
+}
+
+/// A socket to be made.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Order {
+    protocol: Protocol,
     address: SocketAddr,
     only_v6: bool,
-) -> io::Result<Socket> {
-    bound(spare, address, only_v6, |_| Ok(()))
+    /// Whether other sockets of ours are bound to the same port.
+    is_shared: bool,
+}
+
+impl Order {
+    pub(crate) const fn new(protocol: Protocol, address: SocketAddr, only_v6: bool) -> Self {
+        Self {
+            protocol,
+            address,
+            only_v6,
+            is_shared: false,
+        }
+    }
+
+    /// A UDP socket on a port that others have as well.
+    pub(crate) const fn shared(address: SocketAddr, only_v6: bool) -> Self {
+        Self {
+            is_shared: true,
+            ..Self::new(Protocol::Udp, address, only_v6)
+        }
+    }
+}
+
+/// Makes and binds a non-blocking socket, which listens if its protocol does that. When the port is
+/// refused, the socket stays in `spare` for the next try.
+pub(crate) fn open(spare: &mut Option<Socket>, order: &Order) -> io::Result<Socket> {
+    if order.is_shared {
+        // The spare one was made for a port of its own.
+        bound(&mut None, order, |_| Ok(()))
+    } else {
+        bound(spare, order, |_| Ok(()))
+    }
 }
 
 #[expect(
@@ -100,42 +184,67 @@ pub(crate) fn datagram(
 )]
 fn bound(
     spare: &mut Option<Socket>,
-    address: SocketAddr,
-    only_v6: bool,
+    order: &Order,
     prepare: impl FnOnce(&Socket) -> io::Result<()>,
 ) -> io::Result<Socket> {
+    let address = order.address;
     let socket = if let Some(socket) = spare.take() {
         socket
     } else {
-        let socket = Socket::new(Domain::for_address(address), datagram_type(), None)
-            .map_err(not_the_ports_fault)?;
-        if address.is_ipv6() && address.ip().is_unspecified() {
-            socket.set_only_v6(only_v6)?;
-        }
-        if !cfg!(target_os = "linux") {
-            socket.set_nonblocking(true)?;
-        }
+        let domain = Domain::for_address(address);
+        let (kind, protocol) = kind(order.protocol);
+        let socket = Socket::new(domain, kind, protocol).map_err(not_the_ports_fault)?;
+        configure(&socket, order)?;
         prepare(&socket)?;
         socket
     };
-    match socket.bind(&address.into()) {
-        Ok(()) => Ok(socket),
-        Err(error) => {
-            *spare = Some(socket);
-            Err(error)
+    if let Err(error) = socket.bind(&address.into()) {
+        *spare = Some(socket);
+        return Err(error);
+    }
+    if order.protocol != Protocol::Udp {
+        socket.listen(BACKLOG)?;
+    }
+    Ok(socket)
+}
+
+/// Connections that may wait to be accepted. The system caps it (`net.core.somaxconn`).
+const BACKLOG: i32 = 4096;
+
+fn configure(socket: &Socket, order: &Order) -> io::Result<()> {
+    if order.address.is_ipv6() && order.address.ip().is_unspecified() {
+        socket.set_only_v6(order.only_v6)?;
+    }
+    if !cfg!(target_os = "linux") {
+        socket.set_nonblocking(true)?;
+    }
+    #[cfg(target_os = "linux")]
+    if order.is_shared {
+        socket.set_reuse_port(true)?;
+    }
+    Ok(())
+}
+
+fn kind(protocol: Protocol) -> (Type, Option<socket2::Protocol>) {
+    match protocol {
+        Protocol::Udp => (nonblocking(Type::DGRAM), None),
+        Protocol::Tcp => (nonblocking(Type::STREAM), None),
+        Protocol::Sctp => {
+            let number = i32::from(Protocol::Sctp.number());
+            (nonblocking(Type::STREAM), Some(number.into()))
         }
     }
 }
 
 /// Linux makes a socket non-blocking without a further system call.
 #[cfg(target_os = "linux")]
-const fn datagram_type() -> Type {
-    Type::DGRAM.nonblocking()
+const fn nonblocking(kind: Type) -> Type {
+    kind.nonblocking()
 }
 
 #[cfg(not(target_os = "linux"))]
-const fn datagram_type() -> Type {
-    Type::DGRAM
+const fn nonblocking(kind: Type) -> Type {
+    kind
 }
 
 /// Being denied a socket at all (by a sandbox) must not look like being denied a port, or each
@@ -184,8 +293,12 @@ mod tests {
 
     fn bound_to(address: &str) -> (Socket, LocalAddress) {
         let address: SocketAddr = address.parse().expect(address);
-        let socket = datagram(&mut None, address, false).expect("a free port");
+        let socket = datagram(&mut None, address).expect("a free port");
         (socket, address.into())
+    }
+
+    fn datagram(spare: &mut Option<Socket>, address: SocketAddr) -> io::Result<Socket> {
+        open(spare, &Order::new(Protocol::Udp, address, false))
     }
 
     fn port(socket: &Socket) -> u16 {
@@ -216,7 +329,7 @@ mod tests {
     #[test]
     fn a_dual_stack_socket_connects_to_an_ipv4_peer() {
         let (peer, v4) = bound_to("127.0.0.1:0");
-        let Ok(socket) = datagram(&mut None, "[::]:0".parse().expect("an address"), false) else {
+        let Ok(socket) = datagram(&mut None, "[::]:0".parse().expect("an address")) else {
             eprintln!("skipped: no IPv6 here");
             return;
         };
@@ -242,14 +355,10 @@ mod tests {
         let (first, local) = bound_to("127.0.0.1:0");
         let mut spare = None;
         let taken = SocketAddr::new(local.ip(), port(&first));
-        let error = datagram(&mut spare, taken, false).expect_err("in use");
+        let error = datagram(&mut spare, taken).expect_err("in use");
         assert_eq!(Cause::of(&error), Cause::InUse);
         let kept = spare.as_ref().map(|socket| format!("{socket:?}"));
-        let second = datagram(
-            &mut spare,
-            "127.0.0.1:0".parse().expect("an address"),
-            false,
-        );
+        let second = datagram(&mut spare, "127.0.0.1:0".parse().expect("an address"));
         assert_eq!(Some(format!("{:?}", second.expect("free"))), kept);
         assert!(spare.is_none());
     }

@@ -79,7 +79,9 @@ impl From<BuildError> for Failure {
         match error {
             BuildError::Host(error) => error.into(),
             BuildError::Plan(error) => error.into(),
-            error @ BuildError::Entropy(_) => Self::from_error(OSERR, &error),
+            error @ (BuildError::Entropy(_) | BuildError::SharingUnsupported { .. }) => {
+                Self::from_error(OSERR, &error)
+            }
         }
     }
 }

@@ -1,12 +1,22 @@
-//! The pool behind a lock, shared by all clones of an allocator and by all leases.
+//! The books behind their desk, shared by all clones of an allocator and by all leases.
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::sync::{Arc, Weak};
+use std::task::{Poll, Waker};
+use std::thread;
+use std::time::{Duration, Instant};
 
+use super::books::{Books, Ending, Leader};
+use super::desk::{Desk, Place, Stock, Turn};
+use super::sync::{Mutex, lock};
 use super::{Clock, Failure, Stats, Ticket};
-use crate::pool::{Counts, DrawError, ForeignCause, Held, Pool, PortState, Space};
+use crate::pool::{Counts, DrawError, ForeignCause, Grant, Held, Pool, PortState, Space, Want};
 use crate::strategy::Generator;
+
+/// How often the line is offered what has come by itself: foreign ports and rests end by the second.
+const TICK: Duration = Duration::from_secs(1);
+/// Less than this is not worth sleeping for.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(1);
 
 /// A pool, the generator that draws from it and the counters, under one lock.
 ///
@@ -15,42 +25,28 @@ use crate::strategy::Generator;
 /// nanoseconds beside microseconds of system calls, it is not what limits anything.
 #[derive(Debug)]
 pub(crate) struct Ledger {
-    state: Mutex<State>,
+    desk: Desk<Books>,
     range: usize,
     clock: Clock,
+    /// The thread that looks after the line while there is one.
+    attendant: Mutex<Option<thread::Thread>>,
 }
 
+/// A place in the line for a request; leaving it passes the turn on.
 #[derive(Debug)]
-struct State {
-    pool: Pool,
-    generator: Generator,
-    leased: usize,
-    /// The fields that describe spaces stay empty here.
-    stats: Stats,
-}
-
-/// One of the tries to find a port for a request; all tries of a request share `now`, so that no
-/// port that it was refused comes back to it.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Attempt {
-    pub(crate) space: Space,
-    pub(crate) peer: Option<SocketAddr>,
-    pub(crate) now: Instant,
-    pub(crate) is_first: bool,
+pub(crate) struct InLine {
+    ledger: Arc<Ledger>,
+    want: Want,
+    turn: Option<Turn>,
 }
 
 impl Ledger {
     pub(crate) fn new(pool: Pool, range: usize, generator: Generator, clock: Clock) -> Self {
-        let state = State {
-            pool,
-            generator,
-            leased: 0,
-            stats: Stats::default(),
-        };
         Self {
-            state: Mutex::new(state),
+            desk: Desk::new(Books::new(pool, generator)),
             range,
             clock,
+            attendant: Mutex::new(None),
         }
     }
 
@@ -58,38 +54,153 @@ impl Ledger {
         self.clock.now()
     }
 
-    /// Leases a free port.
-    pub(crate) fn draw(self: &Arc<Self>, attempt: Attempt) -> Result<Ticket, DrawError> {
-        let held = {
-            let mut state = self.lock();
-            let State {
-                pool, generator, ..
-            } = &mut *state;
-            let held = pool.draw(attempt.space, attempt.peer, generator, attempt.now)?;
-            state.count_draw(attempt.is_first);
-            held
-        };
-        Ok(self.ticket(held, attempt))
+    /// Leases what is wanted; after those who wait, unless it `had_its_turn`.
+    ///
+    /// Nothing gives the ports back before they are [`Ticket`]s.
+    pub(crate) fn draw(
+        &self,
+        want: &Want,
+        now: Instant,
+        had_its_turn: bool,
+    ) -> Result<Grant, DrawError> {
+        let draw = |books: &mut Books| books.take(want, now);
+        if had_its_turn {
+            self.desk.with(draw)
+        } else {
+            self.desk.after_line(now, draw)
+        }
     }
 
     /// Leases the foreign port that is next to be tried again, before its time.
-    pub(crate) fn recheck(self: &Arc<Self>, attempt: Attempt) -> Option<Ticket> {
-        let held = {
-            let mut state = self.lock();
-            let held = state
-                .pool
-                .recheck(attempt.space, attempt.peer, attempt.now)?;
-            state.count_draw(attempt.is_first);
-            state.stats.early_rechecks += 1;
-            held
-        };
-        Some(self.ticket(held, attempt))
+    pub(crate) fn recheck(&self, want: &Want, now: Instant) -> Result<Grant, DrawError> {
+        self.desk.with(|books| books.recheck(want, now))
     }
 
-    fn ticket(self: &Arc<Self>, held: Held, attempt: Attempt) -> Ticket {
-        let Attempt { space, peer, .. } = attempt;
-        Ticket {
+    /// Joins the line of those who wait; `None` when it is full.
+    pub(crate) fn join(
+        self: &Arc<Self>,
+        want: &Want,
+        until: Instant,
+        place: Place,
+        now: Instant,
+    ) -> Option<InLine> {
+        let turn = self.desk.join(want.clone(), until, place, now)?;
+        let in_line = InLine {
             ledger: Arc::clone(self),
+            want: want.clone(),
+            turn: Some(turn),
+        };
+        // Without somebody to look after the line nobody would be told that its time is over.
+        self.attend().ok().map(|()| in_line)
+    }
+
+    fn end(&self, held: Held, space: Space, ending: Ending) {
+        let now = self.now();
+        let end = |books: &mut Books| books.end(held, space, ending, now);
+        if let Some((leader, emptied)) = self.desk.give_back(now, end) {
+            drop(leader);
+            self.desk
+                .give_back(now, |books| books.pool.dissolve(emptied, now));
+        }
+    }
+
+    /// Counts something in the statistics.
+    pub(crate) fn count(&self, count: impl FnOnce(&mut Stats)) {
+        self.desk.with(|books| count(&mut books.stats));
+    }
+
+    pub(crate) fn count_failure(&self, failure: Failure) {
+        self.count(|stats| stats.count(failure));
+    }
+
+    pub(crate) fn stats(&self) -> Stats {
+        let waiting = self.desk.waiting();
+        self.desk.with(|books| books.stats(self.range, waiting))
+    }
+
+    pub(crate) fn counts(&self, space: Space) -> Counts {
+        self.desk.with(|books| books.pool.counts(space))
+    }
+
+    pub(crate) fn explain(&self, space: Space, port: u16) -> PortState {
+        let now = self.now();
+        self.desk.with(|books| books.pool.explain(space, port, now))
+    }
+
+    /// Sees to it that a thread looks after the line while there is one.
+    fn attend(self: &Arc<Self>) -> std::io::Result<()> {
+        let mut attendant = lock(&self.attendant);
+        if let Some(thread) = &*attendant {
+            // It may be asleep until later than the newcomer wants to wait.
+            thread.unpark();
+            return Ok(());
+        }
+        let ledger = Arc::downgrade(self);
+        let thread = thread::Builder::new().name("eport-waiting".into());
+        let handle = thread.spawn(move || look_after_line(&ledger))?;
+        *attendant = Some(handle.thread().clone());
+        Ok(())
+    }
+
+    /// Offers the line what has come by itself; how long until that should be done again, `None`
+    /// if nobody waits.
+    fn tick(&self) -> Option<Duration> {
+        let now = self.now();
+        if let Some(until) = self.desk.tick(now) {
+            let pause = until.saturating_duration_since(now);
+            return Some(pause.clamp(SHORTEST_PAUSE, TICK));
+        }
+        let mut attendant = lock(&self.attendant);
+        if self.desk.waiting() > 0 {
+            // Somebody has come in the meantime, and may have found the attendant still there.
+            return Some(SHORTEST_PAUSE);
+        }
+        *attendant = None;
+        None
+    }
+}
+
+fn look_after_line(ledger: &Weak<Ledger>) {
+    while let Some(pause) = ledger.upgrade().and_then(|ledger| ledger.tick()) {
+        thread::park_timeout(pause);
+    }
+}
+
+impl InLine {
+    /// The ports, as soon as it is their turn.
+    pub(crate) fn poll(&mut self, waker: &Waker) -> Poll<Result<Grant, DrawError>> {
+        let Some(turn) = &self.turn else {
+            return Poll::Pending;
+        };
+        let served = self.ledger.desk.poll(turn, waker);
+        if served.is_ready() {
+            self.turn = None;
+        }
+        served
+    }
+}
+
+impl Drop for InLine {
+    fn drop(&mut self) {
+        let Some(turn) = self.turn.take() else { return };
+        if let Some(grant) = self.ledger.desk.leave(&turn) {
+            for ticket in Ticket::of(&self.ledger, grant, &self.want) {
+                ticket.cancel();
+            }
+        }
+    }
+}
+
+impl Ticket {
+    /// The right to a port in one of the spaces of a request.
+    pub(crate) fn new(
+        ledger: &Arc<Ledger>,
+        held: Held,
+        space: Space,
+        peer: Option<SocketAddr>,
+    ) -> Self {
+        Self {
+            ledger: Arc::clone(ledger),
             port: held.port(),
             held: Some(held),
             space,
@@ -97,61 +208,45 @@ impl Ledger {
         }
     }
 
-    pub(super) fn release(&self, held: Held) {
-        let mut state = self.lock();
-        state.leased -= 1;
-        state.pool.release(held);
+    /// The rights to the ports of a request.
+    pub(crate) fn of(ledger: &Arc<Ledger>, grant: Grant, want: &Want) -> Vec<Self> {
+        // Those of a set are in its spaces, those of a pair in the same one.
+        let spaces = want.spaces().chain(std::iter::repeat(want.space()));
+        let ticket = |(held, space)| Self::new(ledger, held, space, want.peer_address());
+        grant.into_iter().zip(spaces).map(ticket).collect()
     }
 
-    pub(crate) fn count_failure(&self, failure: Failure) {
-        self.lock().stats.count(failure);
-    }
-
-    /// Notes that a request went away empty-handed, and says what the space looked like.
-    pub(crate) fn count_exhausted(&self, space: Space) -> Counts {
-        let mut state = self.lock();
-        state.stats.exhausted += 1;
-        state.pool.counts(space)
-    }
-
-    pub(crate) fn stats(&self) -> Stats {
-        let state = self.lock();
-        state.stats.with_spaces(self.range, state.pool.spaces())
-    }
-
-    pub(crate) fn counts(&self, space: Space) -> Counts {
-        self.lock().pool.counts(space)
-    }
-
-    pub(crate) fn explain(&self, space: Space, port: u16) -> PortState {
-        self.lock().pool.explain(space, port)
-    }
-
-    /// No code that can panic runs under the lock, so a poisoned one is still sound.
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl State {
-    fn count_draw(&mut self, is_first: bool) {
-        self.leased += 1;
-        self.stats.draws += 1;
-        self.stats.redraws += u64::from(!is_first);
-        self.stats.peak_leased = self.stats.peak_leased.max(self.leased);
-    }
-}
-
-impl Ticket {
     /// Gives the port back as one that the system refused.
     pub(crate) fn refuse(mut self, cause: ForeignCause, now: Instant) {
-        let Some(held) = self.held.take() else { return };
-        let mut state = self.ledger.lock();
-        state.leased -= 1;
-        match cause {
-            ForeignCause::Denied => state.stats.denied += 1,
-            ForeignCause::InUse => state.stats.in_use += 1,
+        self.end(Ending::Refused(cause, now));
+    }
+
+    /// Gives the port back as one that was never used.
+    pub(crate) fn cancel(mut self) {
+        self.end(Ending::Unused);
+    }
+
+    /// Whether a leader has to be made before the socket.
+    pub(crate) fn is_first(&self) -> bool {
+        self.held.as_ref().is_some_and(Held::is_first)
+    }
+
+    /// Whether others have, or will have, sockets with the same port.
+    pub(crate) fn is_shared(&self) -> bool {
+        self.held.as_ref().is_some_and(Held::is_shared)
+    }
+
+    /// Keeps the leader of a shared port, which is ready now.
+    pub(crate) fn opened(&self, leader: Leader) {
+        if let Some(held) = &self.held {
+            let desk = &self.ledger.desk;
+            desk.with(|books| books.opened(held, self.space, leader));
         }
-        state.pool.refuse(held, cause, now);
+    }
+
+    pub(super) fn end(&mut self, ending: Ending) {
+        if let Some(held) = self.held.take() {
+            self.ledger.end(held, self.space, ending);
+        }
     }
 }

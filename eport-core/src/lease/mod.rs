@@ -1,16 +1,24 @@
 //! A leased port as a value: dropping it gives the port back.
 
+mod books;
 mod clock;
+mod desk;
 mod ledger;
+mod set;
 mod stats;
+mod sync;
 
 use std::fmt;
 use std::net::SocketAddr;
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
+use books::Ending;
+pub(crate) use books::Leader;
 pub use clock::Clock;
-pub(crate) use ledger::{Attempt, Ledger};
+pub(crate) use desk::Place;
+pub(crate) use ledger::{InLine, Ledger};
+pub use set::LeaseSet;
 pub(crate) use stats::Failure;
 pub use stats::{SpaceStats, Stats};
 
@@ -41,6 +49,17 @@ pub struct Lease<S> {
 impl<S> Lease<S> {
     pub(crate) const fn new(socket: S, ticket: Ticket) -> Self {
         Self { socket, ticket }
+    }
+
+    pub(crate) fn count_failure(&self, failure: Failure) {
+        self.ticket.ledger.count_failure(failure);
+    }
+
+    /// Ends a lease that was never used: the port does not rest.
+    pub(crate) fn abandon(self) {
+        let Self { socket, ticket } = self;
+        drop(socket);
+        ticket.cancel();
     }
 
     /// The leased port.
@@ -156,9 +175,7 @@ impl Ticket {
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        if let Some(held) = self.held.take() {
-            self.ledger.release(held);
-        }
+        self.end(Ending::Used);
     }
 }
 

@@ -10,20 +10,30 @@ pub struct Stats {
     pub range: usize,
     /// The fewest free ports of any space in use: what is left where it is tightest.
     pub free: usize,
-    /// Ports that are leased, in all spaces together.
+    /// Ports that are leased, in all spaces together; a shared one counts once.
     pub leased: usize,
-    /// The most ports that were leased at the same time, those being bound included.
+    /// Leases, those of shared ports and those being bound included.
+    pub leases: usize,
+    /// The most leases there were at the same time, those being bound included.
     pub peak_leased: usize,
+    /// Ports that are shared.
+    pub shared: usize,
+    /// Ports that rest for everybody, in all spaces together.
+    pub resting: usize,
     /// Ports that the system refused and that rest, in all spaces together.
     pub foreign: usize,
+    /// Requests that wait for a port.
+    pub waiting: usize,
     /// The spaces in use.
     pub spaces: Vec<SpaceStats>,
-    /// Ports drawn.
+    /// Ports drawn; a set or a pair counts as one.
     pub draws: u64,
     /// Of these, drawn because the one before was refused.
     pub redraws: u64,
     /// Of these, foreign ports tried before their time because nothing was free.
     pub early_rechecks: u64,
+    /// Sockets that were bound already and taken over; they count as draws too.
+    pub adopted: u64,
     /// Ports found in use by another socket (`EADDRINUSE`).
     pub in_use: u64,
     /// Ports that must not be bound (`EACCES`, `EPERM`).
@@ -40,6 +50,18 @@ pub struct Stats {
     pub other_failures: u64,
     /// Leases that failed because no port was left.
     pub exhausted: u64,
+    /// Leases that failed because the client had as many as it may have.
+    pub quota_reached: u64,
+    /// Requests that had to wait.
+    pub waits: u64,
+    /// Of these, those that waited in vain.
+    pub timed_out: u64,
+    /// Leases that failed because too many were waiting.
+    pub line_full: u64,
+    /// Ports that were let go before they had rested, because too few others were left.
+    pub quarantine_broken: u64,
+    /// Local addresses that made room for others while ports rested there.
+    pub spaces_forgotten: u64,
 }
 
 /// The ports of one protocol on one local address.
@@ -89,6 +111,7 @@ impl Stats {
             range,
             free: of(|counts| counts.free).min().unwrap_or(range),
             leased: of(|counts| counts.leased).sum(),
+            resting: of(|counts| counts.resting).sum(),
             foreign: of(|counts| counts.foreign).sum(),
             spaces,
             ..self.clone()

@@ -4,6 +4,7 @@ mod capacity;
 mod error;
 mod note;
 mod overlap;
+mod shard;
 
 use std::fmt;
 use std::str::FromStr;

@@ -4,7 +4,11 @@ use std::num::NonZeroU16;
 
 use rand_core::Rng;
 
+use super::index::Index;
 use crate::strategy::below;
+
+/// Tries to draw a slot that suits before all that do are counted.
+const TRIES: usize = 8;
 
 /// Which of the slots 0 to n - 1 are free.
 ///
@@ -20,6 +24,8 @@ pub(super) struct FreeSet {
     order: Box<[u16]>,
     position: Box<[u16]>,
     free: u16,
+    /// The free slots in their order, for those who look for the next one.
+    index: Option<Index>,
 }
 
 impl FreeSet {
@@ -30,7 +36,24 @@ impl FreeSet {
             position: order.clone(),
             order,
             free: len,
+            index: None,
         }
+    }
+
+    /// The slots below `len`, none of them free.
+    pub(super) fn empty(len: u16) -> Self {
+        Self {
+            free: 0,
+            ..Self::full(len)
+        }
+    }
+
+    /// The same set, which can also find the next free slot.
+    pub(super) fn ordered(mut self) -> Self {
+        let mut index = Index::empty(u16::try_from(self.order.len()).unwrap_or(u16::MAX));
+        self.iter().for_each(|slot| index.insert(slot));
+        self.index = Some(index);
+        self
     }
 
     /// How many slots are free.
@@ -51,6 +74,45 @@ impl FreeSet {
         self.order.get(usize::from(below(rng, free))).copied()
     }
 
+    /// One of the free slots that suit, each equally likely.
+    ///
+    /// At first by trying, which is quick while many suit; then by counting those that do.
+    pub(super) fn pick_where<R: Rng + ?Sized>(
+        &self,
+        rng: &mut R,
+        suits: impl Fn(u16) -> bool,
+    ) -> Option<u16> {
+        for _ in 0..TRIES {
+            let slot = self.pick(rng)?;
+            if suits(slot) {
+                return Some(slot);
+            }
+        }
+        let suiting = || self.iter().filter(|slot| suits(*slot));
+        let count = NonZeroU16::new(u16::try_from(suiting().count()).ok()?)?;
+        suiting().nth(usize::from(below(rng, count)))
+    }
+
+    /// The first free slot that suits, from `start` on and around the end; none if the set is not
+    /// [`ordered`](Self::ordered).
+    pub(super) fn next_where(&self, start: u16, suits: impl Fn(u16) -> bool) -> Option<u16> {
+        let index = self.index.as_ref()?;
+        let mut from = start;
+        for _ in 0..self.free {
+            let slot = index.next(from).or_else(|| index.next(0))?;
+            if suits(slot) {
+                return Some(slot);
+            }
+            from = slot + 1;
+        }
+        None
+    }
+
+    /// The free slots, in no particular order.
+    pub(super) fn iter(&self) -> impl Iterator<Item = u16> + '_ {
+        self.order.iter().copied().take(usize::from(self.free))
+    }
+
     /// Makes `slot` free; `false` when it is already.
     pub(super) fn insert(&mut self, slot: u16) -> bool {
         if self.contains(slot) {
@@ -58,6 +120,9 @@ impl FreeSet {
         }
         let moved = self.move_to(slot, self.free);
         self.free += u16::from(moved);
+        if let Some(index) = self.index.as_mut().filter(|_| moved) {
+            index.insert(slot);
+        }
         moved
     }
 
@@ -67,6 +132,9 @@ impl FreeSet {
             return false;
         }
         self.free -= 1;
+        if let Some(index) = &mut self.index {
+            index.remove(slot);
+        }
         self.move_to(slot, self.free)
     }
 
@@ -118,6 +186,39 @@ mod tests {
         assert_eq!(set.len(), 0);
         assert!((0..u16::MAX).rev().all(|slot| set.insert(slot)));
         assert_bijection(&set);
+    }
+
+    #[test]
+    fn a_draw_among_those_that_suit_is_fair_however_few_they_are() {
+        let set = FreeSet::full(1000);
+        let mut rng = ChaCha8Rng::from_seed([1; 32]);
+        let mut counts = [0u32; 4];
+        for _ in 0..4000 {
+            let slot = set.pick_where(&mut rng, |slot| slot % 250 == 7);
+            counts[usize::from(slot.expect("four suit") / 250)] += 1;
+        }
+        // 4.5 standard deviations of a quarter of 4000.
+        assert!(
+            counts.iter().all(|count| count.abs_diff(1000) < 124),
+            "{counts:?}"
+        );
+        assert_eq!(set.pick_where(&mut rng, |_| false), None);
+    }
+
+    #[test]
+    fn the_next_that_suits_is_found_around_the_end() {
+        let mut set = FreeSet::full(100).ordered();
+        assert!(
+            (0..100)
+                .filter(|slot| slot % 10 != 3)
+                .all(|slot| set.remove(slot))
+        );
+        assert_eq!(set.next_where(13, |_| true), Some(13));
+        assert_eq!(set.next_where(14, |slot| slot < 13), Some(3));
+        assert_eq!(set.next_where(99, |_| true), Some(3));
+        assert_eq!(set.next_where(0, |slot| slot == 4), None);
+        assert_eq!(FreeSet::empty(5).ordered().next_where(0, |_| true), None);
+        assert_eq!(FreeSet::empty(5).iter().count(), 0);
     }
 
     proptest! {

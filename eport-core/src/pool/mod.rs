@@ -5,77 +5,63 @@
 //! one space is taken in every space that overlaps it. Because one value holds all spaces, a draw
 //! decides about all of them at once.
 
+mod cell;
+mod draw;
+mod explain;
 mod free;
+mod group;
+mod index;
 mod ports;
+mod quota;
+mod rules;
+mod share;
 mod slots;
 mod space;
 mod state;
+mod want;
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use ports::{Penalty, Ports, Seconds};
+use cell::Seconds;
+pub use group::Sharing;
+use ports::{Ports, Record};
+use quota::Usage;
+pub use quota::{Client, Quota};
 use rand_core::Rng;
+use rules::Rests;
+pub use rules::{Limits, Rules};
 use slots::Slots;
 pub use space::{LocalAddress, Protocol, Space};
 pub use state::{Counts, ForeignCause, PortState};
+use want::Share;
+pub use want::{Emptied, Grant, Held, Want};
 
 use crate::plan::Plan;
-use crate::reserved::{Reserved, Source};
-
-/// How a [`Pool`] treats refused ports, and how many spaces it keeps.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-#[non_exhaustive]
-pub struct Limits {
-    /// How long a port rests after the system refused it for the first time (default 1 s, rounded
-    /// up to whole seconds); each further refusal in a row doubles it.
-    pub first_rest: Duration,
-    /// The longest rest of a refused port (default 300 s).
-    pub longest_rest: Duration,
-    /// How many spaces are kept (default 64). When one more is needed, the one that has been idle
-    /// longest makes room; spaces with leases stay. It bounds the memory, since on some machines a
-    /// peer chooses which local address it talks to.
-    pub spaces: usize,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            first_rest: Duration::from_secs(1),
-            longest_rest: Duration::from_secs(300),
-            spaces: 64,
-        }
-    }
-}
-
-/// A port that is leased: the right, and the duty, to give it back once.
-///
-/// It belongs to the [`Pool`] that made it and must not be handed to another one.
-#[derive(Debug, Eq, PartialEq)]
-#[must_use = "the port stays leased until it is given back to the pool"]
-pub struct Held {
-    place: usize,
-    slot: u16,
-    port: u16,
-}
-
-impl Held {
-    /// The port.
-    pub const fn port(&self) -> u16 {
-        self.port
-    }
-}
+use crate::quarantine::PeerHash;
+use crate::reserved::Reserved;
 
 /// Why there is no port to lease.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DrawError {
-    /// No port is free.
+    /// No port is free that the request may have.
     #[error("no port is free ({0})")]
     Exhausted(Counts),
     /// The pool keeps as many spaces as it may, and all of them have leases.
     #[error("leases exist for {0} local addresses, which is the limit")]
     TooManySpaces(usize),
+    /// The client has as many leases as it may have.
+    #[error("{client} has as many leases as one client may have ({limit})")]
+    QuotaReached {
+        /// The client.
+        client: Client,
+        /// The most leases it may have.
+        limit: u32,
+    },
+    /// The port that was named is leased, or not one that is handed out.
+    #[error("port {0} is not to be had")]
+    Unavailable(u16),
 }
 
 /// The ports of a plan, for every protocol and local address.
@@ -83,20 +69,21 @@ pub enum DrawError {
 /// ```
 /// use std::net::Ipv4Addr;
 /// use std::time::Instant;
-/// use eport_core::pool::{Limits, Pool, Space};
+/// use eport_core::pool::{Pool, Rules, Space};
 /// use eport_core::{Reserved, plan};
 /// # use rand_core::SeedableRng as _;
 /// # let mut rng = chacha20::ChaCha8Rng::from_seed([0; 32]);
 /// # let now = Instant::now();
 ///
 /// let plan = plan(&"50000-50009".parse()?, None, &Reserved::default())?;
-/// let mut pool = Pool::new(&plan, Limits::default(), now);
+/// let mut pool = Pool::new(&plan, Rules::default(), now);
 /// let space = Space::udp(Ipv4Addr::LOCALHOST);
+/// let peer = "192.0.2.1:4000".parse()?;
 ///
-/// let held = pool.draw(space, None, &mut rng, now)?;
+/// let held = pool.draw(space, Some(peer), &mut rng, now)?;
 /// assert!(plan.ports().contains(held.port()));
 /// assert_eq!(pool.counts(space).free, 9);
-/// pool.release(held);
+/// pool.release(held, now);
 /// assert_eq!(pool.counts(space).free, 10);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -104,38 +91,45 @@ pub enum DrawError {
 pub struct Pool {
     slots: Slots,
     left_out: Reserved,
-    penalty: Penalty,
-    limit: usize,
+    rules: Rules,
+    rests: Rests,
     epoch: Instant,
     /// A [`Held`] names its space by the index here, so a space with leases never moves.
     places: Vec<Ports>,
+    usage: Usage,
+    tally: Tally,
+}
+
+/// What a [`Pool`] had to do that it would rather not.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct Tally {
+    /// Ports that were let go before they had rested, because too few others were left.
+    pub quarantine_broken: u64,
+    /// Spaces that made room for another one while ports rested there.
+    pub spaces_forgotten: u64,
 }
 
 impl Pool {
     /// A pool with every port of `plan` free. `now` is the moment from which it counts time.
-    pub fn new(plan: &Plan, limits: Limits, now: Instant) -> Self {
-        let whole = |rest: Duration| {
-            Seconds::try_from(rest.as_nanos().div_ceil(1_000_000_000))
-                .unwrap_or(Seconds::MAX)
-                .max(1)
-        };
+    pub fn new(plan: &Plan, rules: impl Into<Rules>, now: Instant) -> Self {
+        let rules = rules.into();
         Self {
             slots: Slots::new(plan.ports()),
             left_out: plan.left_out().clone(),
-            penalty: Penalty {
-                first: whole(limits.first_rest),
-                longest: whole(limits.longest_rest),
-            },
-            limit: limits.spaces.max(1),
             epoch: now,
             places: Vec::new(),
+            usage: Usage::new(rules.quota),
+            rests: Rests::new(&rules),
+            tally: Tally::default(),
+            rules,
         }
     }
 
-    /// Leases a port of `space`, each free one equally likely; `peer` is remembered with it.
+    /// Leases any port of `space` to `peer` alone.
     ///
     /// # Errors
-    /// [`DrawError`] when no port is free, or too many addresses have leases.
+    /// Those of [`take`](Self::take).
     pub fn draw<R: Rng + ?Sized>(
         &mut self,
         space: Space,
@@ -143,54 +137,74 @@ impl Pool {
         rng: &mut R,
         now: Instant,
     ) -> Result<Held, DrawError> {
-        let now = self.seconds(now);
-        let place = self.place(space)?;
-        let Some(ports) = self.places.get_mut(place) else {
-            return Err(DrawError::TooManySpaces(self.limit));
-        };
-        match ports.draw(rng, peer, now) {
-            Some(slot) => Ok(self.held(place, slot)),
-            None => Err(DrawError::Exhausted(ports.counts())),
+        match self.take(&Want::new(space).peer(peer), rng, now)? {
+            Grant::One(held) => Ok(held),
+            // A request for one port in one space is not given several.
+            Grant::Several(_) => Err(DrawError::Exhausted(self.counts(space))),
         }
     }
 
-    /// Leases the foreign port of `space` that is the next to be tried again, before its time.
+    /// Gives back a port that was used; it rests as the [`Rules`] say.
     ///
-    /// This is for when nothing is free: what a stranger held a moment ago may be free by now.
-    pub fn recheck(
-        &mut self,
-        space: Space,
-        peer: Option<SocketAddr>,
-        now: Instant,
-    ) -> Option<Held> {
+    /// When the last peer of a shared port leaves, the port stays leased until it is
+    /// [dissolved](Self::dissolve).
+    #[must_use = "a shared port whose last peer has left is still to be dissolved"]
+    #[expect(clippy::needless_pass_by_value, reason = "a port is given back once")]
+    pub fn release(&mut self, held: Held, now: Instant) -> Option<Emptied> {
         let now = self.seconds(now);
-        let place = self.find(space)?;
-        let slot = self.places.get_mut(place)?.recheck(peer, now)?;
-        Some(self.held(place, slot))
-    }
-
-    /// Gives a port back.
-    #[expect(clippy::needless_pass_by_value, reason = "a port is given back once")]
-    pub fn release(&mut self, held: Held) {
-        if let Some(ports) = self.places.get_mut(held.place) {
-            ports.release(held.slot);
-            self.elsewhere(held.place, |ports| ports.unhold(held.slot));
+        match held.share {
+            Share::Alone => {
+                if let Some(record) = self.end(&held) {
+                    self.rest(&held, record.peer, now);
+                }
+                None
+            }
+            Share::First(number) | Share::Member(number) => self.leave(&held, number, Some(now)),
         }
     }
 
-    /// Gives a port back that the system refused: it is not drawn again until it has rested.
+    /// Gives back a port that was never used: nothing can come late, so it does not rest.
+    #[must_use = "a shared port whose last peer has left is still to be dissolved"]
     #[expect(clippy::needless_pass_by_value, reason = "a port is given back once")]
-    pub fn refuse(&mut self, held: Held, cause: ForeignCause, now: Instant) {
-        let (penalty, now) = (self.penalty, self.seconds(now));
-        if let Some(ports) = self.places.get_mut(held.place) {
-            ports.refuse(held.slot, cause, penalty, now);
-            self.elsewhere(held.place, |ports| ports.unhold(held.slot));
+    pub fn cancel(&mut self, held: Held) -> Option<Emptied> {
+        match held.share {
+            Share::Alone => {
+                self.end(&held);
+                None
+            }
+            Share::First(number) | Share::Member(number) => self.leave(&held, number, None),
         }
+    }
+
+    /// Gives back a port that the system refused: it is not drawn again until it has rested.
+    ///
+    /// A shared port that has other peers takes in no more of them instead.
+    #[must_use = "a shared port whose last peer has left is still to be dissolved"]
+    #[expect(clippy::needless_pass_by_value, reason = "a port is given back once")]
+    pub fn refuse(&mut self, held: Held, cause: ForeignCause, now: Instant) -> Option<Emptied> {
+        let seconds = self.seconds(now);
+        match held.share {
+            Share::Alone => drop(self.end(&held)),
+            Share::First(number) => {
+                // Nobody else can have joined yet.
+                if let Some(emptied) = self.leave(&held, number, None) {
+                    self.dissolve(emptied, now);
+                }
+            }
+            Share::Member(number) => return self.leave_closed(&held, number),
+        }
+        if let Some(ports) = self.places.get_mut(usize::from(held.place)) {
+            ports.refuse(held.slot, cause, seconds);
+        }
+        None
     }
 
     /// How many ports of `space` are in which state.
     pub fn counts(&self, space: Space) -> Counts {
-        if let Some(ports) = self.find(space).and_then(|place| self.places.get(place)) {
+        if let Some(ports) = self
+            .find(space)
+            .and_then(|place| self.places.get(usize::from(place)))
+        {
             return ports.counts();
         }
         let range = usize::from(self.slots.len());
@@ -211,40 +225,55 @@ impl Pool {
             .map(|ports| (ports.space, ports.counts()))
     }
 
-    /// What is the case with `port` in `space`, and why.
-    pub fn explain(&self, space: Space, port: u16) -> PortState {
-        let Some(slot) = self.slots.slot(port) else {
-            let sources: Vec<Source> = self.left_out.sources(port).collect();
-            return if sources.is_empty() {
-                PortState::NotInRange
-            } else {
-                PortState::Reserved(sources)
-            };
-        };
-        let ports = self.find(space).and_then(|place| self.places.get(place));
-        if let Some(record) = ports.and_then(|ports| ports.record(slot)) {
-            return PortState::Leased {
-                peer: record.peer,
-                since: self.instant(record.since),
-            };
+    /// What the pool had to do that it would rather not.
+    pub const fn tally(&self) -> Tally {
+        self.tally
+    }
+
+    /// Ends a lease that was one peer's alone, here and wherever it held the port.
+    fn end(&mut self, held: &Held) -> Option<Record> {
+        let record = self
+            .places
+            .get_mut(usize::from(held.place))?
+            .end(held.slot)?;
+        self.elsewhere(held.place, |ports| ports.unhold(held.slot));
+        self.usage.subtract(record.peer.map(|peer| peer.ip()));
+        Some(record)
+    }
+
+    /// The port worked, and rests: for its peer if it had one, otherwise for everybody.
+    fn rest(&mut self, held: &Held, peer: Option<SocketAddr>, now: Seconds) {
+        let Held { place, slot, .. } = *held;
+        if let Some(ports) = self.places.get_mut(usize::from(place)) {
+            ports.worked(slot);
         }
-        if let Some(cell) = ports
-            .and_then(|ports| ports.cell(slot))
-            .filter(|cell| cell.until > 0)
-        {
-            let until = self.instant(cell.until);
-            return PortState::Foreign {
-                cause: cell.cause,
-                refusals: cell.refusals,
-                until,
-            };
+        match peer {
+            Some(peer) => self.remember(place, slot, PeerHash::of(peer), now),
+            None if self.rests.any_peer > 0 => {
+                // `now` is rounded down: one second more, or the rest would be too short.
+                let until = now.saturating_add(self.rests.any_peer).saturating_add(1);
+                self.rest_until(place, slot, until);
+            }
+            None => {}
         }
-        let holders: Vec<Space> = self.holders(space, slot).collect();
-        if holders.is_empty() {
-            PortState::Free
-        } else {
-            PortState::Overlapped(holders)
+    }
+
+    /// Remembers in every space that hears the port for whom it was leased.
+    fn remember(&mut self, place: u16, slot: u16, peer: PeerHash, now: Seconds) {
+        if let Some(ports) = self.places.get_mut(usize::from(place)) {
+            ports.remember(slot, peer, now);
         }
+        self.elsewhere(place, |ports| ports.remember(slot, peer, now));
+    }
+
+    /// Lets a port rest for everybody in every space that hears it.
+    fn rest_until(&mut self, place: u16, slot: u16, until: Seconds) {
+        let mut broken = 0;
+        if let Some(ports) = self.places.get_mut(usize::from(place)) {
+            broken += u64::from(ports.rest(slot, until));
+        }
+        self.elsewhere(place, |ports| broken += u64::from(ports.rest(slot, until)));
+        self.tally.quarantine_broken += broken;
     }
 
     /// The other spaces with a lease that takes `slot` away from `space`.
@@ -255,71 +284,25 @@ impl Pool {
         overlapping.map(|other| other.space)
     }
 
-    /// Tells the spaces that overlap about a port just leased.
-    fn held(&mut self, place: usize, slot: u16) -> Held {
-        self.elsewhere(place, |ports| ports.hold(slot));
-        // The slot came from this pool, so it has a port; 0 is never one.
-        Held {
-            place,
-            slot,
-            port: self.slots.port(slot).unwrap_or(0),
-        }
-    }
-
     /// Does something to every other space that overlaps the one at `place`.
-    fn elsewhere(&mut self, place: usize, mut change: impl FnMut(&mut Ports)) {
+    fn elsewhere(&mut self, place: u16, mut change: impl FnMut(&mut Ports)) {
         if self.places.len() == 1 {
             return;
         }
-        let Some(space) = self.places.get(place).map(|ports| ports.space) else {
+        let Some(space) = self.places.get(usize::from(place)).map(|ports| ports.space) else {
             return;
         };
-        for (index, other) in self.places.iter_mut().enumerate() {
+        for (index, other) in (0..).zip(&mut self.places) {
             if index != place && other.space.overlaps(space) {
                 change(other);
             }
         }
     }
 
-    fn find(&self, space: Space) -> Option<usize> {
-        self.places.iter().position(|ports| ports.space == space)
-    }
-
-    /// Where `space` is kept, making room for it if it is new.
-    fn place(&mut self, space: Space) -> Result<usize, DrawError> {
-        if let Some(place) = self.find(space) {
-            return Ok(place);
-        }
-        let vacant = self.vacant().ok_or(DrawError::TooManySpaces(self.limit))?;
-        let mut ports = Ports::new(space, self.slots.len());
-        for other in self
-            .places
-            .iter()
-            .filter(|other| other.space.overlaps(space))
-        {
-            other
-                .records()
-                .iter()
-                .for_each(|record| ports.hold(record.slot));
-        }
-        match self.places.get_mut(vacant) {
-            Some(idle) => *idle = ports,
-            None => self.places.push(ports),
-        }
-        Ok(vacant)
-    }
-
-    /// Where one more space can be kept: at the end, or in place of the one idle longest.
-    fn vacant(&self) -> Option<usize> {
-        if self.places.len() < self.limit {
-            return Some(self.places.len());
-        }
-        let idle = self
-            .places
-            .iter()
-            .enumerate()
-            .filter(|(_, ports)| ports.records().is_empty());
-        idle.min_by_key(|(_, ports)| ports.last_draw)
+    fn find(&self, space: Space) -> Option<u16> {
+        let mut places = (0..).zip(&self.places);
+        places
+            .find(|(_, ports)| ports.space == space)
             .map(|(place, _)| place)
     }
 

@@ -1,76 +1,28 @@
-//! The ports of one space: free, leased, held through an overlapping space, or foreign.
+//! The ports of one space: free, leased, resting, held through an overlapping space, or foreign.
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
 use std::net::SocketAddr;
 
 use rand_core::Rng;
 
+use super::cell::{Cell, Seconds, Standing};
 use super::free::FreeSet;
+use super::group::Group;
+use super::rules::{Rests, Rules};
 use super::space::Space;
 use super::state::{Counts, ForeignCause};
+use crate::quarantine::{Line, PeerHash, Queue};
+use crate::strategy::{Conversation, Selector};
 
-/// Foreign ports whose rest is over are let back in small portions, so that no draw takes long.
+/// Ports whose rest is over are let back in small portions, so that no draw takes long.
 const FORGIVEN_PER_DRAW: usize = 32;
 
-/// Seconds since the pool began. Four bytes instead of sixteen, in a table with a row for each port.
-pub(super) type Seconds = u32;
-
-/// How long a refused port rests.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Penalty {
-    pub(super) first: Seconds,
-    pub(super) longest: Seconds,
-}
-
-impl Penalty {
-    /// The rest after so many refusals in a row: the first one, doubled each time.
-    fn after(self, refusals: u8) -> Seconds {
-        let doublings = u32::from(refusals.saturating_sub(1)).min(31);
-        let rest = u64::from(self.first) << doublings;
-        Seconds::try_from(rest)
-            .unwrap_or(Seconds::MAX)
-            .min(self.longest)
-    }
-}
-
-/// A lease as the pool remembers it.
-#[derive(Clone, Copy, Debug)]
+/// A lease as the pool remembers it; or all leases of a shared port.
+#[derive(Clone, Debug)]
 pub(super) struct Record {
     pub(super) slot: u16,
     pub(super) since: Seconds,
     pub(super) peer: Option<SocketAddr>,
-}
-
-/// What is known of one port, 12 bytes.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Cell {
-    /// When a foreign port may be tried again; 0 when the port is not foreign.
-    pub(super) until: Seconds,
-    /// How many leases of overlapping spaces hold the port.
-    holders: u16,
-    /// Where the lease is in `records`, or [`NO_RECORD`].
-    record: u16,
-    /// Refusals since the port was last bound.
-    pub(super) refusals: u8,
-    pub(super) cause: ForeignCause,
-}
-
-/// No lease has this index: there are at most 65535 ports, so the last index is 65534.
-const NO_RECORD: u16 = u16::MAX;
-
-impl Cell {
-    const FRESH: Self = Self {
-        until: 0,
-        holders: 0,
-        record: NO_RECORD,
-        refusals: 0,
-        cause: ForeignCause::InUse,
-    };
-
-    const fn is_free(&self) -> bool {
-        self.until == 0 && self.holders == 0 && self.record == NO_RECORD
-    }
+    pub(super) group: Option<Box<Group>>,
 }
 
 /// The ports of one space.
@@ -78,156 +30,289 @@ impl Cell {
 pub(super) struct Ports {
     pub(super) space: Space,
     pub(super) last_draw: Seconds,
+    pub(super) rests: Rests,
     /// Exactly the slots whose cell is free.
     free: FreeSet,
     cells: Box<[Cell]>,
     records: Vec<Record>,
-    /// One entry for each foreign port, the earliest end of rest first.
-    foreign: BinaryHeap<Reverse<(Seconds, u16)>>,
+    /// One entry for each foreign port.
+    foreign: Queue,
+    /// The rests of ports that rest for everybody.
+    resting: Line,
+    /// How many entries `resting` may have.
+    most_resting: usize,
+    /// Cells that are resting and nothing else.
+    only_resting: usize,
+    selector: Selector,
+    /// Shared ports that have room for one peer more.
+    pub(super) joinable: FreeSet,
 }
 
 impl Ports {
     /// All ports free.
-    pub(super) fn new(space: Space, len: u16) -> Self {
+    pub(super) fn new(space: Space, len: u16, rules: &Rules) -> Self {
+        let free = FreeSet::full(len);
+        let ordered = rules.strategy.is_ordered();
         Self {
             space,
             last_draw: 0,
-            free: FreeSet::full(len),
-            cells: vec![Cell::FRESH; usize::from(len)].into(),
+            rests: Rests::new(rules),
+            free: if ordered { free.ordered() } else { free },
+            cells: vec![Cell::default(); usize::from(len)].into(),
             records: Vec::new(),
-            foreign: BinaryHeap::new(),
+            foreign: Queue::default(),
+            resting: Line::default(),
+            most_resting: rules.quarantine.most_of(len),
+            only_resting: 0,
+            selector: Selector::new(rules.strategy, len),
+            joinable: FreeSet::empty(if rules.sharing.is_some() { len } else { 0 }),
         }
     }
 
-    /// Leases a free port, each equally likely.
-    pub(super) fn draw<R: Rng + ?Sized>(
+    /// Where the search for a port for `peer` begins; `None` if each is to be equally likely.
+    pub(super) fn start<R: Rng + ?Sized>(
         &mut self,
-        rng: &mut R,
         peer: Option<SocketAddr>,
+        rng: &mut R,
         now: Seconds,
     ) -> Option<u16> {
-        self.forgive(now);
-        self.last_draw = now;
-        let slot = self.free.pick(rng)?;
-        self.lease(slot, peer, now);
-        Some(slot)
+        let space = self.space;
+        let local = space.local();
+        let conversation = || {
+            let protocol = space.protocol().number();
+            peer.map(|peer| Conversation::new(protocol, local.ip(), local.scope_id(), peer))
+        };
+        self.selector.start(conversation, rng, now)
     }
 
-    /// Leases the foreign port whose rest ends first, before it has ended.
-    pub(super) fn recheck(&mut self, peer: Option<SocketAddr>, now: Seconds) -> Option<u16> {
-        while let Some(Reverse((_, slot))) = self.foreign.pop() {
-            if self.pardon(slot) {
-                self.lease(slot, peer, now);
-                return Some(slot);
-            }
-        }
-        None
-    }
-
-    fn lease(&mut self, slot: u16, peer: Option<SocketAddr>, since: Seconds) {
-        let index = u16::try_from(self.records.len()).unwrap_or(NO_RECORD);
-        if let Some(cell) = self.cells.get_mut(usize::from(slot)) {
-            cell.record = index;
-            self.records.push(Record { slot, since, peer });
-            self.free.remove(slot);
+    /// A free slot that suits: the first from `start` on, or any.
+    pub(super) fn pick<R: Rng + ?Sized>(
+        &self,
+        start: Option<u16>,
+        rng: &mut R,
+        suits: impl Fn(u16) -> bool,
+    ) -> Option<u16> {
+        match start {
+            Some(start) => self.free.next_where(start, suits),
+            None => self.free.pick_where(rng, suits),
         }
     }
 
-    /// Ends a lease whose port worked.
-    pub(super) fn release(&mut self, slot: u16) {
-        self.end(slot);
-        if let Some(cell) = self.cells.get_mut(usize::from(slot)) {
-            cell.refusals = 0;
-        }
-        self.free_if_idle(slot);
+    /// Of the free slots that suit, the one whose last lease for a peer ended first.
+    pub(super) fn longest_rested(&self, suits: impl Fn(u16) -> bool) -> Option<u16> {
+        let suiting = self.free.iter().filter(|slot| suits(*slot));
+        suiting.min_by_key(|slot| self.cell(*slot).map_or(0, Cell::released))
     }
 
-    /// Ends a lease whose port the system refused, and lets the port rest.
-    pub(super) fn refuse(
+    pub(super) fn is_free(&self, slot: u16) -> bool {
+        self.free.contains(slot)
+    }
+
+    pub(super) fn free(&self) -> usize {
+        usize::from(self.free.len())
+    }
+
+    /// Whether the port rests for this peer, although it is free for others.
+    pub(super) fn rests_for(&self, slot: u16, peer: PeerHash, now: Seconds) -> bool {
+        let rest = self.rests.same_peer;
+        self.cell(slot)
+            .is_some_and(|cell| cell.rests_for(peer, rest, now))
+    }
+
+    /// Leases a port that nobody of us holds, found by a search if it was `chosen`.
+    pub(super) fn lease(
         &mut self,
         slot: u16,
-        cause: ForeignCause,
-        penalty: Penalty,
-        now: Seconds,
+        peer: Option<SocketAddr>,
+        since: Seconds,
+        chosen: bool,
     ) {
-        self.end(slot);
-        let Some(cell) = self.cells.get_mut(usize::from(slot)) else {
+        self.settle(slot);
+        let Ok(index) = u16::try_from(self.records.len()) else {
             return;
         };
-        cell.refusals = cell.refusals.saturating_add(1);
-        cell.cause = cause;
-        // `now` is rounded down: one second more, or the rest would be shorter than promised.
-        cell.until = now
-            .saturating_add(penalty.after(cell.refusals))
-            .saturating_add(1);
-        let entry = Reverse((cell.until, slot));
-        if self.foreign.len() == self.foreign.capacity() {
-            // Doubling, but never beyond one entry for each port.
-            let room = self.cells.len() - self.foreign.len();
-            self.foreign
-                .reserve_exact(self.foreign.len().max(16).min(room));
+        self.change(slot, |cell| cell.lease(index));
+        self.records.push(Record {
+            slot,
+            since,
+            peer,
+            group: None,
+        });
+        if chosen {
+            self.selector.took(slot);
         }
-        self.foreign.push(entry);
     }
 
-    fn end(&mut self, slot: u16) {
-        let Some(cell) = self.cells.get_mut(usize::from(slot)) else {
+    /// Forgets that a port was foreign or rests, because it is wanted all the same.
+    fn settle(&mut self, slot: u16) {
+        let Some(cell) = self.cell(slot).copied() else {
             return;
         };
-        let index = std::mem::replace(&mut cell.record, NO_RECORD);
-        if usize::from(index) >= self.records.len() {
-            return;
+        if cell.foreign.is_some() {
+            self.foreign.remove(slot);
+            self.change(slot, |cell| cell.foreign = None);
         }
-        self.records.swap_remove(usize::from(index));
-        if let Some(moved) = self.records.get(usize::from(index))
-            && let Some(cell) = self.cells.get_mut(usize::from(moved.slot))
+        if cell.rests {
+            self.resting.remove(slot);
+            self.change(slot, |cell| cell.rests = false);
+        }
+    }
+
+    /// Ends a lease; what it was.
+    pub(super) fn end(&mut self, slot: u16) -> Option<Record> {
+        let index = self.cell(slot)?.record()?;
+        self.change(slot, Cell::end_lease);
+        if index >= self.records.len() {
+            return None;
+        }
+        let record = self.records.swap_remove(index);
+        if let Some(moved) = self.records.get(index).map(|record| record.slot)
+            && let Ok(index) = u16::try_from(index)
         {
-            cell.record = index;
+            self.change(moved, |cell| cell.lease(index));
+        }
+        Some(record)
+    }
+
+    /// The port worked: whoever refused it before is forgotten.
+    pub(super) fn worked(&mut self, slot: u16) {
+        self.change(slot, |cell| cell.refusals = 0);
+    }
+
+    /// The system refused the port: it is foreign for a while.
+    pub(super) fn refuse(&mut self, slot: u16, cause: ForeignCause, now: Seconds) {
+        let Some(cell) = self.cell(slot) else { return };
+        let refusals = cell.refusals.saturating_add(1);
+        let is_new = cell.foreign.is_none();
+        self.change(slot, |cell| {
+            cell.refusals = refusals;
+            cell.foreign = Some(cause);
+        });
+        // `now` is rounded down: one second more, or the rest would be shorter than promised.
+        let until = now
+            .saturating_add(self.rests.penalty.after(refusals))
+            .saturating_add(1);
+        if is_new {
+            self.foreign.push(slot, until, self.cells.len());
+        }
+    }
+
+    /// The port rests for everybody; `true` if another one had to be let go early for it.
+    pub(super) fn rest(&mut self, slot: u16, until: Seconds) -> bool {
+        if self.most_resting == 0 {
+            return false;
+        }
+        if self.cell(slot).is_some_and(|cell| cell.rests) {
+            // Leases of two spaces that this one overlaps have had it; the longer rest counts.
+            let until = until.max(self.rests_until(slot));
+            self.resting.remove(slot);
+            self.resting.push(slot, until);
+            return false;
+        }
+        let full = self.resting.len() >= self.most_resting;
+        if full {
+            self.wake_longest_rested();
+        }
+        self.change(slot, |cell| cell.rests = true);
+        self.resting.push(slot, until);
+        full
+    }
+
+    /// Lets the port go that has rested longest for everybody; whether there was one.
+    pub(super) fn wake_longest_rested(&mut self) -> bool {
+        let slot = self.resting.pop();
+        if let Some(slot) = slot {
+            self.change(slot, |cell| cell.rests = false);
+        }
+        slot.is_some()
+    }
+
+    /// Remembers for whom a port was leased until `now`.
+    pub(super) fn remember(&mut self, slot: u16, peer: PeerHash, now: Seconds) {
+        if self.rests.same_peer > 0 {
+            self.change(slot, |cell| cell.remember(peer, now));
         }
     }
 
     /// A lease of an overlapping space holds the port from now on.
     pub(super) fn hold(&mut self, slot: u16) {
-        if let Some(cell) = self.cells.get_mut(usize::from(slot)) {
-            cell.holders = cell.holders.saturating_add(1);
-            self.free.remove(slot);
-        }
+        self.change(slot, Cell::hold);
     }
 
     /// A lease of an overlapping space no longer holds the port.
     pub(super) fn unhold(&mut self, slot: u16) {
-        if let Some(cell) = self.cells.get_mut(usize::from(slot)) {
-            cell.holders = cell.holders.saturating_sub(1);
-            self.free_if_idle(slot);
+        self.change(slot, Cell::unhold);
+    }
+
+    /// Lets ports back in whose rest is over.
+    pub(super) fn forgive(&mut self, now: Seconds) {
+        self.last_draw = now;
+        for _ in 0..FORGIVEN_PER_DRAW {
+            let Some(slot) = self.foreign.pop_due(now) else {
+                break;
+            };
+            self.pardon(slot);
+        }
+        for _ in 0..FORGIVEN_PER_DRAW {
+            let Some(slot) = self.resting.pop_due(now) else {
+                break;
+            };
+            self.change(slot, |cell| cell.rests = false);
         }
     }
 
-    /// Lets foreign ports back in whose rest is over.
-    fn forgive(&mut self, now: Seconds) {
-        for _ in 0..FORGIVEN_PER_DRAW {
-            match self.foreign.peek() {
-                Some(Reverse((until, slot))) if *until <= now => {
-                    let slot = *slot;
-                    self.foreign.pop();
-                    self.pardon(slot);
-                }
-                _ => return,
+    /// Takes the foreign port whose rest ends first out of the queue; it is no longer foreign.
+    pub(super) fn pardon_earliest(&mut self) -> Option<u16> {
+        let slot = self.foreign.pop()?;
+        self.pardon(slot);
+        Some(slot)
+    }
+
+    /// Ends the rest of a foreign port. It keeps its count of refusals, so that the next rest is
+    /// longer if nothing has changed.
+    fn pardon(&mut self, slot: u16) {
+        self.change(slot, |cell| cell.foreign = None);
+    }
+
+    /// Takes over what an overlapping space knows: its leases hold ports here too, and what rests
+    /// there rests here. How many rests had to be cut short for it.
+    pub(super) fn learn(&mut self, other: &Self) -> u64 {
+        for record in &other.records {
+            self.hold(record.slot);
+        }
+        let rests = other.resting.iter();
+        let cut = rests.filter(|(until, slot)| self.rest(*slot, *until));
+        let cut = u64::try_from(cut.count()).unwrap_or(u64::MAX);
+        for (slot, cell) in (0..).zip(&other.cells) {
+            if let Some((peer, _)) = cell.departed(0)
+                && self
+                    .cell(slot)
+                    .is_some_and(|own| own.released() <= cell.released())
+            {
+                self.remember(slot, peer, cell.released());
             }
         }
+        cut
     }
 
-    /// Ends the rest of a foreign port; whether it is free now. It keeps its count of refusals, so
-    /// that the next rest is longer if nothing has changed.
-    fn pardon(&mut self, slot: u16) -> bool {
-        if let Some(cell) = self.cells.get_mut(usize::from(slot)) {
-            cell.until = 0;
+    /// The only place that changes a cell, so that the free set and the counts follow.
+    fn change(&mut self, slot: u16, change: impl FnOnce(&mut Cell)) {
+        let Some(cell) = self.cells.get_mut(usize::from(slot)) else {
+            return;
+        };
+        let before = cell.standing();
+        change(cell);
+        let after = cell.standing();
+        if before == after {
+            return;
         }
-        self.free_if_idle(slot)
-    }
-
-    fn free_if_idle(&mut self, slot: u16) -> bool {
-        let idle = self.cells.get(usize::from(slot)).is_some_and(Cell::is_free);
-        idle && self.free.insert(slot)
+        match (before, after) {
+            (Standing::Free, _) => self.free.remove(slot),
+            (_, Standing::Free) => self.free.insert(slot),
+            _ => false,
+        };
+        self.only_resting += usize::from(after == Standing::Resting);
+        self.only_resting -= usize::from(before == Standing::Resting);
     }
 
     pub(super) fn cell(&self, slot: u16) -> Option<&Cell> {
@@ -235,79 +320,67 @@ impl Ports {
     }
 
     pub(super) fn record(&self, slot: u16) -> Option<&Record> {
-        let index = self.cells.get(usize::from(slot))?.record;
-        self.records.get(usize::from(index))
+        self.records.get(self.cell(slot)?.record()?)
     }
 
-    pub(super) fn records(&self) -> &[Record] {
-        &self.records
+    pub(super) fn record_mut(&mut self, slot: u16) -> Option<&mut Record> {
+        let index = self.cell(slot)?.record()?;
+        self.records.get_mut(index)
+    }
+
+    pub(super) fn has_leases(&self) -> bool {
+        !self.records.is_empty()
+    }
+
+    /// Whether something rests here that would be forgotten with the space.
+    pub(super) fn has_rests(&self, now: Seconds) -> bool {
+        let rest = self.rests.same_peer;
+        let remembers = |cell: &Cell| cell.departed(rest).is_some_and(|(_, until)| now < until);
+        self.resting.len() > 0 || self.cells.iter().any(remembers)
+    }
+
+    /// The foreign ports, each with the second at which its rest ends.
+    pub(super) fn foreign(&self) -> impl Iterator<Item = (Seconds, u16)> + '_ {
+        self.foreign.iter()
+    }
+
+    /// When a foreign port is tried again.
+    pub(super) fn foreign_until(&self, slot: u16) -> Seconds {
+        self.foreign.until(slot).unwrap_or(0)
+    }
+
+    /// When a port has rested for everybody.
+    pub(super) fn rests_until(&self, slot: u16) -> Seconds {
+        self.resting.until(slot).unwrap_or(0)
     }
 
     pub(super) fn counts(&self) -> Counts {
-        let (range, free) = (self.cells.len(), usize::from(self.free.len()));
+        let (range, free) = (self.cells.len(), self.free());
         let (leased, foreign) = (self.records.len(), self.foreign.len());
+        let resting = self.only_resting;
         // Whatever is none of these is held through another space.
         Counts {
             range,
             free,
             leased,
+            resting,
             foreign,
-            overlapped: range - free - leased - foreign,
+            overlapped: range - free - leased - resting - foreign,
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use chacha20::ChaCha8Rng;
-    use rand_core::SeedableRng;
+    use std::cmp::Reverse;
 
     use super::*;
 
     #[test]
-    fn the_rest_doubles_up_to_its_limit() {
-        let penalty = Penalty {
-            first: 1,
-            longest: 300,
-        };
-        let rests: Vec<_> = (1..=11).map(|refusals| penalty.after(refusals)).collect();
-        assert_eq!(rests, [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300]);
-        assert_eq!(penalty.after(u8::MAX), 300);
-        assert_eq!(
-            Penalty {
-                first: 3,
-                longest: u32::MAX
-            }
-            .after(u8::MAX),
-            u32::MAX
-        );
-    }
-
-    #[test]
     fn a_port_costs_at_most_24_bytes() {
         let cell = size_of::<Cell>() + 2 * size_of::<u16>();
-        let foreign = size_of::<Reverse<(Seconds, u16)>>();
-        assert!(cell <= 16 && cell + foreign <= 24, "{cell} + {foreign}");
+        let queued = size_of::<Reverse<(Seconds, u16)>>();
+        assert!(cell <= 16 && cell + queued <= 24, "{cell} + {queued}");
         assert!(size_of::<Record>() <= 96);
-    }
-
-    #[test]
-    fn the_list_of_foreign_ports_never_outgrows_the_range() {
-        let space = Space::udp(std::net::Ipv4Addr::LOCALHOST);
-        let mut ports = Ports::new(space, 1000);
-        let mut rng = ChaCha8Rng::from_seed([0; 32]);
-        while let Some(slot) = ports.draw(&mut rng, None, 0) {
-            ports.refuse(
-                slot,
-                ForeignCause::InUse,
-                Penalty {
-                    first: 1,
-                    longest: 8,
-                },
-                0,
-            );
-        }
-        assert_eq!(ports.counts().foreign, 1000);
-        assert!(ports.foreign.capacity() <= 1000);
     }
 }

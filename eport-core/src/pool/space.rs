@@ -15,6 +15,17 @@ pub enum Protocol {
     Sctp,
 }
 
+impl Protocol {
+    /// The number of the protocol in an IP header.
+    pub const fn number(self) -> u8 {
+        match self {
+            Self::Tcp => 6,
+            Self::Udp => 17,
+            Self::Sctp => 132,
+        }
+    }
+}
+
 impl fmt::Display for Protocol {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -35,11 +46,21 @@ impl fmt::Display for Protocol {
 ///
 /// It is made from an [`IpAddr`], or from a [`SocketAddr`], whose port is dropped and whose scope
 /// is kept.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[derive(Clone, Copy, Eq, Hash, PartialEq)]
 pub struct LocalAddress {
-    ip: IpAddr,
+    /// The halves of the address, an IPv4 one in the low half. As an [`IpAddr`] it would have an odd
+    /// length, and every copy of a lease would stall on its end.
+    halves: [u64; 2],
     scope_id: u32,
-    only_v6: bool,
+    family: Family,
+}
+
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+enum Family {
+    V4,
+    V6,
+    /// `::` without IPv4.
+    OnlyV6,
 }
 
 impl LocalAddress {
@@ -47,18 +68,27 @@ impl LocalAddress {
     pub fn new(ip: IpAddr, scope_id: u32) -> Self {
         let ip = ip.to_canonical();
         let scope_id = if is_link_local(ip) { scope_id } else { 0 };
+        let (halves, family) = match ip {
+            IpAddr::V4(v4) => ([0, v4.to_bits().into()], Family::V4),
+            IpAddr::V6(v6) => (halves(v6), Family::V6),
+        };
         Self {
-            ip,
+            halves,
             scope_id,
-            only_v6: false,
+            family,
         }
     }
 
     /// The same address without IPv4: a difference for `::` alone.
     #[must_use]
     pub fn only_v6(self) -> Self {
+        let is_any_v6 = self.family != Family::V4 && self.is_unspecified();
         Self {
-            only_v6: self.ip == IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+            family: if is_any_v6 {
+                Family::OnlyV6
+            } else {
+                self.family
+            },
             ..self
         }
     }
@@ -66,19 +96,23 @@ impl LocalAddress {
     /// The same address, on the interface number `scope_id` if it needs one and has none.
     #[must_use]
     pub fn or_scope(self, scope_id: u32) -> Self {
-        if self.scope_id == 0 {
-            Self {
-                only_v6: self.only_v6,
-                ..Self::new(self.ip, scope_id)
-            }
+        if self.lacks_scope() {
+            Self { scope_id, ..self }
         } else {
             self
         }
     }
 
     /// The address.
-    pub const fn ip(self) -> IpAddr {
-        self.ip
+    pub fn ip(self) -> IpAddr {
+        let [high, low] = self.halves;
+        match self.family {
+            // Made from 32 bits.
+            Family::V4 => Ipv4Addr::from_bits(u32::try_from(low).unwrap_or(0)).into(),
+            Family::V6 | Family::OnlyV6 => {
+                Ipv6Addr::from_bits(u128::from(high) << 64 | u128::from(low)).into()
+            }
+        }
     }
 
     /// The interface number of a link-local IPv6 address, otherwise 0.
@@ -88,17 +122,27 @@ impl LocalAddress {
 
     /// Whether this is `::` without IPv4.
     pub const fn is_only_v6(self) -> bool {
-        self.only_v6
+        matches!(self.family, Family::OnlyV6)
+    }
+
+    /// Whether this is an IPv4 address.
+    pub const fn is_v4(self) -> bool {
+        matches!(self.family, Family::V4)
+    }
+
+    /// Whether this stands for all addresses of a family.
+    pub fn is_unspecified(self) -> bool {
+        self.halves == [0, 0]
     }
 
     /// Whether the address is link-local and lacks the interface it belongs to.
     pub fn lacks_scope(self) -> bool {
-        self.scope_id == 0 && is_link_local(self.ip)
+        self.scope_id == 0 && is_link_local(self.ip())
     }
 
     /// The address with a port.
     pub fn with_port(self, port: u16) -> SocketAddr {
-        match self.ip {
+        match self.ip() {
             IpAddr::V4(ip) => SocketAddr::from((ip, port)),
             IpAddr::V6(ip) => SocketAddrV6::new(ip, port, 0, self.scope_id).into(),
         }
@@ -109,16 +153,21 @@ impl LocalAddress {
     /// Linux (and every BSD) lets `0.0.0.0` collide with each IPv4 address, `::` with each IPv6
     /// address and, being dual-stack, with each IPv4 address too; all else is apart.
     pub fn overlaps(self, other: Self) -> bool {
-        if self.ip.is_unspecified() || other.ip.is_unspecified() {
-            (self.takes_v4() && other.takes_v4()) || (self.ip.is_ipv6() && other.ip.is_ipv6())
+        if self.is_unspecified() || other.is_unspecified() {
+            (self.takes_v4() && other.takes_v4()) || !(self.is_v4() || other.is_v4())
         } else {
             self == other
         }
     }
 
     fn takes_v4(self) -> bool {
-        self.ip.is_ipv4() || (self.ip.is_unspecified() && !self.only_v6)
+        self.is_v4() || (self.is_unspecified() && !self.is_only_v6())
     }
+}
+
+fn halves(ip: Ipv6Addr) -> [u64; 2] {
+    let half = |bits: u128| u64::try_from(bits & u128::from(u64::MAX)).unwrap_or(0);
+    [half(ip.to_bits() >> 64), half(ip.to_bits())]
 }
 
 /// Whether the kernel asks for an interface to go with the address (`fe80::/10`).
@@ -155,11 +204,21 @@ impl From<SocketAddr> for LocalAddress {
 
 impl fmt::Display for LocalAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.ip)?;
+        write!(f, "{}", self.ip())?;
         if self.scope_id != 0 {
             write!(f, "%{}", self.scope_id)?;
         }
-        f.write_str(if self.only_v6 { " (IPv6 only)" } else { "" })
+        f.write_str(if self.is_only_v6() {
+            " (IPv6 only)"
+        } else {
+            ""
+        })
+    }
+}
+
+impl fmt::Debug for LocalAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "LocalAddress({self})")
     }
 }
 
@@ -184,6 +243,11 @@ impl Space {
         Self::new(Protocol::Udp, local)
     }
 
+    /// The TCP ports of `local`.
+    pub fn tcp(local: impl Into<LocalAddress>) -> Self {
+        Self::new(Protocol::Tcp, local)
+    }
+
     /// The protocol.
     pub const fn protocol(self) -> Protocol {
         self.protocol
@@ -197,6 +261,12 @@ impl Space {
     /// Whether a port held in one of the spaces is taken in the other.
     pub fn overlaps(self, other: Self) -> bool {
         self.protocol == other.protocol && self.local.overlaps(other.local)
+    }
+}
+
+impl<L: Into<LocalAddress>> From<(Protocol, L)> for Space {
+    fn from((protocol, local): (Protocol, L)) -> Self {
+        Self::new(protocol, local)
     }
 }
 

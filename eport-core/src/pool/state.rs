@@ -43,6 +43,24 @@ pub enum PortState {
         /// Since when, to the second.
         since: Instant,
     },
+    /// It is handed out to several peers, each with a socket of its own.
+    Shared {
+        /// To how many at the moment.
+        peers: usize,
+        /// Since when, to the second.
+        since: Instant,
+    },
+    /// Its last lease was for nobody in particular: it rests, and nobody gets it.
+    Resting {
+        /// When it is drawn from again at the latest.
+        until: Instant,
+    },
+    /// Its last lease was for a peer, which does not get it again yet; for everybody else it is
+    /// free.
+    RestingForPeer {
+        /// When the peer may get it again.
+        until: Instant,
+    },
     /// It is handed out for an address that includes this one or is included in it.
     Overlapped(Vec<Space>),
     /// The system refused it; it is tried again later.
@@ -56,6 +74,16 @@ pub enum PortState {
     },
 }
 
+impl PortState {
+    /// Whether a request that names the port may have it, if the system agrees.
+    pub const fn is_available(&self) -> bool {
+        matches!(
+            self,
+            Self::Free | Self::Foreign { .. } | Self::Resting { .. } | Self::RestingForPeer { .. }
+        )
+    }
+}
+
 impl fmt::Display for PortState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -66,6 +94,9 @@ impl fmt::Display for PortState {
                 peer: Some(peer), ..
             } => write!(f, "leased for {peer}"),
             Self::Leased { peer: None, .. } => f.write_str("leased"),
+            Self::Shared { peers, .. } => write!(f, "shared by {peers} peers"),
+            Self::Resting { .. } => f.write_str("resting after its last lease"),
+            Self::RestingForPeer { .. } => f.write_str("free, but not for its last peer"),
             Self::Overlapped(spaces) => write!(f, "leased as {}", list(spaces)),
             Self::Foreign {
                 cause, refusals, ..
@@ -86,15 +117,17 @@ fn list(items: &[impl ToString]) -> String {
 
 /// How many ports of a [`Space`] are in which state.
 ///
-/// `free + leased + overlapped + foreign = range`, always.
+/// `free + leased + resting + overlapped + foreign = range`, always.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Counts {
     /// Ports that are handed out here at all.
     pub range: usize,
     /// Ports that can be drawn.
     pub free: usize,
-    /// Ports that are handed out for this address.
+    /// Ports that are handed out for this address; a shared one counts once.
     pub leased: usize,
+    /// Ports that rest for everybody.
+    pub resting: usize,
     /// Ports that are handed out for an overlapping address.
     pub overlapped: usize,
     /// Ports that the system refused.
@@ -107,10 +140,14 @@ impl fmt::Display for Counts {
             range,
             free,
             leased,
+            resting,
             overlapped,
             foreign,
         } = self;
         write!(f, "{range} ports: {free} free, {leased} leased")?;
+        if *resting > 0 {
+            write!(f, ", {resting} resting")?;
+        }
         if *overlapped > 0 {
             write!(f, ", {overlapped} leased for overlapping addresses")?;
         }

@@ -1,0 +1,233 @@
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::marker::PhantomData;
+use std::net::{SocketAddr, UdpSocket};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use socket2::Socket;
+
+use super::claim::{Claim, Open};
+use super::{Allocator, Endpoint, LeaseError, WhenFull, resolve};
+use crate::bind::{self, Order, shared};
+use crate::lease::{Failure, Leader, Lease, Ticket};
+use crate::pool::{LocalAddress, Space, Want};
+
+/// A request for a UDP socket; see [`Allocator::udp`].
+pub type UdpRequest<'a> = Request<'a, UdpSocket>;
+
+/// A request for a socket; see [`Allocator::udp`], [`Allocator::tcp_listener`] and
+/// [`Allocator::sctp_listener`].
+#[must_use = "nothing is leased before `lease`, `try_lease` or `lease_async` is called"]
+pub struct Request<'a, S> {
+    allocator: &'a Allocator,
+    local: LocalAddress,
+    peer: Option<SocketAddr>,
+    port: Option<u16>,
+    from_reserve: bool,
+    kind: PhantomData<fn() -> S>,
+}
+
+impl<'a, S: Endpoint> Request<'a, S> {
+    pub(super) const fn new(allocator: &'a Allocator, local: LocalAddress) -> Self {
+        Self {
+            allocator,
+            local,
+            peer: None,
+            port: None,
+            from_reserve: false,
+            kind: PhantomData,
+        }
+    }
+
+    /// This port and no other. It must be one of those that are handed out; it is tried even if it
+    /// rests, or was foreign when last tried, and the request never waits for it.
+    pub fn port(self, port: u16) -> Self {
+        Self {
+            port: Some(port),
+            ..self
+        }
+    }
+
+    /// Lets the request have the ports that are kept free
+    /// ([`Policy::keep_free`](crate::Policy::keep_free)).
+    pub fn from_reserve(self) -> Self {
+        Self {
+            from_reserve: true,
+            ..self
+        }
+    }
+
+    /// Leases a port: the socket is bound to it and does not block. UDP is connected if a peer was
+    /// named; TCP and SCTP listen.
+    ///
+    /// When no port is left and the policy is [`WhenFull::Wait`], the thread sleeps until one is.
+    ///
+    /// # Errors
+    /// [`LeaseError`]; whatever it is, no port stays leased.
+    pub fn lease(self) -> Result<Lease<S>, LeaseError> {
+        finish(self.claim()?.one()?)
+    }
+
+    /// Leases a port like [`lease`](Self::lease), but never waits for one.
+    ///
+    /// # Errors
+    /// [`LeaseError`]; whatever it is, no port stays leased.
+    pub fn try_lease(self) -> Result<Lease<S>, LeaseError> {
+        finish(self.claim()?.never_waiting().one()?)
+    }
+
+    /// Leases a port like [`lease`](Self::lease), but lets the task wait instead of the thread.
+    ///
+    /// It works in every runtime and without one. A future that is dropped leaves the line, and
+    /// whatever it was handed goes to the next.
+    ///
+    /// # Errors
+    /// The future ends with a [`LeaseError`]; whatever it is, no port stays leased.
+    pub fn lease_async(self) -> LeaseFuture<S> {
+        let start = self.want().map(|want| {
+            let opener = Opener::new();
+            Claim::new(self.allocator.clone(), want, opener)
+        });
+        LeaseFuture { state: Some(start) }
+    }
+
+    fn claim(self) -> Result<Claim<&'a Allocator, Opener<S>>, LeaseError> {
+        Ok(Claim::new(self.allocator, self.want()?, Opener::new()))
+    }
+
+    fn want(&self) -> Result<Want, LeaseError> {
+        let space = Space::new(S::PROTOCOL, self.local);
+        let (space, peer) = resolve(space, self.peer)?;
+        let shareable = matches!(self.allocator.when_full, WhenFull::Share(_));
+        let want = Want::new(space)
+            .peer(peer)
+            .from_reserve(self.from_reserve)
+            .shareable(shareable);
+        Ok(match self.port {
+            Some(port) => want.port(port),
+            None => want,
+        })
+    }
+}
+
+impl Request<'_, UdpSocket> {
+    /// The only peer the socket is to hear: it is connected before it is handed out.
+    ///
+    /// What strangers sent between `bind` and `connect` is thrown away. A few datagrams can still
+    /// slip in while that happens, so a receiver should compare the source of what it gets, as
+    /// [RFC 8085 §5.1](https://www.rfc-editor.org/rfc/rfc8085#section-5.1) asks in any case.
+    pub fn peer(self, peer: SocketAddr) -> Self {
+        Self {
+            peer: Some(peer),
+            ..self
+        }
+    }
+}
+
+/// Connects the socket of a lease if it is for a peer.
+fn finish<S: Endpoint>(lease: Lease<Socket>) -> Result<Lease<S>, LeaseError> {
+    if let Some(peer) = lease.peer() {
+        let local = lease.space().local();
+        if let Err(source) = bind::connect(&lease, local, peer) {
+            lease.count_failure(Failure::Connect);
+            lease.abandon();
+            return Err(LeaseError::Connect {
+                local,
+                peer,
+                source,
+            });
+        }
+    }
+    Ok(lease.map(S::of))
+}
+
+/// A lease that is on its way; see [`Request::lease_async`].
+#[must_use = "a future does nothing unless it is polled"]
+pub struct LeaseFuture<S> {
+    /// Taken when the future is done.
+    state: Option<Result<Claim<Allocator, Opener<S>>, LeaseError>>,
+}
+
+impl<S: Endpoint> Future for LeaseFuture<S> {
+    type Output = Result<Lease<S>, LeaseError>;
+
+    /// # Panics
+    /// When it is polled again after it was ready.
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let lease = match self.state.as_mut() {
+            Some(Ok(claim)) => match claim.poll_one(context.waker()) {
+                Poll::Ready(lease) => lease,
+                Poll::Pending => return Poll::Pending,
+            },
+            Some(Err(_)) => match self.state.take() {
+                Some(Err(error)) => return Poll::Ready(Err(error)),
+                _ => return Poll::Pending,
+            },
+            None => panic!("polled again after it was ready"),
+        };
+        self.state = None;
+        Poll::Ready(lease.map_err(|error| *error).and_then(finish))
+    }
+}
+
+impl<S> fmt::Debug for LeaseFuture<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LeaseFuture").finish_non_exhaustive()
+    }
+}
+
+impl<S> Clone for Request<'_, S> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<S> Copy for Request<'_, S> {}
+
+impl<S> fmt::Debug for Request<'_, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Request")
+            .field("local", &self.local)
+            .field("peer", &self.peer)
+            .field("port", &self.port)
+            .field("from_reserve", &self.from_reserve)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Makes sockets of one kind.
+pub(super) struct Opener<S> {
+    /// A socket whose port was refused.
+    spare: Option<Socket>,
+    kind: PhantomData<fn() -> S>,
+}
+
+impl<S> Opener<S> {
+    const fn new() -> Self {
+        Self {
+            spare: None,
+            kind: PhantomData,
+        }
+    }
+}
+
+impl<S: Endpoint> Open for Opener<S> {
+    type Socket = Socket;
+
+    fn open(&mut self, ticket: &Ticket) -> io::Result<Socket> {
+        let (address, only_v6) = (ticket.local_addr(), ticket.space().local().is_only_v6());
+        let order = if ticket.is_shared() {
+            Order::shared(address, only_v6)
+        } else {
+            Order::new(S::PROTOCOL, address, only_v6)
+        };
+        bind::open(&mut self.spare, &order)
+    }
+
+    fn lead(&mut self, ticket: &Ticket) -> io::Result<Leader> {
+        let only_v6 = ticket.space().local().is_only_v6();
+        shared::leader(ticket.local_addr(), only_v6).map(Leader::new)
+    }
+}

@@ -1,0 +1,103 @@
+//! What is known of one port.
+
+use super::state::ForeignCause;
+use crate::quarantine::PeerHash;
+
+/// Seconds since the pool began. Four bytes instead of sixteen, in a table with a row for each port.
+pub(super) type Seconds = u32;
+
+/// What is known of one port, 12 bytes.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Cell {
+    /// When the last lease for a peer ended, and for whom it was; the time means nothing without.
+    released: Seconds,
+    peer: Option<PeerHash>,
+    /// Where the lease is in the list of records; or, while there is none, how many leases of
+    /// overlapping spaces hold the port. There cannot be both.
+    owner: u16,
+    leased: bool,
+    /// Whether it is set aside as foreign; then it has one entry in the queue of those.
+    pub(super) foreign: Option<ForeignCause>,
+    /// Refusals since the port was last bound.
+    pub(super) refusals: u8,
+    /// Whether it rests for everybody; then it has one entry in the line of those.
+    pub(super) rests: bool,
+}
+
+/// Of all that may be the case with a port, what counts.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Standing {
+    Free,
+    Leased,
+    Foreign,
+    Overlapped,
+    Resting,
+}
+
+impl Cell {
+    pub(super) const fn standing(&self) -> Standing {
+        match self {
+            Self { leased: true, .. } => Standing::Leased,
+            Self {
+                foreign: Some(_), ..
+            } => Standing::Foreign,
+            Self { owner: 1.., .. } => Standing::Overlapped,
+            Self { rests: true, .. } => Standing::Resting,
+            _ => Standing::Free,
+        }
+    }
+
+    /// Whether a caller who names the port may have it: nobody else of us does.
+    pub(super) const fn is_unheld(&self) -> bool {
+        !self.leased && self.owner == 0
+    }
+
+    /// Where the lease is in the list of records.
+    pub(super) fn record(&self) -> Option<usize> {
+        self.leased.then_some(usize::from(self.owner))
+    }
+
+    pub(super) fn lease(&mut self, record: u16) {
+        self.leased = true;
+        self.owner = record;
+    }
+
+    pub(super) fn end_lease(&mut self) {
+        self.leased = false;
+        self.owner = 0;
+    }
+
+    /// A lease of an overlapping space holds the port from now on.
+    pub(super) fn hold(&mut self) {
+        self.owner = self.owner.saturating_add(1);
+    }
+
+    /// A lease of an overlapping space no longer holds the port.
+    pub(super) fn unhold(&mut self) {
+        self.owner = self.owner.saturating_sub(1);
+    }
+
+    /// Remembers for whom the port was leased until `now`.
+    pub(super) fn remember(&mut self, peer: PeerHash, now: Seconds) {
+        self.peer = Some(peer);
+        self.released = now;
+    }
+
+    /// The last peer, and the second at which the port may be leased for it again.
+    pub(super) fn departed(&self, rest: Seconds) -> Option<(PeerHash, Seconds)> {
+        // The release was rounded down: one second more, or the rest would be shorter than promised.
+        let until = self.released.saturating_add(rest).saturating_add(1);
+        self.peer.map(|peer| (peer, until))
+    }
+
+    /// Whether the port rests for `peer`.
+    pub(super) fn rests_for(&self, peer: PeerHash, rest: Seconds, now: Seconds) -> bool {
+        self.departed(rest)
+            .is_some_and(|(last, until)| last == peer && now < until)
+    }
+
+    /// When the last lease for a peer ended; the beginning if there was none.
+    pub(super) const fn released(&self) -> Seconds {
+        self.released
+    }
+}

@@ -1,0 +1,73 @@
+//! Why a port is, or is not, to be had.
+
+use std::time::Instant;
+
+use super::cell::{Cell, Standing};
+use super::ports::Ports;
+use super::{Pool, PortState, Space};
+use crate::reserved::Source;
+
+impl Pool {
+    /// What is the case with `port` in `space`, and why.
+    pub fn explain(&self, space: Space, port: u16, now: Instant) -> PortState {
+        let Some(slot) = self.slots.slot(port) else {
+            let sources: Vec<Source> = self.left_out.sources(port).collect();
+            return if sources.is_empty() {
+                PortState::NotInRange
+            } else {
+                PortState::Reserved(sources)
+            };
+        };
+        let ports = self
+            .find(space)
+            .and_then(|place| self.places.get(usize::from(place)));
+        let known = ports.and_then(|ports| self.explain_known(ports, slot, now));
+        known.unwrap_or_else(|| {
+            let holders: Vec<Space> = self.holders(space, slot).collect();
+            if holders.is_empty() {
+                PortState::Free
+            } else {
+                PortState::Overlapped(holders)
+            }
+        })
+    }
+
+    /// What a space that was used before knows of a port; `None` if that is nothing.
+    fn explain_known(&self, ports: &Ports, slot: u16, now: Instant) -> Option<PortState> {
+        let cell = ports.cell(slot)?;
+        match cell.standing() {
+            Standing::Leased => self.explain_lease(ports, slot),
+            Standing::Foreign => Some(PortState::Foreign {
+                cause: cell.foreign?,
+                refusals: cell.refusals,
+                until: self.instant(ports.foreign_until(slot)),
+            }),
+            Standing::Resting => Some(PortState::Resting {
+                until: self.instant(ports.rests_until(slot)),
+            }),
+            Standing::Free => self.explain_rest(cell, now),
+            Standing::Overlapped => None,
+        }
+    }
+
+    fn explain_lease(&self, ports: &Ports, slot: u16) -> Option<PortState> {
+        let record = ports.record(slot)?;
+        let since = self.instant(record.since);
+        Some(match &record.group {
+            Some(group) => PortState::Shared {
+                peers: group.peers(),
+                since,
+            },
+            None => PortState::Leased {
+                peer: record.peer,
+                since,
+            },
+        })
+    }
+
+    fn explain_rest(&self, cell: &Cell, now: Instant) -> Option<PortState> {
+        let (_, until) = cell.departed(self.rests.same_peer)?;
+        let until = self.instant(until);
+        (now < until).then_some(PortState::RestingForPeer { until })
+    }
+}

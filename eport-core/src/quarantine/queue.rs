@@ -1,0 +1,153 @@
+//! Slots that wait for their time.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, VecDeque};
+
+/// Whole seconds since some beginning.
+type Seconds = u32;
+
+/// Slots, each with the second at which its wait is over; the earliest is first.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Queue {
+    entries: BinaryHeap<Reverse<(Seconds, u16)>>,
+}
+
+impl Queue {
+    /// Adds a slot. Room grows by doubling, but never beyond `most` entries while they suffice.
+    pub(crate) fn push(&mut self, slot: u16, until: Seconds, most: usize) {
+        let len = self.entries.len();
+        if len == self.entries.capacity() {
+            let room = most.saturating_sub(len).max(1);
+            self.entries.reserve_exact(len.max(16).min(room));
+        }
+        self.entries.push(Reverse((until, slot)));
+    }
+
+    /// Takes the earliest slot if its wait is over.
+    pub(crate) fn pop_due(&mut self, now: Seconds) -> Option<u16> {
+        let Reverse((until, _)) = self.entries.peek()?;
+        if *until <= now { self.pop() } else { None }
+    }
+
+    /// Takes the earliest slot, whether its wait is over or not.
+    pub(crate) fn pop(&mut self) -> Option<u16> {
+        self.entries.pop().map(|Reverse((_, slot))| slot)
+    }
+
+    /// Takes a slot out, wherever it is; in time proportional to the length.
+    pub(crate) fn remove(&mut self, slot: u16) {
+        self.entries.retain(|Reverse((_, other))| *other != slot);
+    }
+
+    /// When the wait of a slot is over; in time proportional to the length.
+    pub(crate) fn until(&self, slot: u16) -> Option<Seconds> {
+        let own = self
+            .entries
+            .iter()
+            .filter(|Reverse((_, other))| *other == slot);
+        own.map(|Reverse((until, _))| *until).max()
+    }
+
+    /// The slots in no particular order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (Seconds, u16)> + '_ {
+        self.entries.iter().map(|Reverse(entry)| *entry)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+}
+
+/// The same for waits that are nearly always equally long, so that who comes last leaves last: every
+/// operation but [`remove`](Self::remove) and [`until`](Self::until) then takes constant time.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Line {
+    /// Sorted by time; at the same time in the order of arrival.
+    entries: VecDeque<(Seconds, u16)>,
+}
+
+impl Line {
+    /// Adds a slot, where it belongs.
+    pub(crate) fn push(&mut self, slot: u16, until: Seconds) {
+        let is_last = self.entries.back().is_none_or(|(last, _)| *last <= until);
+        if is_last {
+            self.entries.push_back((until, slot));
+        } else {
+            let at = self.entries.partition_point(|(other, _)| *other <= until);
+            self.entries.insert(at, (until, slot));
+        }
+    }
+
+    /// Takes the earliest slot if its wait is over.
+    pub(crate) fn pop_due(&mut self, now: Seconds) -> Option<u16> {
+        let (until, _) = self.entries.front()?;
+        if *until <= now { self.pop() } else { None }
+    }
+
+    /// Takes the earliest slot, whether its wait is over or not.
+    pub(crate) fn pop(&mut self) -> Option<u16> {
+        self.entries.pop_front().map(|(_, slot)| slot)
+    }
+
+    /// Takes a slot out, wherever it is.
+    pub(crate) fn remove(&mut self, slot: u16) {
+        self.entries.retain(|(_, other)| *other != slot);
+    }
+
+    /// When the wait of a slot is over.
+    pub(crate) fn until(&self, slot: u16) -> Option<Seconds> {
+        let mut latest = self.entries.iter().rev();
+        let own = latest.find(|(_, other)| *other == slot);
+        own.map(|(until, _)| *until)
+    }
+
+    /// The slots, the earliest first.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (Seconds, u16)> + '_ {
+        self.entries.iter().copied()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slots_leave_in_the_order_of_their_time() {
+        let mut queue = Queue::default();
+        for (slot, until) in [(1, 30), (2, 10), (3, 20)] {
+            queue.push(slot, until, 3);
+        }
+        assert_eq!(queue.pop_due(9), None);
+        assert_eq!(queue.pop_due(10), Some(2));
+        assert_eq!(queue.until(1), Some(30));
+        queue.remove(1);
+        assert_eq!((queue.pop(), queue.pop(), queue.len()), (Some(3), None, 0));
+    }
+
+    #[test]
+    fn a_line_keeps_its_order_when_somebody_has_less_to_wait() {
+        let mut line = Line::default();
+        for (slot, until) in [(1, 10), (3, 20), (2, 20), (4, 15), (2, 30)] {
+            line.push(slot, until);
+        }
+        assert_eq!(line.until(2), Some(30));
+        line.remove(3);
+        let order: Vec<_> = line.iter().collect();
+        assert_eq!(order, [(10, 1), (15, 4), (20, 2), (30, 2)]);
+        assert_eq!((line.pop_due(9), line.pop_due(10)), (None, Some(1)));
+        assert_eq!((line.pop(), line.len()), (Some(4), 2));
+    }
+
+    #[test]
+    fn memory_is_bounded_by_what_may_wait() {
+        let mut queue = Queue::default();
+        for slot in 0..1000 {
+            queue.push(slot, 0, 1000);
+        }
+        assert!(queue.entries.capacity() <= 1000);
+    }
+}

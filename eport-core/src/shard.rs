@@ -1,0 +1,134 @@
+//! One of several equal parts of a range.
+
+use std::fmt;
+use std::num::NonZeroU16;
+use std::str::FromStr;
+
+/// The i-th of n parts, counted from 1.
+///
+/// Processes or machines that cannot ask each other divide a range this way. The parts are
+/// contiguous, so that a firewall or a stateless load balancer needs one rule for each.
+///
+/// ```
+/// # use eport_core::{PortSet, Shard};
+/// let range: PortSet = "61000-61009".parse()?;
+/// let second_of_three: Shard = "2/3".parse()?;
+/// assert_eq!(range.shard(second_of_three).to_string(), "61004-61006");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub struct Shard {
+    index: NonZeroU16,
+    count: NonZeroU16,
+}
+
+impl Shard {
+    /// Makes the part `index` of `count`.
+    ///
+    /// # Errors
+    /// [`ParseShardError`] when a number is 0 or `index` is larger than `count`.
+    pub fn new(index: u16, count: u16) -> Result<Self, ParseShardError> {
+        match (NonZeroU16::new(index), NonZeroU16::new(count)) {
+            (Some(index), Some(count)) if index <= count => Ok(Self { index, count }),
+            _ => Err(ParseShardError {
+                text: format!("{index}/{count}"),
+            }),
+        }
+    }
+
+    /// Which part it is, from 1 on.
+    pub const fn index(self) -> u16 {
+        self.index.get()
+    }
+
+    /// How many parts there are.
+    pub const fn count(self) -> u16 {
+        self.count.get()
+    }
+
+    /// How many of `len` items come before the part, and how many are in it. The first parts take
+    /// what is left over.
+    pub(crate) fn slice(self, len: usize) -> (usize, usize) {
+        let (index, count) = (usize::from(self.index()) - 1, usize::from(self.count()));
+        let (each, left_over) = (len / count, len % count);
+        let before = index * each + index.min(left_over);
+        (before, each + usize::from(index < left_over))
+    }
+}
+
+impl fmt::Display for Shard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.index, self.count)
+    }
+}
+
+/// Reads `2/4`.
+impl FromStr for Shard {
+    type Err = ParseShardError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let mistake = || ParseShardError {
+            text: text.chars().take(24).collect(),
+        };
+        let number = |digits: &str| {
+            // `u16::from_str` would accept a plus sign.
+            let is_plain = digits.bytes().all(|byte| byte.is_ascii_digit());
+            digits.parse().ok().filter(|_| is_plain)
+        };
+        let (index, count) = text.trim().split_once('/').ok_or_else(mistake)?;
+        match (number(index), number(count)) {
+            (Some(index), Some(count)) => Self::new(index, count).map_err(|_| mistake()),
+            _ => Err(mistake()),
+        }
+    }
+}
+
+/// A text that names no part.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("{text:?} is not a shard; write which of how many, such as 2/4 for the second of four")]
+pub struct ParseShardError {
+    /// The beginning of the text.
+    text: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::set::PortSet;
+
+    #[test]
+    fn a_part_that_does_not_exist_is_refused() {
+        for text in [
+            "", "2", "0/4", "5/4", "1/0", "1/2/3", "+1/2", "1/-2", "a/b", "1/70000",
+        ] {
+            let error = text.parse::<Shard>().expect_err(text).to_string();
+            assert!(error.contains("2/4"), "{error}");
+        }
+        let shard: Shard = " 2/4 ".trim().parse().expect("a shard");
+        assert_eq!(
+            (shard.index(), shard.count(), shard.to_string()),
+            (2, 4, "2/4".into())
+        );
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn the_parts_are_contiguous_even_and_together_everything(
+            first in 1u16..60_000, len in 1u16..2000, gap in 0u16..100, count in 1u16..40,
+        ) {
+            let text = format!("{first}-{},{}", first + len - 1, first + len + gap);
+            let set: PortSet = text.parse().expect("ports");
+            let parts: Vec<PortSet> = (1..=count)
+                .map(|index| set.shard(Shard::new(index, count).expect("a shard")))
+                .collect();
+            let together: Vec<u16> = parts.iter().flat_map(PortSet::iter).collect();
+            prop_assert!(together.into_iter().eq(set.iter()));
+            let sizes = || parts.iter().map(PortSet::len);
+            prop_assert!(sizes().max().expect("a part") - sizes().min().expect("a part") <= 1);
+        }
+    }
+}

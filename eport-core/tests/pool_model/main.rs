@@ -1,0 +1,462 @@
+//! The pool against a model that keeps everything in lists and trees.
+//!
+//! After every operation the model says for each port of each space what its state must be.
+#![expect(
+    clippy::indexing_slicing,
+    reason = "an index out of range fails the test, as it should"
+)]
+
+mod model;
+
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::{Duration, Instant};
+
+use chacha20::ChaCha8Rng;
+use eport_core::pool::{DrawError, ForeignCause, Held, Limits, Pool, Quota, Rules, Want};
+use eport_core::{
+    Counts, LocalAddress, PortState, Protocol, Quarantine, Reserved, Source, Space, Strategy, plan,
+};
+use model::{ANY_PEER, KEPT, LONGEST_REST, Lease, Model, QUOTA, SAME_PEER, Which};
+use proptest::collection::vec;
+use proptest::prelude::{ProptestConfig, any, proptest};
+use proptest::prop_oneof;
+use proptest::strategy::Strategy as Generate;
+use rand_core::SeedableRng;
+
+/// Few ports in two runs, so that a sequence of operations meets full spaces often.
+const RANGE: &str = "50000-50004,50007-50008";
+const EXCLUDED: &str = "50008";
+
+/// Spaces by their index here; the relation between them is written out in the model.
+fn spaces() -> [Space; 7] {
+    let v4 = |last| Space::udp(Ipv4Addr::new(127, 0, 0, last));
+    let any_v6 = LocalAddress::from(Ipv6Addr::UNSPECIFIED);
+    [
+        Space::udp(Ipv4Addr::UNSPECIFIED),
+        v4(1),
+        v4(2),
+        Space::udp(any_v6),
+        Space::udp(any_v6.only_v6()),
+        Space::udp(Ipv6Addr::LOCALHOST),
+        Space::new(Protocol::Tcp, Ipv4Addr::UNSPECIFIED),
+    ]
+}
+
+/// Requests for several spaces; those of one set do not overlap.
+const SETS: [&[usize]; 4] = [&[1, 6], &[6, 2, 5], &[0, 4, 6], &[1, 2]];
+
+fn peers() -> [SocketAddr; 3] {
+    [(1, 2000), (1, 2001), (2, 2000)]
+        .map(|(host, port)| SocketAddr::from((Ipv4Addr::new(192, 0, 2, host), port)))
+}
+
+#[derive(Clone, Debug)]
+enum Operation {
+    Take(Request),
+    Recheck(Request),
+    Release { lease: usize },
+    Cancel { lease: usize },
+    Refuse { lease: usize, denied: bool },
+    Wait { seconds: u64 },
+}
+
+#[derive(Clone, Debug)]
+struct Request {
+    spaces: Vec<usize>,
+    peer: Option<usize>,
+    which: Which,
+    from_reserve: bool,
+}
+
+impl Request {
+    fn want(&self) -> Want {
+        let mut all = self.spaces.iter().map(|space| spaces()[*space]);
+        let want = Want::new(all.next().expect("a space"))
+            .and(all)
+            .peer(self.peer.map(|peer| peers()[peer]))
+            .from_reserve(self.from_reserve);
+        match self.which {
+            Which::Any => want,
+            Which::Exactly(port) => want.port(port),
+            Which::Pair => want.pair(),
+        }
+    }
+}
+
+fn request() -> impl Generate<Value = Request> {
+    let single = (0usize..7).prop_map(|space| vec![space]);
+    let set = (0usize..SETS.len()).prop_map(|set| SETS[set].to_vec());
+    let which = prop_oneof![
+        8 => proptest::strategy::Just(Which::Any),
+        1 => (49_999u16..50_010).prop_map(Which::Exactly),
+        1 => proptest::strategy::Just(Which::Pair),
+    ];
+    let spaces = prop_oneof![4 => single, 1 => set];
+    let peer = proptest::option::of(0usize..3);
+    (spaces, peer, which, any::<bool>()).prop_map(|(spaces, peer, which, from_reserve)| Request {
+        // A set has no peer, as the allocator asks for it.
+        peer: peer.filter(|_| spaces.len() == 1),
+        spaces,
+        which,
+        from_reserve,
+    })
+}
+
+fn operations() -> impl Generate<Value = Vec<Operation>> {
+    let operation = prop_oneof![
+        6 => request().prop_map(Operation::Take),
+        1 => request().prop_map(Operation::Recheck),
+        4 => any::<usize>().prop_map(|lease| Operation::Release { lease }),
+        1 => any::<usize>().prop_map(|lease| Operation::Cancel { lease }),
+        2 => any::<(usize, bool)>().prop_map(|(lease, denied)| Operation::Refuse { lease, denied }),
+        2 => (0u64..5).prop_map(|seconds| Operation::Wait { seconds }),
+    ];
+    vec(operation, 1..120)
+}
+
+/// The pool, the model, and what both are driven with.
+struct Pair {
+    pool: Pool,
+    model: Model,
+    /// The pool's side of the model's leases, in the same order.
+    held: Vec<Held>,
+    rng: ChaCha8Rng,
+    epoch: Instant,
+}
+
+impl Pair {
+    fn new(seed: u8, strategy: Strategy) -> Self {
+        let reserved = Reserved::default().with(Source::User, &EXCLUDED.parse().expect("a port"));
+        let plan = plan(&RANGE.parse().expect("a range"), None, &reserved).expect("ports");
+        let epoch = now();
+        let mut pair = Self {
+            pool: Pool::new(&plan, rules(strategy), epoch),
+            model: Model::new(plan.ports()),
+            held: Vec::new(),
+            rng: ChaCha8Rng::from_seed([seed; 32]),
+            epoch,
+        };
+        // Spaces are made when they are first used; then they learn what overlapping ones know,
+        // which is a test of its own.
+        for space in spaces() {
+            let held = pair.pool.draw(space, None, &mut pair.rng, epoch);
+            assert!(pair.pool.cancel(held.expect("all are free")).is_none());
+        }
+        pair
+    }
+
+    fn at(&self, seconds: u64) -> Instant {
+        self.epoch + Duration::from_secs(seconds)
+    }
+
+    fn run(&mut self, operation: &Operation) {
+        let now = self.at(self.model.seconds);
+        match operation {
+            Operation::Wait { seconds } => self.model.seconds += seconds,
+            Operation::Take(request) => self.take(request, now),
+            Operation::Recheck(request) => self.recheck(request, now),
+            Operation::Release { lease } => {
+                if let Some((lease, held)) = self.give_back(*lease) {
+                    self.model.release(&lease);
+                    assert!(self.pool.release(held, now).is_none());
+                }
+            }
+            Operation::Cancel { lease } => {
+                if let Some((_, held)) = self.give_back(*lease) {
+                    assert!(self.pool.cancel(held).is_none());
+                }
+            }
+            Operation::Refuse { lease, denied } => {
+                let cause = if *denied {
+                    ForeignCause::Denied
+                } else {
+                    ForeignCause::InUse
+                };
+                if let Some((lease, held)) = self.give_back(*lease) {
+                    self.model.refuse(&lease, cause);
+                    assert!(self.pool.refuse(held, cause, now).is_none());
+                }
+            }
+        }
+    }
+
+    fn take(&mut self, request: &Request, now: Instant) {
+        let taken = self.pool.take(&request.want(), &mut self.rng, now);
+        if self.model.is_at_quota(request.peer) {
+            let refusal = taken.expect_err("enough leases");
+            assert!(matches!(
+                refusal,
+                DrawError::QuotaReached { limit: QUOTA, .. }
+            ));
+            return;
+        }
+        let (spaces, which) = (&request.spaces, request.which);
+        let candidates = self
+            .model
+            .candidates(spaces, request.peer, which, request.from_reserve);
+        match taken {
+            Ok(grant) => {
+                let held: Vec<Held> = grant.into_iter().collect();
+                let port = held[0].port();
+                assert!(
+                    candidates.contains(&port),
+                    "{port} is not one of {candidates:?}"
+                );
+                self.leased(request, port, held);
+            }
+            Err(DrawError::Exhausted(counts)) => {
+                assert!(
+                    candidates.is_empty(),
+                    "refused although {candidates:?} would do"
+                );
+                let of = spaces.iter().map(|space| self.model.counts(*space));
+                let fewest = of.min_by_key(|counts| counts.free);
+                assert_eq!(Some(counts), fewest);
+            }
+            Err(DrawError::Unavailable(port)) => {
+                assert_eq!(which, Which::Exactly(port));
+                assert!(candidates.is_empty());
+            }
+            Err(other) => panic!("{other}"),
+        }
+    }
+
+    fn recheck(&mut self, request: &Request, now: Instant) {
+        let taken = self.pool.recheck(&request.want(), now).ok();
+        if self.model.is_at_quota(request.peer) {
+            assert!(taken.is_none());
+            return;
+        }
+        let expected = self.model.recheck(&request.spaces, request.which);
+        let held: Vec<Held> = taken.into_iter().flatten().collect();
+        assert_eq!(held.first().map(Held::port), expected);
+        if let Some(port) = expected {
+            self.leased(request, port, held);
+        }
+    }
+
+    fn leased(&mut self, request: &Request, port: u16, held: Vec<Held>) {
+        let leases = self
+            .model
+            .lease(&request.spaces, port, request.peer, request.which);
+        let expected: Vec<u16> = leases.iter().map(|lease| lease.port).collect();
+        assert_eq!(held.iter().map(Held::port).collect::<Vec<_>>(), expected);
+        self.model.leases.extend(leases);
+        self.held.extend(held);
+    }
+
+    fn give_back(&mut self, lease: usize) -> Option<(Lease, Held)> {
+        let count = self.held.len();
+        (count > 0).then(|| {
+            let held = self.held.swap_remove(lease % count);
+            (self.model.leases.swap_remove(lease % count), held)
+        })
+    }
+
+    fn compare(&self) {
+        for (index, space) in spaces().into_iter().enumerate() {
+            let counts = self.pool.counts(space);
+            assert_eq!(counts, self.model.counts(index), "{space}");
+            let Counts {
+                range,
+                free,
+                leased,
+                resting,
+                overlapped,
+                foreign,
+            } = counts;
+            assert_eq!(free + leased + resting + overlapped + foreign, range);
+            for port in 49_999..=50_009 {
+                let now = self.at(self.model.seconds);
+                assert_eq!(
+                    self.pool.explain(space, port, now),
+                    self.expected(index, port),
+                    "{space}, {port}"
+                );
+            }
+        }
+        assert_eq!(self.pool.tally().quarantine_broken, self.model.broken);
+    }
+
+    fn expected(&self, space: usize, port: u16) -> PortState {
+        let model = &self.model;
+        if port == 50_008 {
+            return PortState::Reserved(vec![Source::User]);
+        }
+        if !model.ports.contains(&port) {
+            return PortState::NotInRange;
+        }
+        if let Some(lease) = model.lease_of(space, port) {
+            return PortState::Leased {
+                peer: lease.peer.map(|peer| peers()[peer]),
+                since: self.at(lease.since),
+            };
+        }
+        if let Some((cause, until)) = model.foreign.get(&(space, port)) {
+            return PortState::Foreign {
+                cause: *cause,
+                refusals: model.refusals.get(&(space, port)).copied().unwrap_or(0),
+                until: self.at(*until),
+            };
+        }
+        let holders = model.holders(space, port);
+        if !holders.is_empty() {
+            return PortState::Overlapped(holders.into_iter().map(|at| spaces()[at]).collect());
+        }
+        if let Some(until) = model.rests_until(space, port) {
+            let until = self.at(until);
+            return PortState::Resting { until };
+        }
+        match model.last.get(&(space, port)) {
+            Some((_, left)) if model.seconds <= left + SAME_PEER => PortState::RestingForPeer {
+                until: self.at(left + SAME_PEER + 1),
+            },
+            _ => PortState::Free,
+        }
+    }
+}
+
+fn rules(strategy: Strategy) -> Rules {
+    let seconds = Duration::from_secs;
+    let mut rules = Rules::default();
+    rules.strategy = strategy;
+    rules.limits.longest_rest = seconds(LONGEST_REST);
+    rules.quarantine = Quarantine::default()
+        .same_peer(seconds(SAME_PEER))
+        .any_peer(seconds(ANY_PEER))
+        .most_percent(50);
+    rules.quota = Some(Quota::per_client(QUOTA));
+    rules.keep_free = KEPT;
+    rules
+}
+
+#[expect(clippy::disallowed_methods, reason = "an instant to count from")]
+fn now() -> Instant {
+    Instant::now()
+}
+
+fn strategies() -> impl Generate<Value = Strategy> {
+    proptest::sample::select(vec![
+        Strategy::Random,
+        Strategy::Sequential,
+        Strategy::HASH_BASED,
+        Strategy::DOUBLE_HASH,
+        Strategy::RANDOM_INCREMENTS,
+    ])
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(600))]
+
+    #[test]
+    fn every_port_of_every_space_is_in_the_state_the_model_says(
+        seed: u8,
+        strategy in strategies(),
+        operations in operations(),
+    ) {
+        let mut pair = Pair::new(seed, strategy);
+        for operation in &operations {
+            pair.run(operation);
+            pair.compare();
+        }
+        while let Some((lease, held)) = pair.give_back(0) {
+            pair.model.release(&lease);
+            let now = pair.at(pair.model.seconds);
+            assert!(pair.pool.release(held, now).is_none());
+        }
+        pair.compare();
+    }
+}
+
+#[test]
+fn an_address_without_leases_makes_room_and_one_with_leases_does_not() {
+    let mut limits = Limits::default();
+    limits.spaces = 2;
+    let mut rules = Rules::from(limits);
+    rules.quarantine = Quarantine::NONE;
+    let start = now();
+    let mut pool = pool(rules, start);
+    let mut rng = ChaCha8Rng::from_seed([0; 32]);
+    let address = |last| Space::udp(Ipv4Addr::new(127, 0, 0, last));
+    let at = |seconds| start + Duration::from_secs(seconds);
+
+    let first = pool.draw(address(1), None, &mut rng, at(0)).expect("free");
+    let second = pool.draw(address(2), None, &mut rng, at(1)).expect("free");
+    let third = pool.draw(address(3), None, &mut rng, at(2));
+    assert_eq!(third, Err(DrawError::TooManySpaces(2)));
+
+    // A wildcard that takes the place of the idle address still sees the other one's lease.
+    assert!(pool.release(first, at(3)).is_none());
+    let any = Space::udp(Ipv4Addr::UNSPECIFIED);
+    let mut wildcard = Vec::new();
+    while let Ok(held) = pool.draw(any, None, &mut rng, at(3)) {
+        assert_ne!(held.port(), second.port());
+        wildcard.push(held);
+    }
+    assert_eq!((wildcard.len(), pool.counts(any).overlapped), (3, 1));
+    assert_eq!(pool.counts(address(2)).free, 0);
+    assert_eq!(pool.spaces().count(), 2);
+
+    for held in wildcard.into_iter().chain([second]) {
+        assert!(pool.release(held, at(4)).is_none());
+    }
+    assert!(pool.spaces().all(|(_, counts)| counts.free == 4));
+}
+
+#[test]
+fn a_new_address_learns_what_rests_on_those_it_overlaps() {
+    let start = now();
+    let mut pool = pool(Rules::default(), start);
+    let mut rng = ChaCha8Rng::from_seed([0; 32]);
+    let (specific, any) = (
+        Space::udp(Ipv4Addr::LOCALHOST),
+        Space::udp(Ipv4Addr::UNSPECIFIED),
+    );
+    let peer = Some(peers()[0]);
+    let unconnected = pool.draw(specific, None, &mut rng, start).expect("free");
+    let connected = pool.draw(specific, peer, &mut rng, start).expect("free");
+    let (silent, own) = (unconnected.port(), connected.port());
+    for held in [unconnected, connected] {
+        assert!(pool.release(held, start).is_none());
+    }
+    // The place of the wildcard is made by this draw.
+    for _ in 0..2 {
+        let held = pool.draw(any, peer, &mut rng, start).expect("two are left");
+        assert!(held.port() != silent && held.port() != own);
+    }
+    let resting = pool.explain(any, silent, start);
+    assert!(matches!(resting, PortState::Resting { .. }), "{resting}");
+    let resting = pool.explain(any, own, start);
+    assert!(
+        matches!(resting, PortState::RestingForPeer { .. }),
+        "{resting}"
+    );
+    assert_eq!(pool.tally().quarantine_broken, 0);
+    let held = pool
+        .draw(any, peer, &mut rng, start)
+        .expect("one that rests for the peer");
+    assert_eq!((held.port(), pool.tally().quarantine_broken), (own, 1));
+}
+
+#[test]
+fn an_address_that_makes_room_while_ports_rest_there_is_counted() {
+    let mut limits = Limits::default();
+    limits.spaces = 1;
+    let start = now();
+    let mut pool = pool(limits.into(), start);
+    let mut rng = ChaCha8Rng::from_seed([0; 32]);
+    let address = |last| Space::udp(Ipv4Addr::new(127, 0, 0, last));
+    for (last, forgotten) in [(1, 0), (2, 1), (3, 2)] {
+        let held = pool
+            .draw(address(last), None, &mut rng, start)
+            .expect("room");
+        assert!(pool.release(held, start).is_none());
+        assert_eq!(pool.tally().spaces_forgotten, forgotten);
+    }
+}
+
+fn pool(rules: Rules, start: Instant) -> Pool {
+    let range = "50000-50003".parse().expect("a range");
+    let plan = plan(&range, None, &Reserved::default()).expect("ports");
+    Pool::new(&plan, rules, start)
+}

@@ -1,0 +1,316 @@
+//! What must be the case with each port, written down without any cleverness.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use eport_core::pool::ForeignCause;
+use eport_core::{Counts, PortSet};
+
+pub(crate) const LONGEST_REST: u64 = 6;
+pub(crate) const SAME_PEER: u64 = 7;
+pub(crate) const ANY_PEER: u64 = 3;
+/// Half of the six ports may rest for everybody.
+const MOST_RESTING: usize = 3;
+pub(crate) const QUOTA: u32 = 4;
+pub(crate) const KEPT: u16 = 1;
+
+const OVERLAPPING: [(usize, usize); 8] = [
+    (0, 1),
+    (0, 2),
+    (0, 3),
+    (1, 3),
+    (2, 3),
+    (3, 4),
+    (3, 5),
+    (4, 5),
+];
+
+fn overlap(a: usize, b: usize) -> bool {
+    OVERLAPPING.contains(&(a.min(b), a.max(b)))
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Which {
+    Any,
+    Exactly(u16),
+    Pair,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Lease {
+    pub(crate) space: usize,
+    pub(crate) port: u16,
+    pub(crate) peer: Option<usize>,
+    pub(crate) since: u64,
+}
+
+pub(crate) struct Model {
+    pub(crate) ports: BTreeSet<u16>,
+    pub(crate) leases: Vec<Lease>,
+    pub(crate) foreign: BTreeMap<(usize, u16), (ForeignCause, u64)>,
+    pub(crate) refusals: BTreeMap<(usize, u16), u8>,
+    /// For each space the rests of its ports, with their ends.
+    rests: [Vec<(u64, u16)>; 7],
+    /// The last peer of each port, with the end of its lease.
+    pub(crate) last: BTreeMap<(usize, u16), (usize, u64)>,
+    pub(crate) broken: u64,
+    pub(crate) seconds: u64,
+}
+
+impl Model {
+    pub(crate) fn new(ports: &PortSet) -> Self {
+        Self {
+            ports: ports.iter().collect(),
+            leases: Vec::new(),
+            foreign: BTreeMap::new(),
+            refusals: BTreeMap::new(),
+            rests: std::array::from_fn(|_| Vec::new()),
+            last: BTreeMap::new(),
+            broken: 0,
+            seconds: 0,
+        }
+    }
+
+    /// The other spaces with a lease that takes the port away, lowest first.
+    pub(crate) fn holders(&self, space: usize, port: u16) -> Vec<usize> {
+        let all = 0..self.rests.len();
+        let holds = |other: &usize| overlap(*other, space) && self.lease_of(*other, port).is_some();
+        all.filter(holds).collect()
+    }
+
+    pub(crate) fn lease_of(&self, space: usize, port: u16) -> Option<&Lease> {
+        let mut leases = self.leases.iter();
+        leases.find(|lease| (lease.space, lease.port) == (space, port))
+    }
+
+    pub(crate) fn rests_until(&self, space: usize, port: u16) -> Option<u64> {
+        let own = self.rests[space].iter().filter(|(_, other)| *other == port);
+        own.map(|(until, _)| *until).max()
+    }
+
+    fn is_unheld(&self, space: usize, port: u16) -> bool {
+        self.ports.contains(&port)
+            && self.lease_of(space, port).is_none()
+            && self.holders(space, port).is_empty()
+    }
+
+    fn is_free(&self, space: usize, port: u16) -> bool {
+        self.is_unheld(space, port)
+            && !self.foreign.contains_key(&(space, port))
+            && self.rests_until(space, port).is_none()
+    }
+
+    fn free(&self, space: usize) -> Vec<u16> {
+        let ports = self.ports.iter().copied();
+        ports.filter(|port| self.is_free(space, *port)).collect()
+    }
+
+    pub(crate) fn is_at_quota(&self, peer: Option<usize>) -> bool {
+        // The first two peers have one address.
+        let client = |peer: usize| peer / 2;
+        let is_same = |lease: &&Lease| lease.peer.map(client) == peer.map(client);
+        peer.is_some() && self.leases.iter().filter(is_same).count() >= QUOTA as usize
+    }
+
+    /// The ports that a request may be given. Like the pool, this lets back in whose rest is over,
+    /// and wakes what rests if there is nothing else.
+    pub(crate) fn candidates(
+        &mut self,
+        spaces: &[usize],
+        peer: Option<usize>,
+        which: Which,
+        from_reserve: bool,
+    ) -> Vec<u16> {
+        self.forgive(spaces);
+        if let Which::Exactly(port) = which {
+            let unheld = spaces.iter().all(|space| self.is_unheld(*space, port));
+            return if unheld { vec![port] } else { Vec::new() };
+        }
+        let kept = if from_reserve { 0 } else { usize::from(KEPT) };
+        loop {
+            let has_unkept = spaces.iter().all(|space| self.free(*space).len() > kept);
+            let suiting = self.suiting(spaces, which);
+            if has_unkept && !suiting.is_empty() {
+                return self.best(spaces[0], &suiting, peer);
+            }
+            if !self.wake_one(spaces) {
+                return Vec::new();
+            }
+        }
+    }
+
+    fn suiting(&self, spaces: &[usize], which: Which) -> Vec<u16> {
+        let everywhere = |port| spaces.iter().all(|space| self.is_free(*space, port));
+        let suits = |port: &u16| {
+            everywhere(*port)
+                && (which != Which::Pair || (port.is_multiple_of(2) && everywhere(port + 1)))
+        };
+        self.ports.iter().copied().filter(suits).collect()
+    }
+
+    /// Those that do not rest for the peer; if all do, those that have rested longest.
+    fn best(&mut self, space: usize, ports: &[u16], peer: Option<usize>) -> Vec<u16> {
+        let left = |port: u16| {
+            let last = self.last.get(&(space, port));
+            last.filter(|(last, left)| Some(*last) == peer && self.seconds <= left + SAME_PEER)
+                .map(|(_, left)| *left)
+        };
+        let rested = |port: &u16| left(*port).is_none();
+        if ports.iter().any(rested) {
+            return ports.iter().copied().filter(rested).collect();
+        }
+        let first = ports.iter().filter_map(|port| left(*port)).min();
+        let longest = ports.iter().copied().filter(|port| left(*port) == first);
+        let longest = longest.collect();
+        self.broken += 1;
+        longest
+    }
+
+    fn forgive(&mut self, spaces: &[usize]) {
+        let seconds = self.seconds;
+        self.foreign
+            .retain(|(space, _), (_, until)| !spaces.contains(space) || *until > seconds);
+        for space in spaces {
+            self.rests[*space].retain(|(until, _)| *until > seconds);
+        }
+    }
+
+    /// Wakes the port that has rested longest, where the fewest ports are free.
+    fn wake_one(&mut self, spaces: &[usize]) -> bool {
+        let mut spaces = spaces.to_vec();
+        spaces.sort_by_key(|space| self.free(*space).len());
+        let woken = spaces.into_iter().any(|space| self.wake(space));
+        self.broken += u64::from(woken);
+        woken
+    }
+
+    fn wake(&mut self, space: usize) -> bool {
+        // Of those that end in the same second, the one that began first.
+        self.rests[space].sort_by_key(|(until, _)| *until);
+        let woken = !self.rests[space].is_empty();
+        if woken {
+            self.rests[space].remove(0);
+        }
+        woken
+    }
+
+    /// The port that a recheck must return, with the foreign ports before it let go.
+    pub(crate) fn recheck(&mut self, spaces: &[usize], which: Which) -> Option<u16> {
+        match (which, spaces) {
+            (Which::Exactly(_), _) => None,
+            (Which::Any, [space]) => self.recheck_one(*space),
+            _ => {
+                let before = u16::from(which == Which::Pair);
+                let foreign = self.foreign.iter();
+                let foreign = foreign.filter(|((space, _), _)| spaces.contains(space));
+                let ends = foreign
+                    .flat_map(|((_, port), (_, until))| [(*until, *port), (*until, port - before)]);
+                let would = |port| {
+                    spaces.iter().all(|space| {
+                        self.is_unheld(*space, port) && self.rests_until(*space, port).is_none()
+                    })
+                };
+                let suits = |port: u16| {
+                    would(port)
+                        && (which != Which::Pair || (port.is_multiple_of(2) && would(port + 1)))
+                };
+                ends.filter(|(_, port)| suits(*port))
+                    .min()
+                    .map(|(_, port)| port)
+            }
+        }
+    }
+
+    fn recheck_one(&mut self, space: usize) -> Option<u16> {
+        let own = self
+            .foreign
+            .iter()
+            .filter(|((other, _), _)| *other == space);
+        let mut ends: Vec<(u64, u16)> =
+            own.map(|((_, port), (_, until))| (*until, *port)).collect();
+        ends.sort_unstable();
+        for (_, port) in ends {
+            self.foreign.remove(&(space, port));
+            if self.is_free(space, port) {
+                return Some(port);
+            }
+        }
+        None
+    }
+
+    /// The leases that a grant of `port` makes, in the order in which the pool returns them.
+    pub(crate) fn lease(
+        &mut self,
+        spaces: &[usize],
+        port: u16,
+        peer: Option<usize>,
+        which: Which,
+    ) -> Vec<Lease> {
+        let since = self.seconds;
+        let lease = |space, port| Lease {
+            space,
+            port,
+            peer,
+            since,
+        };
+        let mut leases: Vec<Lease> = spaces.iter().map(|space| lease(*space, port)).collect();
+        if which == Which::Pair {
+            leases.push(lease(spaces[0], port + 1));
+        }
+        for lease in &leases {
+            self.foreign.remove(&(lease.space, lease.port));
+            self.rests[lease.space].retain(|(_, port)| *port != lease.port);
+        }
+        leases
+    }
+
+    /// What follows when a lease was used; it is no longer in the list.
+    pub(crate) fn release(&mut self, lease: &Lease) {
+        self.refusals.remove(&(lease.space, lease.port));
+        let hearing = (0..self.rests.len())
+            .filter(|space| *space == lease.space || overlap(*space, lease.space));
+        for space in hearing {
+            if let Some(peer) = lease.peer {
+                let key = (space, lease.port);
+                self.last.insert(key, (peer, self.seconds));
+                continue;
+            }
+            let had_one = self.rests_until(space, lease.port).is_some();
+            self.rests[space].retain(|(_, port)| *port != lease.port);
+            if !had_one && self.rests[space].len() >= MOST_RESTING {
+                self.wake(space);
+                self.broken += 1;
+            }
+            self.rests[space].push((self.seconds + ANY_PEER + 1, lease.port));
+        }
+    }
+
+    pub(crate) fn refuse(&mut self, lease: &Lease, cause: ForeignCause) {
+        let key = (lease.space, lease.port);
+        let refusals = self.refusals.entry(key).or_insert(0);
+        *refusals += 1;
+        let rest = (1 << (*refusals - 1).min(20)).min(LONGEST_REST);
+        self.foreign.insert(key, (cause, self.seconds + rest + 1));
+    }
+
+    pub(crate) fn counts(&self, space: usize) -> Counts {
+        let count = |is: &dyn Fn(u16) -> bool| self.ports.iter().filter(|port| is(**port)).count();
+        let leased = count(&|port| self.lease_of(space, port).is_some());
+        let foreign = count(&|port| self.foreign.contains_key(&(space, port)));
+        let overlapped = count(&|port| {
+            !self.foreign.contains_key(&(space, port)) && !self.holders(space, port).is_empty()
+        });
+        let resting = count(&|port| {
+            self.is_unheld(space, port)
+                && !self.foreign.contains_key(&(space, port))
+                && self.rests_until(space, port).is_some()
+        });
+        Counts {
+            range: self.ports.len(),
+            free: self.free(space).len(),
+            leased,
+            resting,
+            overlapped,
+            foreign,
+        }
+    }
+}

@@ -1,0 +1,317 @@
+//! Requests that wait for a port: who is served when, and what happens to a turn nobody takes.
+#![cfg(all(feature = "net", target_os = "linux"))]
+
+#[expect(dead_code, reason = "the other suites need more of it")]
+mod common;
+
+use std::future::Future;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::pin::pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, mpsc};
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::{self, Thread};
+use std::time::{Duration, Instant};
+
+use common::in_namespace;
+use eport_core::pool::Quota;
+use eport_core::{
+    Allocator, Clock, Lease, LeaseError, Policy, Quarantine, Reserved, Space, WhenFull, plan,
+};
+
+fn loopback() -> Space {
+    Space::udp(Ipv4Addr::LOCALHOST)
+}
+
+fn allocator(ports: &str, policy: Policy) -> Allocator {
+    let plan = plan(&ports.parse().expect(ports), None, &Reserved::default()).expect("ports");
+    Allocator::new(plan, policy).expect("a seed")
+}
+
+/// Three may wait, for a minute.
+fn patient() -> Policy {
+    Policy::seeded([7; 32])
+        .with_quarantine(Quarantine::NONE)
+        .with_when_full(WhenFull::Wait {
+            waiters: 3,
+            at_most: Duration::from_secs(60),
+        })
+}
+
+fn claim(allocator: &Allocator) -> Result<Lease<()>, LeaseError> {
+    allocator.claim(loopback(), None, |_| Ok(()))
+}
+
+/// Returns when so many requests wait. Another thread is on its way there.
+fn until_waiting(allocator: &Allocator, count: usize) {
+    while allocator.stats().waiting != count {
+        thread::yield_now();
+    }
+}
+
+#[test]
+fn a_request_waits_until_a_port_comes_back() {
+    let allocator = allocator("50000", patient());
+    let lease = claim(&allocator).expect("free");
+    thread::scope(|scope| {
+        let waiting = scope.spawn(|| claim(&allocator).map(|lease| lease.port()));
+        until_waiting(&allocator, 1);
+        drop(lease);
+        let port = waiting.join().expect("no panic").expect("it was its turn");
+        assert_eq!(port, 50_000);
+    });
+    let stats = allocator.stats();
+    assert_eq!((stats.waits, stats.waiting, stats.timed_out), (1, 0, 0));
+    assert_eq!((stats.leases, stats.free, stats.exhausted), (0, 1, 0));
+}
+
+#[test]
+fn those_who_wait_are_served_in_the_order_in_which_they_came() {
+    let allocator = allocator("50000", patient());
+    let lease = claim(&allocator).expect("free");
+    let (served, order) = mpsc::channel();
+    thread::scope(|scope| {
+        for number in 0..3 {
+            let (served, allocator) = (served.clone(), &allocator);
+            scope.spawn(move || {
+                let lease = claim(allocator).expect("its turn comes");
+                served.send(number).expect("somebody listens");
+                drop(lease);
+            });
+            until_waiting(allocator, number + 1);
+        }
+        drop(lease);
+        let order: Vec<usize> = order.iter().take(3).collect();
+        assert_eq!(order, [0, 1, 2]);
+    });
+}
+
+#[test]
+fn who_must_not_wait_gets_nothing_that_others_wait_for() {
+    in_namespace(
+        "who_must_not_wait_gets_nothing_that_others_wait_for",
+        || {
+            let allocator = allocator("50000-50001", patient());
+            let (first, _second) = (claim(&allocator).expect("free"), claim(&allocator));
+            let mut waiting = pin!(in_line(&allocator));
+            assert!(poll(waiting.as_mut()).is_pending());
+            drop(first);
+            // The port is set aside for the one that waits, although it has not fetched it yet.
+            let newcomer = allocator.udp(Ipv4Addr::LOCALHOST).try_lease();
+            assert!(matches!(newcomer, Err(LeaseError::Exhausted { .. })));
+            assert!(poll(waiting.as_mut()).is_ready());
+        },
+    );
+}
+
+#[test]
+fn no_more_wait_than_may() {
+    let allocator = allocator("50000", patient());
+    let _lease = claim(&allocator).expect("free");
+    let mut line = [(); 3].map(|()| Box::pin(in_line(&allocator)));
+    for waiting in &mut line {
+        assert!(poll(waiting.as_mut()).is_pending());
+    }
+    let error = claim(&allocator).expect_err("the line is full");
+    assert!(matches!(error, LeaseError::LineFull { .. }), "{error:?}");
+    assert_eq!(allocator.stats().line_full, 1);
+}
+
+#[test]
+fn a_request_that_is_dropped_passes_its_turn_on() {
+    in_namespace("a_request_that_is_dropped_passes_its_turn_on", || {
+        let allocator = allocator("50000", patient());
+        let lease = claim(&allocator).expect("free");
+        let (mut first, mut second) =
+            (Box::pin(in_line(&allocator)), Box::pin(in_line(&allocator)));
+        let woken = Arc::new(Count::default());
+        assert!(poll(first.as_mut()).is_pending());
+        let waker = Waker::from(Arc::clone(&woken));
+        let pending = second.as_mut().poll(&mut Context::from_waker(&waker));
+        assert!(pending.is_pending());
+
+        // The first is handed the port and never fetches it.
+        drop(lease);
+        assert_eq!(woken.0.load(Ordering::SeqCst), 0);
+        drop(first);
+        assert_eq!(woken.0.load(Ordering::SeqCst), 1, "it is the second's turn");
+        let Poll::Ready(lease) = poll(second.as_mut()) else {
+            panic!("it was handed the port");
+        };
+        drop(lease);
+        let stats = allocator.stats();
+        assert_eq!((stats.leases, stats.free, stats.waiting), (0, 1, 0));
+    });
+}
+
+#[test]
+fn waiting_ends_with_an_error_of_its_own() {
+    let time = Time::new();
+    let allocator = allocator("50000", patient().with_clock(time.clock()));
+    let _lease = claim(&allocator).expect("free");
+    thread::scope(|scope| {
+        let waiting = scope.spawn(|| claim(&allocator));
+        until_waiting(&allocator, 1);
+        time.pass(61);
+        let error = waiting.join().expect("no panic").expect_err("in vain");
+        let text = error.to_string();
+        assert!(
+            matches!(error, LeaseError::TimedOut { waited, .. } if waited.as_secs() == 61),
+            "{error:?}"
+        );
+        assert!(
+            text.contains("in 61 s") && text.contains("1 leased"),
+            "{text}"
+        );
+    });
+    let stats = allocator.stats();
+    assert_eq!((stats.timed_out, stats.waiting, stats.exhausted), (1, 0, 1));
+}
+
+#[test]
+fn a_task_that_waits_is_woken_at_its_deadline_without_a_runtime() {
+    let policy = patient().with_when_full(WhenFull::Wait {
+        waiters: 3,
+        at_most: Duration::from_millis(5),
+    });
+    let allocator = allocator("50000", policy);
+    let _lease = claim(&allocator).expect("free");
+    let error = block_on(in_line(&allocator)).expect_err("in vain");
+    assert!(matches!(error, LeaseError::TimedOut { .. }), "{error:?}");
+}
+
+#[test]
+fn a_port_that_was_of_no_use_does_not_cost_the_turn() {
+    let allocator = allocator("50000-50001", patient());
+    let (first, second) = (claim(&allocator).expect("free"), claim(&allocator));
+    let refused = AtomicUsize::new(0);
+    let (tell, told) = mpsc::channel();
+    thread::scope(|scope| {
+        let unlucky = scope.spawn(|| {
+            let lease = allocator.claim(loopback(), None, |_| {
+                // The first port it is handed turns out to be in use.
+                match refused.fetch_add(1, Ordering::SeqCst) {
+                    0 => Err(io::ErrorKind::AddrInUse.into()),
+                    _ => Ok(()),
+                }
+            });
+            tell.send("unlucky").expect("somebody listens");
+            drop(lease.expect("its turn comes again"));
+        });
+        until_waiting(&allocator, 1);
+        let tell = tell.clone();
+        let allocator = &allocator;
+        let patient = scope.spawn(move || {
+            let lease = claim(allocator).expect("its turn comes");
+            tell.send("patient").expect("somebody listens");
+            drop(lease);
+        });
+        until_waiting(allocator, 2);
+        drop(first);
+        while refused.load(Ordering::SeqCst) == 0 || allocator.stats().waiting < 2 {
+            thread::yield_now();
+        }
+        drop(second);
+        assert_eq!(told.recv(), Ok("unlucky"));
+        unlucky.join().expect("no panic");
+        patient.join().expect("no panic");
+    });
+}
+
+#[test]
+fn a_foreign_port_reaches_those_who_wait_when_its_rest_is_over() {
+    let time = Time::new();
+    let mut policy = patient().with_clock(time.clock());
+    policy.early_rechecks = 0;
+    let allocator = allocator("50000", policy);
+    let tried = AtomicUsize::new(0);
+    thread::scope(|scope| {
+        let waiting = scope.spawn(|| {
+            allocator.claim(loopback(), None, |_| {
+                match tried.fetch_add(1, Ordering::SeqCst) {
+                    0 => Err(io::ErrorKind::AddrInUse.into()),
+                    _ => Ok(()),
+                }
+            })
+        });
+        until_waiting(&allocator, 1);
+        assert_eq!(allocator.stats().foreign, 1);
+        time.pass(3);
+        assert!(waiting.join().expect("no panic").is_ok());
+    });
+}
+
+#[test]
+fn who_has_enough_is_told_so_instead_of_waiting() {
+    let policy = patient().with_quota(Quota::per_client(1));
+    let allocator = allocator("50000-50009", policy);
+    let peer = |port| Some(SocketAddr::from((Ipv4Addr::new(192, 0, 2, 1), port)));
+    let claim = |port| allocator.claim(loopback(), peer(port), |_| Ok(()));
+    let lease = claim(1).expect("the first");
+    let error = claim(2).expect_err("the second");
+    assert_eq!(
+        error.to_string(),
+        "192.0.2.1/32 has as many leases as one client may have (1); wait for one to end"
+    );
+    assert_eq!(allocator.stats().quota_reached, 1);
+    drop(lease);
+    assert!(claim(2).is_ok());
+}
+
+/// A request that a task waits for. Where it gets as far as a socket, the test has a namespace.
+fn in_line(allocator: &Allocator) -> impl Future<Output = Result<(), LeaseError>> {
+    let lease = allocator.udp(Ipv4Addr::LOCALHOST).lease_async();
+    async { lease.await.map(drop) }
+}
+
+fn poll<F: Future>(future: std::pin::Pin<&mut F>) -> Poll<F::Output> {
+    future.poll(&mut Context::from_waker(Waker::noop()))
+}
+
+/// The smallest runtime there is.
+fn block_on<F: Future>(future: F) -> F::Output {
+    struct Unpark(Thread);
+    impl Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    let waker = Waker::from(Arc::new(Unpark(thread::current())));
+    let mut future = pin!(future);
+    loop {
+        if let Poll::Ready(output) = future.as_mut().poll(&mut Context::from_waker(&waker)) {
+            return output;
+        }
+        thread::park();
+    }
+}
+
+/// Counts how often it is woken.
+#[derive(Default)]
+struct Count(AtomicUsize);
+
+impl Wake for Count {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+/// A clock that stands still until the test says so.
+struct Time(Arc<Mutex<Instant>>);
+
+impl Time {
+    #[expect(clippy::disallowed_methods, reason = "an instant to count from")]
+    fn new() -> Self {
+        Self(Arc::new(Mutex::new(Instant::now())))
+    }
+
+    fn pass(&self, seconds: u64) {
+        *self.0.lock().expect("no panic") += Duration::from_secs(seconds);
+    }
+
+    fn clock(&self) -> Clock {
+        let time = Arc::clone(&self.0);
+        Clock::new(move || *time.lock().expect("no panic"))
+    }
+}
