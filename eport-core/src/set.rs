@@ -314,5 +314,20 @@ mod tests {
             let runs: Vec<_> = set.runs().collect();
             prop_assert!(runs.windows(2).all(|pair| u32::from(pair[0].last()) + 1 < u32::from(pair[1].first())));
         }
+
+        #[test]
+        fn the_parts_are_contiguous_even_and_together_everything(
+            first in 1u16..60_000, len in 1u16..2000, gap in 0u16..100, count in 1u16..40,
+        ) {
+            let text = format!("{first}-{},{}", first + len - 1, first + len + gap);
+            let set: PortSet = text.parse().expect("ports");
+            let parts: Vec<PortSet> = (1..=count)
+                .map(|index| set.shard(Shard::new(index, count).expect("a shard")))
+                .collect();
+            let together: Vec<u16> = parts.iter().flat_map(PortSet::iter).collect();
+            prop_assert!(together.into_iter().eq(set.iter()));
+            let sizes = || parts.iter().map(PortSet::len);
+            prop_assert!(sizes().max().expect("a part") - sizes().min().expect("a part") <= 1);
+        }
     }
 }

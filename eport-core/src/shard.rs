@@ -93,10 +93,7 @@ pub struct ParseShardError {
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
     use super::*;
-    use crate::set::PortSet;
 
     #[test]
     fn a_part_that_does_not_exist_is_refused() {
@@ -111,24 +108,5 @@ mod tests {
             (shard.index(), shard.count(), shard.to_string()),
             (2, 4, "2/4".into())
         );
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(64))]
-
-        #[test]
-        fn the_parts_are_contiguous_even_and_together_everything(
-            first in 1u16..60_000, len in 1u16..2000, gap in 0u16..100, count in 1u16..40,
-        ) {
-            let text = format!("{first}-{},{}", first + len - 1, first + len + gap);
-            let set: PortSet = text.parse().expect("ports");
-            let parts: Vec<PortSet> = (1..=count)
-                .map(|index| set.shard(Shard::new(index, count).expect("a shard")))
-                .collect();
-            let together: Vec<u16> = parts.iter().flat_map(PortSet::iter).collect();
-            prop_assert!(together.into_iter().eq(set.iter()));
-            let sizes = || parts.iter().map(PortSet::len);
-            prop_assert!(sizes().max().expect("a part") - sizes().min().expect("a part") <= 1);
-        }
     }
 }
