@@ -96,7 +96,7 @@ fn draw_from_pool(free: u16, seed: u8) -> HashMap<u16, u32> {
     for _ in 0..usize::from(free) * DRAWS_PER_PORT {
         let held = pool.draw(space, None, &mut rng, now).expect("free");
         *counts.entry(held.port()).or_insert(0) += 1;
-        let _ = pool.release(held, now);
+        pool.release(held, now);
     }
     counts
 }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::{Allocator, LeaseError, WhenFull};
 use crate::bind::Cause;
-use crate::lease::{Failure, InLine, Leader, Lease, Place, Ticket};
+use crate::lease::{Failure, InLine, Lease, Place, Ticket};
 use crate::pool::{Counts, DrawError, ForeignCause, Grant, Held, Space, Want};
 
 /// A thread that waits looks at the clock at least this often, because a simulation's clock may
@@ -22,9 +22,6 @@ pub(super) trait Open {
 
     /// Binds to the address of the ticket, or says why that is impossible.
     fn open(&mut self, ticket: &Ticket) -> io::Result<Self::Socket>;
-
-    /// Makes what a shared port needs before its first socket.
-    fn lead(&mut self, ticket: &Ticket) -> io::Result<Leader>;
 }
 
 /// Why a request ends without a lease. Boxed, because results are passed along at every lease.
@@ -268,17 +265,13 @@ impl<A: Borrow<Allocator>, O: Open> Claim<A, O> {
     }
 
     fn open_one(&mut self, ticket: Ticket) -> Result<Lease<O::Socket>, Option<Failed>> {
-        let opened = if ticket.is_first() {
-            let lead = self.open.lead(&ticket);
-            lead.and_then(|leader| {
-                ticket.opened(leader);
-                self.open.open(&ticket)
-            })
-        } else {
-            self.open.open(&ticket)
-        };
-        match opened {
-            Ok(socket) => Ok(Lease::new(socket, ticket)),
+        match self.open.open(&ticket) {
+            Ok(socket) => {
+                if ticket.is_first() {
+                    ticket.opened();
+                }
+                Ok(Lease::new(socket, ticket))
+            }
             Err(error) => Err(self.failed(ticket, error)),
         }
     }

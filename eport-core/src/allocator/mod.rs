@@ -25,7 +25,7 @@ pub use set::SetRequest;
 #[cfg(unix)]
 use crate::bind::SctpListener;
 use crate::bind::shared;
-use crate::lease::{Leader, Lease, Ledger, Stats, Ticket};
+use crate::lease::{Lease, Ledger, Stats, Ticket};
 use crate::plan::Plan;
 use crate::pool::{Counts, DrawError, LocalAddress, Pool, PortState, Space, Want};
 use crate::strategy::Generator;
@@ -252,10 +252,6 @@ impl<S, F: FnMut(SocketAddr) -> io::Result<S>> Open for Custom<F> {
 
     fn open(&mut self, ticket: &Ticket) -> io::Result<S> {
         self.0(ticket.local_addr())
-    }
-
-    fn lead(&mut self, _: &Ticket) -> io::Result<Leader> {
-        Err(set::never_shared())
     }
 }
 

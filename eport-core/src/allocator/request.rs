@@ -11,7 +11,7 @@ use socket2::Socket;
 use super::claim::{Claim, Open};
 use super::{Allocator, Endpoint, LeaseError, WhenFull, resolve};
 use crate::bind::{self, Order, shared};
-use crate::lease::{Failure, Leader, Lease, Ticket};
+use crate::lease::{Failure, Lease, Ticket};
 use crate::pool::{LocalAddress, Space, Want};
 
 /// A request for a UDP socket; see [`Allocator::udp`].
@@ -130,7 +130,12 @@ impl Request<'_, UdpSocket> {
 fn finish<S: Endpoint>(lease: Lease<Socket>) -> Result<Lease<S>, LeaseError> {
     if let Some(peer) = lease.peer() {
         let local = lease.space().local();
-        if let Err(source) = bind::connect(&lease, local, peer) {
+        let connected = if lease.is_shared() {
+            shared::connect(&lease, local, peer)
+        } else {
+            bind::connect(&lease, local, peer)
+        };
+        if let Err(source) = connected {
             lease.count_failure(Failure::Connect);
             lease.abandon();
             return Err(LeaseError::Connect {
@@ -218,16 +223,14 @@ impl<S: Endpoint> Open for Opener<S> {
 
     fn open(&mut self, ticket: &Ticket) -> io::Result<Socket> {
         let (address, only_v6) = (ticket.local_addr(), ticket.space().local().is_only_v6());
-        let order = if ticket.is_shared() {
-            Order::shared(address, only_v6)
+        let order = Order::new(S::PROTOCOL, address, only_v6);
+        if !ticket.is_shared() {
+            return bind::open(&mut self.spare, &order);
+        }
+        if ticket.is_first() {
+            shared::first(&order)
         } else {
-            Order::new(S::PROTOCOL, address, only_v6)
-        };
-        bind::open(&mut self.spare, &order)
-    }
-
-    fn lead(&mut self, ticket: &Ticket) -> io::Result<Leader> {
-        let only_v6 = ticket.space().local().is_only_v6();
-        shared::leader(ticket.local_addr(), only_v6).map(Leader::new)
+            shared::another(&order)
+        }
     }
 }

@@ -6,7 +6,7 @@ use socket2::Socket;
 use super::claim::{Claim, Open};
 use super::{Allocator, AnySocket, LeaseError, resolve};
 use crate::bind::{self, Order};
-use crate::lease::{Leader, Lease, LeaseSet, Ticket};
+use crate::lease::{Lease, LeaseSet, Ticket};
 use crate::pool::{LocalAddress, Space, Want};
 
 /// A request for several sockets on one port number; see [`Allocator::set`].
@@ -127,10 +127,6 @@ impl Open for OpenAny {
         let socket = bind::open(&mut None, &order(ticket))?;
         Ok(AnySocket::new(protocol, socket))
     }
-
-    fn lead(&mut self, _: &Ticket) -> io::Result<Leader> {
-        Err(never_shared())
-    }
 }
 
 #[derive(Default)]
@@ -144,19 +140,10 @@ impl Open for OpenUdp {
     fn open(&mut self, ticket: &Ticket) -> io::Result<UdpSocket> {
         bind::open(&mut self.spare, &order(ticket)).map(UdpSocket::from)
     }
-
-    fn lead(&mut self, _: &Ticket) -> io::Result<Leader> {
-        Err(never_shared())
-    }
 }
 
 fn order(ticket: &Ticket) -> Order {
     let space = ticket.space();
     let only_v6 = space.local().is_only_v6();
     Order::new(space.protocol(), ticket.local_addr(), only_v6)
-}
-
-/// Only a request with a peer is given a shared port.
-pub(super) fn never_shared() -> io::Error {
-    io::Error::new(io::ErrorKind::Unsupported, "sharing needs a peer")
 }

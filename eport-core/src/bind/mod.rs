@@ -144,8 +144,6 @@ pub(crate) struct Order {
     protocol: Protocol,
     address: SocketAddr,
     only_v6: bool,
-    /// Whether other sockets of ours are bound to the same port.
-    is_shared: bool,
 }
 
 impl Order {
@@ -154,15 +152,6 @@ impl Order {
             protocol,
             address,
             only_v6,
-            is_shared: false,
-        }
-    }
-
-    /// A UDP socket on a port that others have as well.
-    pub(crate) const fn shared(address: SocketAddr, only_v6: bool) -> Self {
-        Self {
-            is_shared: true,
-            ..Self::new(Protocol::Udp, address, only_v6)
         }
     }
 }
@@ -170,12 +159,7 @@ impl Order {
 /// Makes and binds a non-blocking socket, which listens if its protocol does that. When the port is
 /// refused, the socket stays in `spare` for the next try.
 pub(crate) fn open(spare: &mut Option<Socket>, order: &Order) -> io::Result<Socket> {
-    if order.is_shared {
-        // The spare one was made for a port of its own.
-        bound(&mut None, order, |_| Ok(()))
-    } else {
-        bound(spare, order, |_| Ok(()))
-    }
+    bound(spare, order, |_| Ok(()))
 }
 
 #[expect(
@@ -217,10 +201,6 @@ fn configure(socket: &Socket, order: &Order) -> io::Result<()> {
     }
     if !cfg!(target_os = "linux") {
         socket.set_nonblocking(true)?;
-    }
-    #[cfg(target_os = "linux")]
-    if order.is_shared {
-        socket.set_reuse_port(true)?;
     }
     Ok(())
 }

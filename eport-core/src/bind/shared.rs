@@ -1,10 +1,12 @@
 //! Ports that several sockets are bound to.
 //!
-//! A socket of ours that is connected hears its peer alone, however many others have its port. But
-//! between `bind` and `connect` it would hear strangers, and so would each of its siblings. So every
-//! shared port has a *leader*: a socket that was bound first and never connects, and a program in
-//! the kernel that gives everything without a connected socket to the first of the group. What
-//! reaches the leader is thrown away before it is queued.
+//! A socket that is connected hears its peer alone, however many others have its port. But between
+//! `bind` and `connect` it hears every stranger, and it cannot be connected first. So it is bound
+//! with a filter that lets nothing through, which is taken away once it is connected.
+//!
+//! (A program that selects one socket of the group for all strangers, `SO_ATTACH_REUSEPORT_CBPF`,
+//! would cost nothing for each socket. But Linux 6.18 does not ask it for a group that has connected
+//! sockets: a new socket then gets everything.)
 
 use std::io;
 use std::net::SocketAddr;
@@ -13,46 +15,43 @@ use std::net::SocketAddr;
 use socket2::SockFilter;
 use socket2::Socket;
 
-/// Binds the leader of a shared port.
+use super::{Order, bound};
+use crate::pool::LocalAddress;
+
+/// Binds the first socket of a port that others will share.
+///
+/// It is bound as if it were the only one, so that the port is refused if anybody has it, even one
+/// who would share it with us.
 #[cfg(target_os = "linux")]
-pub(crate) fn leader(address: SocketAddr, only_v6: bool) -> io::Result<Socket> {
-    let order = super::Order::shared(address, only_v6);
-    let socket = super::bound(&mut None, &order, |socket| {
-        socket.attach_filter(&[RETURN_NOTHING])
-    })?;
-    always_the_first(&socket)?;
+pub(crate) fn first(order: &Order) -> io::Result<Socket> {
+    let socket = bound(&mut None, order, |socket| socket.attach_filter(&[DROP]))?;
+    socket.set_reuse_port(true)?;
     Ok(socket)
 }
 
+/// Binds a further socket to a port that others share.
+#[cfg(target_os = "linux")]
+pub(crate) fn another(order: &Order) -> io::Result<Socket> {
+    bound(&mut None, order, |socket| {
+        socket.set_reuse_port(true)?;
+        socket.attach_filter(&[DROP])
+    })
+}
+
+/// Connects a socket bound by [`first`] or [`another`], and lets it hear its peer.
+#[cfg(target_os = "linux")]
+pub(crate) fn connect(socket: &Socket, local: LocalAddress, peer: SocketAddr) -> io::Result<()> {
+    super::connect(socket, local, peer)?;
+    socket.detach_filter()
+}
+
+/// `BPF_RET | BPF_K` with 0: no byte of a datagram is let through.
+#[cfg(target_os = "linux")]
+const DROP: SockFilter = SockFilter::new(0x06, 0, 0, 0);
+
 /// Other systems do not share ports; [`is_possible`] says so before anybody comes here.
 #[cfg(not(target_os = "linux"))]
-pub(crate) fn leader(_: SocketAddr, _: bool) -> io::Result<Socket> {
-    Err(io::ErrorKind::Unsupported.into())
-}
-
-/// `BPF_RET | BPF_K` with 0: as a filter it lets nothing through.
-#[cfg(target_os = "linux")]
-const RETURN_NOTHING: SockFilter = SockFilter::new(0x06, 0, 0, 0);
-
-/// Attaches the same program as the one that selects a socket of the group: always number 0.
-#[cfg(target_os = "linux")]
-fn always_the_first(socket: &Socket) -> io::Result<()> {
-    use nix::libc::{sock_filter, sock_fprog};
-    use nix::sys::socket::{setsockopt, sockopt::AttachReusePortCbpf};
-
-    let mut program = [sock_filter {
-        code: 0x06,
-        jt: 0,
-        jf: 0,
-        k: 0,
-    }];
-    // The kernel copies the program during the call.
-    let description = sock_fprog {
-        len: 1,
-        filter: program.as_mut_ptr(),
-    };
-    Ok(setsockopt(socket, AttachReusePortCbpf, &description)?)
-}
+pub(crate) use elsewhere::{another, connect, first};
 
 /// Whether the kernel finds a connected UDP socket by both of its ends (Linux 6.13 and later).
 /// Older ones compare every datagram with all sockets of the port.
@@ -84,9 +83,69 @@ fn is_at_least(release: &str, wanted: (u32, u32)) -> bool {
     matches!(found, (Some(major), Some(minor)) if (major, minor) >= wanted)
 }
 
+#[cfg(not(target_os = "linux"))]
+mod elsewhere {
+    use super::{LocalAddress, Order, Socket, SocketAddr, bound, io};
+
+    pub(crate) fn first(order: &Order) -> io::Result<Socket> {
+        bound(&mut None, order, |_| Err(io::ErrorKind::Unsupported.into()))
+    }
+
+    pub(crate) fn another(order: &Order) -> io::Result<Socket> {
+        first(order)
+    }
+
+    pub(crate) fn connect(_: &Socket, _: LocalAddress, _: SocketAddr) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+}
+
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
     use super::*;
+    use crate::pool::Protocol;
+
+    #[test]
+    fn a_shared_socket_hears_nothing_that_came_before_it_was_connected() {
+        let order = |port| {
+            let address = SocketAddr::from(([127, 0, 0, 1], port));
+            Order::new(Protocol::Udp, address, false)
+        };
+        let bind = |order: &Order| super::super::open(&mut None, order).expect("a free port");
+        let address = |socket: &Socket| {
+            let address = socket.local_addr().expect("bound");
+            address.as_socket().expect("an IP address")
+        };
+        let (stranger, peer) = (bind(&order(0)), bind(&order(0)));
+        let first = first(&order(0)).expect("a free port");
+        let ours = address(&first);
+        let another = another(&order(ours.port())).expect("shared");
+        for socket in [&first, &another] {
+            // Far more than would be thrown away after `connect`.
+            for _ in 0..500 {
+                stranger.send_to(b"stray", &ours.into()).expect("sent");
+            }
+            // One peer for both is wrong for a service, and enough to see what each hears.
+            connect(socket, ours.into(), address(&peer)).expect("loopback");
+            let nothing = socket.recv(&mut [std::mem::MaybeUninit::uninit(); 8]);
+            let error = nothing.expect_err("nothing");
+            assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
+            peer.send_to(b"genuine", &ours.into()).expect("sent");
+            let heard = socket.recv(&mut [std::mem::MaybeUninit::uninit(); 8]);
+            assert_eq!(heard.expect("it is connected"), 7);
+        }
+    }
+
+    #[test]
+    fn the_first_socket_of_a_port_is_refused_what_somebody_else_would_share() {
+        let order = Order::new(Protocol::Udp, SocketAddr::from(([127, 0, 0, 1], 0)), false);
+        let theirs = another(&order).expect("a free port");
+        let address = theirs.local_addr().expect("bound").as_socket();
+        let order = Order::new(Protocol::Udp, address.expect("an IP address"), false);
+        let error = first(&order).expect_err("in use");
+        assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
+        another(&order).expect("who knows that it is shared may join");
+    }
 
     #[test]
     fn releases_are_compared_by_their_numbers() {

@@ -1,33 +1,11 @@
 //! What an allocator keeps under its lock: the pool, the generator and the counters.
 
-use std::any::Any;
-use std::collections::HashMap;
-use std::fmt;
 use std::time::Instant;
 
 use super::desk::Stock;
 use super::stats::Stats;
-use crate::pool::{DrawError, Emptied, ForeignCause, Grant, Held, Pool, Space, Want};
+use crate::pool::{DrawError, ForeignCause, Grant, Held, Pool, Want};
 use crate::strategy::Generator;
-
-/// What makes a shared port ready and has to last until its last peer has left.
-pub(crate) struct Leader {
-    _socket: Box<dyn Any + Send>,
-}
-
-impl Leader {
-    pub(crate) fn new(socket: impl Send + 'static) -> Self {
-        Self {
-            _socket: Box::new(socket),
-        }
-    }
-}
-
-impl fmt::Debug for Leader {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Leader").finish_non_exhaustive()
-    }
-}
 
 /// How a lease came to its end.
 #[derive(Clone, Copy, Debug)]
@@ -45,8 +23,6 @@ pub(super) struct Books {
     pub(super) pool: Pool,
     generator: Generator,
     leases: usize,
-    /// By the space and the port that they make ready.
-    leaders: HashMap<(Space, u16), Leader>,
     /// The fields that describe the state stay empty here.
     pub(super) stats: Stats,
 }
@@ -57,7 +33,6 @@ impl Books {
             pool,
             generator,
             leases: 0,
-            leaders: HashMap::new(),
             stats: Stats::default(),
         }
     }
@@ -70,17 +45,10 @@ impl Books {
         Ok(grant)
     }
 
-    /// Ends a lease. What is returned is to be taken apart without the lock, the leader first.
-    pub(super) fn end(
-        &mut self,
-        held: Held,
-        space: Space,
-        ending: Ending,
-        now: Instant,
-    ) -> Option<(Option<Leader>, Emptied)> {
+    /// Ends a lease.
+    pub(super) fn end(&mut self, held: Held, ending: Ending, now: Instant) {
         self.leases -= 1;
-        let key = (space, held.port());
-        let emptied = match ending {
+        match ending {
             Ending::Used => self.pool.release(held, now),
             Ending::Unused => self.pool.cancel(held),
             Ending::Refused(cause, since) => {
@@ -88,16 +56,9 @@ impl Books {
                     ForeignCause::Denied => self.stats.denied += 1,
                     ForeignCause::InUse => self.stats.in_use += 1,
                 }
-                self.pool.refuse(held, cause, since)
+                self.pool.refuse(held, cause, since);
             }
-        };
-        emptied.map(|emptied| (self.leaders.remove(&key), emptied))
-    }
-
-    /// A shared port is ready for others.
-    pub(super) fn opened(&mut self, held: &Held, space: Space, leader: Leader) {
-        self.leaders.insert((space, held.port()), leader);
-        self.pool.opened(held);
+        }
     }
 
     /// The counters together with what the spaces say at the moment.
@@ -105,7 +66,7 @@ impl Books {
         let stats = Stats {
             leases: self.leases,
             waiting,
-            shared: self.leaders.len(),
+            shared: self.pool.shared(),
             quarantine_broken: self.pool.tally().quarantine_broken,
             spaces_forgotten: self.pool.tally().spaces_forgotten,
             ..self.stats.clone()

@@ -6,7 +6,7 @@ use std::task::{Poll, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::books::{Books, Ending, Leader};
+use super::books::{Books, Ending};
 use super::desk::{Desk, Place, Stock, Turn};
 use super::sync::{Mutex, lock};
 use super::{Clock, Failure, Stats, Ticket};
@@ -92,16 +92,6 @@ impl Ledger {
         };
         // Without somebody to look after the line nobody would be told that its time is over.
         self.attend().ok().map(|()| in_line)
-    }
-
-    fn end(&self, held: Held, space: Space, ending: Ending) {
-        let now = self.now();
-        let end = |books: &mut Books| books.end(held, space, ending, now);
-        if let Some((leader, emptied)) = self.desk.give_back(now, end) {
-            drop(leader);
-            self.desk
-                .give_back(now, |books| books.pool.dissolve(emptied, now));
-        }
     }
 
     /// Counts something in the statistics.
@@ -226,27 +216,28 @@ impl Ticket {
         self.end(Ending::Unused);
     }
 
-    /// Whether a leader has to be made before the socket.
-    pub(crate) fn is_first(&self) -> bool {
-        self.held.as_ref().is_some_and(Held::is_first)
-    }
-
-    /// Whether others have, or will have, sockets with the same port.
+    /// Whether others have, or may have, sockets with the same port.
     pub(crate) fn is_shared(&self) -> bool {
         self.held.as_ref().is_some_and(Held::is_shared)
     }
 
-    /// Keeps the leader of a shared port, which is ready now.
-    pub(crate) fn opened(&self, leader: Leader) {
+    /// Whether this is the first lease of a port that others may share.
+    pub(crate) fn is_first(&self) -> bool {
+        self.held.as_ref().is_some_and(Held::is_first)
+    }
+
+    /// The port is bound: others may share it.
+    pub(crate) fn opened(&self) {
         if let Some(held) = &self.held {
-            let desk = &self.ledger.desk;
-            desk.with(|books| books.opened(held, self.space, leader));
+            self.ledger.desk.with(|books| books.pool.opened(held));
         }
     }
 
     pub(super) fn end(&mut self, ending: Ending) {
         if let Some(held) = self.held.take() {
-            self.ledger.end(held, self.space, ending);
+            let now = self.ledger.now();
+            let desk = &self.ledger.desk;
+            desk.give_back(now, |books| books.end(held, ending, now));
         }
     }
 }

@@ -14,7 +14,6 @@ use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
 use books::Ending;
-pub(crate) use books::Leader;
 pub use clock::Clock;
 pub(crate) use desk::Place;
 pub(crate) use ledger::{InLine, Ledger};
@@ -49,6 +48,11 @@ pub struct Lease<S> {
 impl<S> Lease<S> {
     pub(crate) const fn new(socket: S, ticket: Ticket) -> Self {
         Self { socket, ticket }
+    }
+
+    /// Whether others have, or may have, sockets with the same port.
+    pub(crate) fn is_shared(&self) -> bool {
+        self.ticket.is_shared()
     }
 
     pub(crate) fn count_failure(&self, failure: Failure) {

@@ -18,8 +18,7 @@ pub struct Sharing {
     /// kernel about as much as with one; with 18,000 it would cost a thousand times that.
     pub peers_per_port: NonZeroU8,
     /// How many ports of a space are shared (default 256): sharing begins when no more than these
-    /// are free. The others serve one peer each, and show strangers a closed port; a shared one
-    /// stays silent.
+    /// are free. The others serve one peer each.
     pub ports: u16,
 }
 
@@ -66,7 +65,7 @@ pub(super) struct Group {
     recent: VecDeque<(PeerHash, Seconds)>,
     most: usize,
     joined: u32,
-    /// Whether others may join: the port is ready, and no one was refused it.
+    /// Whether others may join: the port is bound, and no one was refused it.
     open: bool,
 }
 

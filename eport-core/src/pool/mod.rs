@@ -35,7 +35,7 @@ use slots::Slots;
 pub use space::{LocalAddress, Protocol, Space};
 pub use state::{Counts, ForeignCause, PortState};
 use want::Share;
-pub use want::{Emptied, Grant, Held, Want};
+pub use want::{Grant, Held, Want};
 
 use crate::plan::Plan;
 use crate::quarantine::PeerHash;
@@ -97,6 +97,8 @@ pub struct Pool {
     /// A [`Held`] names its space by the index here, so a space with leases never moves.
     places: Vec<Ports>,
     usage: Usage,
+    /// How many records have a group.
+    groups: usize,
     tally: Tally,
 }
 
@@ -121,6 +123,7 @@ impl Pool {
             places: Vec::new(),
             usage: Usage::new(rules.quota),
             rests: Rests::new(&rules),
+            groups: 0,
             tally: Tally::default(),
             rules,
         }
@@ -145,33 +148,21 @@ impl Pool {
     }
 
     /// Gives back a port that was used; it rests as the [`Rules`] say.
-    ///
-    /// When the last peer of a shared port leaves, the port stays leased until it is
-    /// [dissolved](Self::dissolve).
-    #[must_use = "a shared port whose last peer has left is still to be dissolved"]
     #[expect(clippy::needless_pass_by_value, reason = "a port is given back once")]
-    pub fn release(&mut self, held: Held, now: Instant) -> Option<Emptied> {
+    pub fn release(&mut self, held: Held, now: Instant) {
         let now = self.seconds(now);
-        match held.share {
-            Share::Alone => {
-                if let Some(record) = self.end(&held) {
-                    self.rest(&held, record.peer, now);
-                }
-                None
-            }
-            Share::First(number) | Share::Member(number) => self.leave(&held, number, Some(now)),
+        if let Share::First(number) | Share::Member(number) = held.share {
+            self.leave(&held, number, Some(now));
+        } else if let Some(record) = self.end(&held) {
+            self.rest(&held, record.peer, now);
         }
     }
 
     /// Gives back a port that was never used: nothing can come late, so it does not rest.
-    #[must_use = "a shared port whose last peer has left is still to be dissolved"]
     #[expect(clippy::needless_pass_by_value, reason = "a port is given back once")]
-    pub fn cancel(&mut self, held: Held) -> Option<Emptied> {
+    pub fn cancel(&mut self, held: Held) {
         match held.share {
-            Share::Alone => {
-                self.end(&held);
-                None
-            }
+            Share::Alone => drop(self.end(&held)),
             Share::First(number) | Share::Member(number) => self.leave(&held, number, None),
         }
     }
@@ -179,24 +170,18 @@ impl Pool {
     /// Gives back a port that the system refused: it is not drawn again until it has rested.
     ///
     /// A shared port that has other peers takes in no more of them instead.
-    #[must_use = "a shared port whose last peer has left is still to be dissolved"]
-    #[expect(clippy::needless_pass_by_value, reason = "a port is given back once")]
-    pub fn refuse(&mut self, held: Held, cause: ForeignCause, now: Instant) -> Option<Emptied> {
-        let seconds = self.seconds(now);
-        match held.share {
-            Share::Alone => drop(self.end(&held)),
-            Share::First(number) => {
-                // Nobody else can have joined yet.
-                if let Some(emptied) = self.leave(&held, number, None) {
-                    self.dissolve(emptied, now);
-                }
-            }
-            Share::Member(number) => return self.leave_closed(&held, number),
+    pub fn refuse(&mut self, held: Held, cause: ForeignCause, now: Instant) {
+        let (place, slot, share) = (held.place, held.slot, held.share);
+        if let Share::Member(_) = share {
+            self.close_group(place, slot);
         }
-        if let Some(ports) = self.places.get_mut(usize::from(held.place)) {
-            ports.refuse(held.slot, cause, seconds);
+        self.cancel(held);
+        let now = self.seconds(now);
+        if let Some(ports) = self.places.get_mut(usize::from(place))
+            && !matches!(share, Share::Member(_))
+        {
+            ports.refuse(slot, cause, now);
         }
-        None
     }
 
     /// How many ports of `space` are in which state.
@@ -223,6 +208,11 @@ impl Pool {
         self.places
             .iter()
             .map(|ports| (ports.space, ports.counts()))
+    }
+
+    /// How many ports have several peers, or may have.
+    pub const fn shared(&self) -> usize {
+        self.groups
     }
 
     /// What the pool had to do that it would rather not.

@@ -1,7 +1,6 @@
 //! Ports with several peers.
 
 use std::net::SocketAddr;
-use std::time::Instant;
 
 use rand_core::Rng;
 
@@ -9,38 +8,14 @@ use super::cell::Seconds;
 use super::group::Group;
 use super::ports::Ports;
 use super::want::Share;
-use super::{Emptied, Held, Pool, Sharing, Want};
+use super::{Held, Pool, Sharing, Want};
 use crate::quarantine::PeerHash;
 
 impl Pool {
-    /// A shared port is ready: others may join its first peer.
+    /// The first lease of a shared port is bound: others may join.
     pub fn opened(&mut self, held: &Held) {
         if let Some(ports) = self.places.get_mut(usize::from(held.place)) {
             ports.change_group(held.slot, |group| group.set_open(true));
-        }
-    }
-
-    /// Frees a shared port whose last peer has left, after the socket was closed that made it
-    /// ready.
-    #[expect(clippy::needless_pass_by_value, reason = "a port is given back once")]
-    pub fn dissolve(&mut self, emptied: Emptied, now: Instant) {
-        let now = self.seconds(now);
-        let Emptied { place, slot } = emptied;
-        let ended = self.places.get_mut(usize::from(place)).and_then(|ports| {
-            ports.joinable.remove(slot);
-            ports.end(slot)
-        });
-        let Some(group) = ended.and_then(|record| record.group) else {
-            return;
-        };
-        self.elsewhere(place, |ports| ports.unhold(slot));
-        let Some(((peer, left), others)) = group.departed(self.rests.same_peer) else {
-            return;
-        };
-        // A free port remembers one peer. While others rest as well, nobody gets it.
-        self.remember(place, slot, peer, left);
-        if let Some(until) = others.filter(|until| now < *until) {
-            self.rest_until(place, slot, until);
         }
     }
 
@@ -73,6 +48,7 @@ impl Pool {
             .and_then(|ports| ports.record_mut(slot))
         {
             record.group = Some(Box::new(group));
+            self.groups += 1;
         }
         Held {
             share: Share::First(number),
@@ -109,42 +85,58 @@ impl Pool {
         })
     }
 
-    /// Lets a peer leave its port, which rests for it if it was used until `used`.
-    pub(super) fn leave(
-        &mut self,
-        held: &Held,
-        number: u32,
-        used: Option<Seconds>,
-    ) -> Option<Emptied> {
-        let ports = self.places.get_mut(usize::from(held.place))?;
-        let rest = ports.rests.same_peer;
-        let (peer, is_empty, broken) = ports.change_group(held.slot, |group| {
+    /// Lets a peer leave its port, which rests for it if it was used until `used`. With the last
+    /// peer the lease of the port ends.
+    pub(super) fn leave(&mut self, held: &Held, number: u32, used: Option<Seconds>) {
+        let rest = self.rests.same_peer;
+        let Some(ports) = self.places.get_mut(usize::from(held.place)) else {
+            return;
+        };
+        if used.is_some() {
+            ports.worked(held.slot);
+        }
+        let left = ports.change_group(held.slot, |group| {
             let peer = group.leave(number)?;
             let remembered = used.filter(|_| rest > 0);
             let broken =
                 remembered.is_some_and(|now| group.remember(PeerHash::of(peer), rest, now));
-            if group.peers() == 0 {
-                group.set_open(false);
-            }
             Some((peer, group.peers() == 0, broken))
-        })??;
-        if used.is_some() {
-            ports.worked(held.slot);
-        }
+        });
+        let Some((peer, is_empty, broken)) = left.flatten() else {
+            return;
+        };
         self.usage.subtract(Some(peer.ip()));
         self.tally.quarantine_broken += u64::from(broken);
-        is_empty.then_some(Emptied {
-            place: held.place,
-            slot: held.slot,
-        })
+        if is_empty {
+            self.dissolve(held, used);
+        }
     }
 
-    /// Lets a peer leave a port that the system refused it: nobody else should try to join.
-    pub(super) fn leave_closed(&mut self, held: &Held, number: u32) -> Option<Emptied> {
+    /// Ends the lease of a port whose last peer has left.
+    fn dissolve(&mut self, held: &Held, used: Option<Seconds>) {
         if let Some(ports) = self.places.get_mut(usize::from(held.place)) {
-            ports.change_group(held.slot, |group| group.set_open(false));
+            ports.joinable.remove(held.slot);
         }
-        self.leave(held, number, None)
+        let ended = self.end(held);
+        self.groups -= 1;
+        let departed = ended
+            .and_then(|record| record.group)
+            .and_then(|group| group.departed(self.rests.same_peer));
+        let Some(((peer, left), others)) = departed else {
+            return;
+        };
+        // A free port remembers one peer. While others rest as well, nobody gets it.
+        self.remember(held.place, held.slot, peer, left);
+        if let Some(until) = others.filter(|until| used.is_none_or(|now| now < *until)) {
+            self.rest_until(held.place, held.slot, until);
+        }
+    }
+
+    /// Nobody else may join a port.
+    pub(super) fn close_group(&mut self, place: u16, slot: u16) {
+        if let Some(ports) = self.places.get_mut(usize::from(place)) {
+            ports.change_group(slot, |group| group.set_open(false));
+        }
     }
 }
 

@@ -147,7 +147,7 @@ pub struct Held {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Share {
     Alone,
-    /// The first of several; the port is not ready for the others yet.
+    /// The first of several, which binds the port.
     First(u32),
     Member(u32),
 }
@@ -163,7 +163,8 @@ impl Held {
         !matches!(self.share, Share::Alone)
     }
 
-    /// Whether the port is to be made ready for others to share it.
+    /// Whether this is the first lease of a port that others may share, once
+    /// [`Pool::opened`](super::Pool::opened) is told that it is bound.
     pub const fn is_first(&self) -> bool {
         matches!(self.share, Share::First(_))
     }
@@ -201,13 +202,4 @@ impl IntoIterator for Grant {
         };
         one.into_iter().chain(several)
     }
-}
-
-/// A shared port whose last peer has left: it is free again once this is given to
-/// [`Pool::dissolve`](super::Pool::dissolve), after the socket was closed that made it ready.
-#[derive(Debug, Eq, PartialEq)]
-#[must_use = "the port stays leased until it is dissolved"]
-pub struct Emptied {
-    pub(super) place: u16,
-    pub(super) slot: u16,
 }
