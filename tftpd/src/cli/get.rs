@@ -16,7 +16,7 @@ use super::{
     exit::{self, Failure},
     url::Url,
 };
-use crate::client::{Client, Fetched, GetError};
+use crate::client::{Client, TransferError, Transferred};
 
 /// Fetches `url` into `output`, standard output, or a file named like the last part of its path.
 pub(super) async fn get(
@@ -95,7 +95,7 @@ fn temporary(output: &Path) -> io::Result<(File, TempPath)> {
     Ok((File::from_std(file), path))
 }
 
-fn report(output: &Path, fetched: &Fetched) {
+fn report(output: &Path, fetched: &Transferred) {
     let (size, seconds) = (fetched.size, fetched.elapsed.as_secs_f64());
     #[expect(clippy::cast_precision_loss, reason = "two decimals are shown")]
     let rate = size as f64 / seconds.max(1e-6) / 1e6;
@@ -115,17 +115,19 @@ fn not_stored(output: &Path, error: &io::Error) -> Failure {
     Failure::new(code, format!("cannot write {}", output.display())).because(error)
 }
 
-fn not_fetched(error: &GetError) -> Failure {
+fn not_fetched(error: &TransferError) -> Failure {
     let code = match error {
         error if error.is_not_found() => exit::NOINPUT,
         error if error.is_denied() => exit::NOPERM,
-        GetError::NothingListens(_)
-        | GetError::Unreachable { .. }
-        | GetError::NoAnswer { .. }
-        | GetError::OtherAddress { .. } => exit::UNAVAILABLE,
-        GetError::Sink(_) | GetError::Silence { .. } | GetError::Gone { .. } => exit::IOERR,
-        GetError::NoPort(_) | GetError::Socket(_) => exit::OSERR,
-        GetError::Name => exit::USAGE,
+        TransferError::NothingListens(_)
+        | TransferError::Unreachable { .. }
+        | TransferError::NoAnswer { .. }
+        | TransferError::OtherAddress { .. } => exit::UNAVAILABLE,
+        TransferError::Sink(_) | TransferError::Silence { .. } | TransferError::Gone { .. } => {
+            exit::IOERR
+        }
+        TransferError::NoPort(_) | TransferError::Socket(_) => exit::OSERR,
+        TransferError::Name => exit::USAGE,
         _ => exit::PROTOCOL,
     };
     let failure = Failure::from_error(code, error);
@@ -135,16 +137,18 @@ fn not_fetched(error: &GetError) -> Failure {
     }
 }
 
-fn hint(error: &GetError) -> Option<&'static str> {
+fn hint(error: &TransferError) -> Option<&'static str> {
     Some(match error {
-        GetError::NothingListens(_) => "start the server, or name its port: tftp://HOST:PORT/PATH",
-        GetError::NoAnswer { .. } => {
+        TransferError::NothingListens(_) => {
+            "start the server, or name its port: tftp://HOST:PORT/PATH"
+        }
+        TransferError::NoAnswer { .. } => {
             "a firewall may drop the request, or the answer, which comes from another port than the one asked"
         }
-        GetError::Silence { .. } => {
+        TransferError::Silence { .. } => {
             "a firewall may let the first packet through and not the next ones"
         }
-        GetError::OtherAddress { .. } => {
+        TransferError::OtherAddress { .. } => {
             "ask the address that answers, or let the server reply from the one asked"
         }
         _ => return None,
