@@ -1,6 +1,7 @@
 //! The client against servers that play a script, over real sockets.
 
 mod diagnosis;
+mod interplay;
 mod reading;
 mod script;
 mod streams;
