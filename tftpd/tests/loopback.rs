@@ -11,7 +11,7 @@ use eport_core::{Allocator, PortSpec};
 use tftpd::{
     Client, Listener, Server,
     backend::Memory,
-    client::GetError,
+    client::TransferError,
     proto::{Blksize, ErrorCode, Options, Windowsize},
     server::{Caps, Cause, Ending, Record, Refusal, Summary},
 };
@@ -286,7 +286,7 @@ async fn when_no_port_is_left_the_request_is_met_with_silence() {
                 .expect("ports of its own")
                 .answer_within(Duration::from_millis(300));
             let error = client.get_bytes(server, "x").await.expect_err("silence");
-            assert!(matches!(error, GetError::NoAnswer { .. }), "{error}");
+            assert!(matches!(error, TransferError::NoAnswer { .. }), "{error}");
             drop(held);
             assert_eq!(
                 client.get_bytes(server, "x").await.expect("a port is free"),
@@ -311,7 +311,7 @@ async fn nothing_that_listens_is_known_at_once() {
         .await
         .expect_err("nothing listens");
     assert!(
-        matches!(error, GetError::NothingListens(address) if address == closed),
+        matches!(error, TransferError::NothingListens(address) if address == closed),
         "{error}"
     );
     assert!(
@@ -345,7 +345,7 @@ async fn a_shutdown_lets_running_transfers_finish_and_hears_no_new_ones() {
     let late = Client::with_allocator(ports.clone()).answer_within(Duration::from_secs(1));
     loop {
         match late.get_bytes(address, "missing").await {
-            Err(GetError::NothingListens(_)) => break,
+            Err(TransferError::NothingListens(_)) => break,
             other => assert!(other.expect_err("no such file").is_not_found()),
         }
     }

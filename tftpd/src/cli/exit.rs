@@ -18,6 +18,8 @@ pub(super) const PROTOCOL: u8 = 76;
 pub(super) const NOPERM: u8 = 77;
 /// What was configured cannot be done on this machine.
 pub(super) const CONFIG: u8 = 78;
+/// Somebody wanted it to end: 128 and the number of SIGINT, as shells have it.
+pub(super) const INTERRUPTED: u8 = 130;
 
 /// Why a program ends early: two lines, `error:` and `hint:`.
 #[derive(Debug)]

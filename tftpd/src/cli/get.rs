@@ -2,80 +2,114 @@
 
 use std::{
     ffi::OsStr,
-    io,
-    net::SocketAddr,
+    io::{self, IsTerminal},
     os::unix::{ffi::OsStrExt, fs::PermissionsExt},
     path::{Path, PathBuf},
-    time::Duration,
 };
 
 use tempfile::TempPath;
-use tokio::{fs::File, io::AsyncWriteExt};
+use tokio::{
+    fs::{self, File},
+    io::{AsyncWrite, AsyncWriteExt, BufWriter},
+};
 
 use super::{
+    client::Settings,
+    diagnosis::{Way, failed, local},
     exit::{self, Failure},
+    progress::{Bar, report},
     url::Url,
 };
-use crate::client::{Client, Fetched, GetError};
+use crate::client::TransferError;
+
+/// How many seconds a server may take to answer.
+const PATIENCE: u16 = 5;
 
 /// Fetches `url` into `output`, standard output, or a file named like the last part of its path.
 pub(super) async fn get(
-    url: Url,
+    url: &Url,
     output: Option<PathBuf>,
-    timeout: Duration,
+    settings: &Settings,
 ) -> Result<(), Failure> {
-    let server = resolve(&url).await?;
-    let client = Client::new()
-        .map_err(|error| Failure::from_error(exit::OSERR, &error))?
-        .answer_within(timeout);
-    let output = match output {
-        Some(output) => output,
-        None => file_name(&url)?.into(),
-    };
-    if output == Path::new("-") {
-        let mut stdout = tokio::io::stdout();
-        client
-            .get(server, &url.path, &mut stdout)
-            .await
-            .map_err(|error| not_fetched(&error))?;
-        return Ok(());
+    let output = target(url, output).await?;
+    match output.as_path() {
+        path if path == Path::new("-") => {
+            let shown = io::stdout().is_terminal();
+            fetch(url, &output, tokio::io::stdout(), settings, !shown).await
+        }
+        path if is_special(path).await => {
+            let file = fs::OpenOptions::new().write(true).open(path).await;
+            let file = file.map_err(|error| local("write", path, &error))?;
+            fetch(url, &output, file, settings, true).await
+        }
+        path => {
+            let (file, temporary) =
+                temporary(path).map_err(|error| local("write", path, &error))?;
+            fetch(url, &output, file, settings, true).await?;
+            let persisted = temporary.persist(path);
+            persisted.map_err(|error| local("write", path, &error.error))
+        }
     }
-    let (mut file, path) = temporary(&output).map_err(|error| not_stored(&output, &error))?;
-    let fetched = client
-        .get(server, &url.path, &mut file)
-        .await
-        .map_err(|error| not_fetched(&error))?;
-    file.shutdown()
-        .await
-        .map_err(|error| not_stored(&output, &error))?;
-    path.persist(&output)
-        .map_err(|error| not_stored(&output, &error.error))?;
-    report(&output, &fetched);
+}
+
+/// Fetches `url` into `sink`, which is called `output`.
+async fn fetch(
+    url: &Url,
+    output: &Path,
+    sink: impl AsyncWrite + Unpin,
+    settings: &Settings,
+    may_show: bool,
+) -> Result<(), Failure> {
+    let servers = settings.resolve(url).await?;
+    let bar = Bar::new(output.display().to_string(), may_show && !settings.quiet);
+    let client = settings.client(url, PATIENCE, bar.hook())?;
+    // Each write to a file is a call to the blocking pool.
+    let mut sink = BufWriter::with_capacity(256 * 1024, sink);
+    let fetched = client.get(servers.as_slice(), &url.path, &mut sink).await;
+    drop(bar);
+    let done = fetched.map_err(|error| match error {
+        TransferError::Sink(why) => local("write", output, &why),
+        error => failed(&error, Way::Here),
+    })?;
+    let closed = sink.shutdown().await;
+    closed.map_err(|error| local("write", output, &error))?;
+    if !settings.quiet {
+        report(output.display(), "from", &done);
+    }
     Ok(())
 }
 
-async fn resolve(url: &Url) -> Result<SocketAddr, Failure> {
-    let nobody = || {
-        Failure::new(
-            exit::UNAVAILABLE,
-            format!("there is no host named {}", url.host),
-        )
+/// Where the file is to be, links followed: what a link points to is replaced, not the link.
+async fn target(url: &Url, output: Option<PathBuf>) -> Result<PathBuf, Failure> {
+    let name = Path::new(OsStr::from_bytes(&url.path)).file_name();
+    let no_name = || {
+        Failure::new(exit::USAGE, "the path does not end in a file name")
+            .hint("write tftp://HOST/PATH, and name the output with -o FILE")
     };
-    let addresses = tokio::net::lookup_host((url.host.as_str(), url.port)).await;
-    addresses
-        .map_err(|error| nobody().because(&error))?
-        .next()
-        .ok_or_else(nobody)
+    if url.path.is_empty() {
+        return Err(no_name());
+    }
+    let Some(output) = output else {
+        return Ok(name.ok_or_else(no_name)?.into());
+    };
+    let is_link = fs::symlink_metadata(&output)
+        .await
+        .is_ok_and(|there| there.is_symlink());
+    let output = if is_link {
+        fs::canonicalize(&output).await.unwrap_or(output)
+    } else {
+        output
+    };
+    match fs::metadata(&output).await {
+        Ok(there) if there.is_dir() => Ok(output.join(name.ok_or_else(no_name)?)),
+        _ => Ok(output),
+    }
 }
 
-/// The last part of the path.
-fn file_name(url: &Url) -> Result<&OsStr, Failure> {
-    Path::new(OsStr::from_bytes(&url.path))
-        .file_name()
-        .ok_or_else(|| {
-            Failure::new(exit::USAGE, "the path does not end in a file name")
-                .hint("name the output with -o FILE")
-        })
+/// Whether something other than a file is there, which a file must not replace: a device, a pipe.
+async fn is_special(path: &Path) -> bool {
+    let there = fs::metadata(path).await;
+    there.is_ok_and(|there| !there.is_file() && !there.is_dir())
 }
 
 /// A file beside the one that is to appear, with the permissions of a new file; gone if it is not
@@ -93,60 +127,4 @@ fn temporary(output: &Path) -> io::Result<(File, TempPath)> {
         .tempfile_in(directory)?;
     let (file, path) = file.into_parts();
     Ok((File::from_std(file), path))
-}
-
-fn report(output: &Path, fetched: &Fetched) {
-    let (size, seconds) = (fetched.size, fetched.elapsed.as_secs_f64());
-    #[expect(clippy::cast_precision_loss, reason = "two decimals are shown")]
-    let rate = size as f64 / seconds.max(1e-6) / 1e6;
-    eprintln!(
-        "{}: {size} bytes in {seconds:.3} s ({rate:.2} MB/s) from {}",
-        output.display(),
-        fetched.server
-    );
-}
-
-fn not_stored(output: &Path, error: &io::Error) -> Failure {
-    let code = if error.kind() == io::ErrorKind::PermissionDenied {
-        exit::NOPERM
-    } else {
-        exit::IOERR
-    };
-    Failure::new(code, format!("cannot write {}", output.display())).because(error)
-}
-
-fn not_fetched(error: &GetError) -> Failure {
-    let code = match error {
-        error if error.is_not_found() => exit::NOINPUT,
-        error if error.is_denied() => exit::NOPERM,
-        GetError::NothingListens(_)
-        | GetError::Unreachable { .. }
-        | GetError::NoAnswer { .. }
-        | GetError::OtherAddress { .. } => exit::UNAVAILABLE,
-        GetError::Sink(_) | GetError::Silence { .. } | GetError::Gone { .. } => exit::IOERR,
-        GetError::NoPort(_) | GetError::Socket(_) => exit::OSERR,
-        GetError::Name => exit::USAGE,
-        _ => exit::PROTOCOL,
-    };
-    let failure = Failure::from_error(code, error);
-    match hint(error) {
-        Some(hint) => failure.hint(hint),
-        None => failure,
-    }
-}
-
-fn hint(error: &GetError) -> Option<&'static str> {
-    Some(match error {
-        GetError::NothingListens(_) => "start the server, or name its port: tftp://HOST:PORT/PATH",
-        GetError::NoAnswer { .. } => {
-            "a firewall may drop the request, or the answer, which comes from another port than the one asked"
-        }
-        GetError::Silence { .. } => {
-            "a firewall may let the first packet through and not the next ones"
-        }
-        GetError::OtherAddress { .. } => {
-            "ask the address that answers, or let the server reply from the one asked"
-        }
-        _ => return None,
-    })
 }

@@ -5,9 +5,14 @@
 
 mod args;
 mod client;
+mod diagnosis;
 mod exit;
 mod get;
+mod hpa;
 mod listen;
+mod probe;
+mod progress;
+mod put;
 mod server;
 mod url;
 
@@ -38,7 +43,12 @@ fn run(main: impl Future<Output = Result<(), Failure>>) -> ExitCode {
         .enable_all()
         .build();
     let result = match runtime {
-        Ok(runtime) => runtime.block_on(main),
+        Ok(runtime) => {
+            let result = runtime.block_on(main);
+            // Somebody may still be waiting for standard input.
+            runtime.shutdown_background();
+            result
+        }
         Err(error) => {
             Err(Failure::new(exit::OSERR, "the runtime cannot be started").because(&error))
         }

@@ -1,126 +1,255 @@
 //! From a request to the port that answers it.
 
-use std::{io, net::SocketAddr, time::Duration};
+use std::{
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
 
-use tokio::time::{Instant, timeout_at};
+use tokio::time::timeout_at;
 
-use super::GetError;
+use super::{
+    TransferError,
+    line::{Line, Strangers},
+};
 use crate::{
-    net::ClientSocket,
-    proto::{Oack, Packet, Request, Terms, accept},
+    net::{self, ClientSocket, Event, Lost},
+    proto::{Direction, Error, ErrorCode, Oack, Options, Packet, Request, Terms, accept},
 };
 
 /// A transfer that has begun.
 pub(super) struct Opened {
-    /// The port of the server that carries it.
-    pub(super) peer: SocketAddr,
+    pub(super) line: Line,
+    /// What holds from now on.
     pub(super) terms: Terms,
-    /// What the server says of the size.
-    pub(super) size: Option<u64>,
+    /// What the server's OACK says, if it answered with one.
+    pub(super) oack: Option<Options>,
     /// DATA 1, if it was the answer.
     pub(super) first_block: Option<Vec<u8>>,
+    /// When the request was sent for the first time.
+    pub(super) asked_at: Instant,
+    /// When the answer was there.
+    pub(super) answered_at: Instant,
+    /// How often it was sent again.
+    pub(super) repeated: u32,
+}
+
+/// How long a server may take to answer, be it at several addresses.
+#[derive(Clone, Copy)]
+pub(super) struct Limit {
+    within: Duration,
+    at: Instant,
+}
+
+impl Limit {
+    pub(super) fn new(within: Duration) -> Self {
+        Self {
+            within,
+            at: net::now() + within,
+        }
+    }
 }
 
 /// The request is repeated after this long, then after twice as long, and so on: from the same
 /// port, so that a server can tell a repetition from a second transfer.
 const FIRST_RESEND: Duration = Duration::from_millis(500);
 
-/// Sends `request` to `server` until it is answered, and connects `socket` to who answers.
+/// Sends `request` to `server` until it is answered or the time is up.
 pub(super) async fn open(
-    socket: &mut ClientSocket,
+    socket: ClientSocket,
     server: SocketAddr,
     request: &Request<'_>,
-    limit: Duration,
-) -> Result<Opened, GetError> {
+    limit: Limit,
+) -> Result<Opened, TransferError> {
     let mut packet = Vec::new();
     request.encode(&mut packet);
-    let started = Instant::now();
-    let (give_up, mut resend_after) = (started + limit, FIRST_RESEND);
-    let mut stranger = None;
+    let asked_at = net::now();
+    let mut asking = Asking {
+        socket,
+        server,
+        strangers: Strangers::default(),
+        other: None,
+    };
+    let (mut repeated, mut resend_after) = (0, FIRST_RESEND);
     loop {
-        socket
+        asking
+            .socket
             .send_to(&packet, server)
             .await
-            .map_err(|error| not_sent(server, error))?;
-        let until = give_up.min(Instant::now() + resend_after);
-        if let Some(opened) = listen(socket, server, request, until, &mut stranger).await? {
-            socket
-                .connect(opened.peer)
-                .await
-                .map_err(GetError::Socket)?;
-            return Ok(opened);
-        }
-        if Instant::now() >= give_up {
-            return Err(match stranger {
-                Some(answered) => GetError::OtherAddress {
-                    asked: server,
-                    answered,
-                },
-                None => GetError::NoAnswer {
-                    server,
-                    waited: limit,
-                },
+            .map_err(|error| TransferError::not_sent(server, error))?;
+        let until = limit.at.min(net::now() + resend_after);
+        if let Some((peer, answer)) = asking.listen(request, until).await? {
+            return Ok(Opened {
+                line: Line::new(asking.socket, peer, asking.strangers),
+                terms: answer.terms,
+                oack: answer.oack,
+                first_block: answer.first_block,
+                asked_at,
+                answered_at: net::now(),
+                repeated,
             });
         }
+        if net::now() >= limit.at {
+            return Err(asking.no_answer(limit));
+        }
+        repeated += 1;
         resend_after *= 2;
     }
 }
 
-/// Waits for an answer; `None` when the time is up.
-async fn listen(
-    socket: &mut ClientSocket,
+struct Asking {
+    socket: ClientSocket,
     server: SocketAddr,
-    request: &Request<'_>,
-    until: Instant,
-    stranger: &mut Option<SocketAddr>,
-) -> Result<Option<Opened>, GetError> {
-    while let Ok(received) = timeout_at(until, socket.receive_from()).await {
-        let (bytes, peer) = received.map_err(|error| not_sent(server, error))?;
-        if peer.ip() != server.ip() {
-            *stranger = Some(peer);
-        } else if let Some(opened) = answer(bytes, peer, request)? {
-            return Ok(Some(opened));
+    strangers: Strangers,
+    /// Another address that answered.
+    other: Option<SocketAddr>,
+}
+
+impl Asking {
+    /// Waits for an answer; `None` when the time is up.
+    async fn listen(
+        &mut self,
+        request: &Request<'_>,
+        until: Instant,
+    ) -> Result<Option<(SocketAddr, Answer)>, TransferError> {
+        loop {
+            let Ok(event) = timeout_at(until.into(), self.socket.receive()).await else {
+                return Ok(None);
+            };
+            match event.map_err(TransferError::Socket)? {
+                Event::Datagram { length, from } => {
+                    if let Some(answer) = self.datagram(length, from, request).await? {
+                        return Ok(Some((from, answer)));
+                    }
+                }
+                Event::Lost(lost) => self.lost(lost)?,
+            }
         }
     }
-    Ok(None)
+
+    async fn datagram(
+        &mut self,
+        length: usize,
+        from: SocketAddr,
+        request: &Request<'_>,
+    ) -> Result<Option<Answer>, TransferError> {
+        let answer = Answer::read(self.socket.datagram(length), request);
+        if from.ip() != self.server.ip() {
+            if !matches!(answer, Ok(None)) {
+                self.other.get_or_insert(from);
+            }
+            self.strangers.refuse(&mut self.socket, length, from).await;
+            return Ok(None);
+        }
+        if let Err(TransferError::Options(_)) = answer {
+            let mut packet = Vec::new();
+            Error::new(ErrorCode::OptionNegotiation).encode(&mut packet);
+            // Sent once, as all errors are.
+            let _ = self.socket.send_to(&packet, from).await;
+        }
+        answer
+    }
+
+    fn lost(&self, lost: Lost) -> Result<(), TransferError> {
+        let to_server = (lost.to.ip(), lost.to.port()) == (self.server.ip(), self.server.port());
+        match TransferError::lost(self.server, lost.why) {
+            Some(error) if to_server => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    fn no_answer(&self, limit: Limit) -> TransferError {
+        let server = self.server;
+        match self.other {
+            Some(answered) => TransferError::OtherAddress {
+                asked: server,
+                answered,
+            },
+            None => TransferError::NoAnswer {
+                server,
+                waited: limit.within,
+            },
+        }
+    }
 }
 
-/// What an answer begins, if it is one.
-fn answer(
-    bytes: &[u8],
-    peer: SocketAddr,
-    request: &Request<'_>,
-) -> Result<Option<Opened>, GetError> {
-    let opened = |terms, size, first_block| {
-        Some(Opened {
-            peer,
-            terms,
-            size,
-            first_block,
+/// What answers a request.
+#[derive(Default)]
+struct Answer {
+    terms: Terms,
+    oack: Option<Options>,
+    first_block: Option<Vec<u8>>,
+}
+
+impl Answer {
+    /// Reads an answer; `None` if it is none.
+    fn read(datagram: &[u8], request: &Request<'_>) -> Result<Option<Self>, TransferError> {
+        Ok(match (Packet::decode(datagram), request.direction) {
+            (Ok(Packet::Data(data)), Direction::Read) if data.block == 1 => Some(Self {
+                first_block: Some(datagram.to_vec()),
+                ..Self::default()
+            }),
+            (Ok(Packet::Ack(ack)), Direction::Write) if ack.block == 0 => Some(Self::default()),
+            (Ok(Packet::Oack(body)), _) => {
+                let oack = Oack::decode(body)?.options;
+                Some(Self {
+                    terms: accept(&request.options, &oack)?,
+                    oack: Some(oack),
+                    first_block: None,
+                })
+            }
+            (Ok(Packet::Error(error)), _) => {
+                return Err(TransferError::refused(error.code, error.text));
+            }
+            _ => None,
         })
-    };
-    Ok(match Packet::decode(bytes) {
-        Ok(Packet::Data(data)) if data.block == 1 => {
-            opened(Terms::default(), None, Some(bytes.to_vec()))
-        }
-        Ok(Packet::Oack(body)) => {
-            let options = Oack::decode(body)?.options;
-            opened(accept(&request.options, &options)?, options.tsize, None)
-        }
-        Ok(Packet::Error(error)) => return Err(GetError::refused(error.code, error.text)),
-        _ => None,
-    })
+    }
 }
 
-fn not_sent(server: SocketAddr, error: io::Error) -> GetError {
-    match error.kind() {
-        io::ErrorKind::ConnectionRefused => GetError::NothingListens(server),
-        io::ErrorKind::HostUnreachable
-        | io::ErrorKind::NetworkUnreachable
-        | io::ErrorKind::PermissionDenied => GetError::Unreachable {
-            server,
-            source: error,
-        },
-        _ => GetError::Socket(error),
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proto::{Blksize, Mode};
+
+    fn read(direction: Direction, datagram: &[u8]) -> Result<Option<Answer>, TransferError> {
+        let options = Options {
+            blksize: Blksize::new(1428),
+            ..Options::default()
+        };
+        let request = Request {
+            direction,
+            filename: b"x",
+            mode: Mode::Octet,
+            options,
+        };
+        Answer::read(datagram, &request)
+    }
+
+    #[test]
+    fn only_block_1_answers_a_read_and_only_ack_0_a_write() {
+        for (direction, datagram, answers) in [
+            (Direction::Read, &b"\x00\x03\x00\x01x"[..], true),
+            (Direction::Read, b"\x00\x03\x00\x02x", false),
+            (Direction::Read, b"\x00\x04\x00\x00", false),
+            (Direction::Write, b"\x00\x04\x00\x00", true),
+            (Direction::Write, b"\x00\x04\x00\x01", false),
+            (Direction::Write, b"\x00\x03\x00\x01x", false),
+            (Direction::Read, b"\x00\x01x\x00octet\x00", false),
+            (Direction::Read, b"", false),
+        ] {
+            let answer = read(direction, datagram).expect("no error");
+            assert_eq!(answer.is_some(), answers, "{direction:?} {datagram:?}");
+        }
+    }
+
+    #[test]
+    fn an_oack_answers_both_and_must_not_raise_what_was_asked() {
+        for direction in [Direction::Read, Direction::Write] {
+            let answer = read(direction, b"\x00\x06blksize\x00512\x00").expect("less is fine");
+            assert_eq!(answer.expect("an answer").terms.blksize, Blksize::DEFAULT);
+            let raised = read(direction, b"\x00\x06blksize\x009000\x00");
+            assert!(matches!(raised, Err(TransferError::Options(_))));
+            let unasked = read(direction, b"\x00\x06tsize\x0012\x00");
+            assert!(matches!(unasked, Err(TransferError::Options(_))));
+        }
     }
 }

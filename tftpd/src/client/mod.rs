@@ -1,46 +1,68 @@
-//! The client: one file from any TFTP server.
+//! The client: files from and to any TFTP server.
 
+mod attempt;
+mod clock;
 mod error;
 mod handshake;
-mod transfer;
+mod line;
+mod outbox;
+mod probe;
+mod progress;
+mod receive;
+mod send;
+mod stream;
+mod watch;
 
-use std::{
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
-    time::Duration,
-};
+use std::{net::SocketAddr, time::Duration};
 
 use eport_core::Allocator;
-use tokio::io::{AsyncWrite, AsyncWriteExt};
-
-pub use error::GetError;
-
-use crate::{
-    net::{self, ClientSocket},
-    proto::{Blksize, Direction, Mode, Options, Patience, Request, Windowsize},
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::ToSocketAddrs,
 };
 
-/// Fetches files.
+pub use error::TransferError;
+pub use probe::Probe;
+pub use progress::Progress;
+pub use stream::{FileReader, FileWriter};
+
+use crate::proto::{Blksize, Mode, Options, Patience, Windowsize};
+use attempt::Wish;
+use progress::Hook;
+use watch::Limits;
+
+/// Fetches and sends files, and asks servers what they would do.
+///
+/// A server is whatever [`ToSocketAddrs`] takes: an address, several, or a name with a port. Of
+/// several addresses the next is asked when one cannot be reached or nothing listens there.
+///
+/// Every transfer has a port of its own. Dropping the future, or the stream, ends the transfer and
+/// gives the port back, wherever it stands; the server learns it when it writes to that port.
 ///
 /// ```no_run
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 /// use tftpd::Client;
 ///
-/// let bytes = Client::new()?.get_bytes("192.0.2.1:69".parse()?, "pxelinux.0").await?;
-/// # let _ = bytes; Ok(()) }
+/// let client = Client::new()?;
+/// let loader = client.get_bytes("192.0.2.1:69", "pxelinux.0").await?;
+/// client.put_bytes(("backup.example", 69), "pxelinux.0", &loader).await?;
+/// # Ok(()) }
 /// ```
 #[derive(Clone, Debug)]
 pub struct Client {
     allocator: Allocator,
     options: Options,
+    mode: Mode,
     patience: Patience,
     answer_within: Duration,
+    on_progress: Hook,
 }
 
-/// What was fetched, and how.
+/// What was transferred, and how.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
-pub struct Fetched {
-    /// Bytes.
+pub struct Transferred {
+    /// Bytes of the file on this side.
     pub size: u64,
     /// From the request to the last block.
     pub elapsed: Duration,
@@ -70,30 +92,51 @@ impl Client {
         Self {
             allocator,
             options,
+            mode: Mode::Octet,
             patience: Patience::default(),
             answer_within: Duration::from_secs(5),
+            on_progress: Hook::default(),
         }
     }
 
     /// The options to ask for; [`Options::default`] makes this a client of RFC 1350 alone. By
     /// default: blocks of 1428 bytes, 16 to a window, and the size.
+    ///
+    /// A window that the system's receive buffer cannot hold is asked for no larger than it can.
+    /// Of `tsize` it matters only whether it is set.
     #[must_use]
     pub fn options(mut self, options: Options) -> Self {
         self.options = options;
         self
     }
 
-    /// How long the server may take to answer at all: 5 s by default.
+    /// How the bytes travel: [`Mode::Octet`] by default. With [`Mode::Netascii`] lines end as they
+    /// do here on this side, and in CR LF on the way.
+    #[must_use]
+    pub fn mode(mut self, mode: Mode) -> Self {
+        self.mode = mode;
+        self
+    }
+
+    /// How long the server may take to answer at all: 5 s by default. Three times as long the
+    /// first block may take to get through after the answer.
     #[must_use]
     pub fn answer_within(mut self, limit: Duration) -> Self {
         self.answer_within = limit;
         self
     }
 
-    /// How long silence is borne once it has answered.
+    /// How long silence is borne once blocks have got through.
     #[must_use]
     pub fn patience(mut self, patience: Patience) -> Self {
         self.patience = patience;
+        self
+    }
+
+    /// Calls `hook` whenever more of a file has arrived, or has been acknowledged.
+    #[must_use]
+    pub fn on_progress(mut self, hook: impl Fn(Progress) + Send + Sync + 'static) -> Self {
+        self.on_progress = Hook::new(hook);
         self
     }
 
@@ -101,45 +144,19 @@ impl Client {
     /// before the last block is acknowledged. When it fails, what has arrived so far is in `sink`.
     ///
     /// # Errors
-    /// [`GetError`], which tells a missing file, a server that is not there and a broken transfer
-    /// apart.
+    /// [`TransferError`], which tells a missing file, a server that is not there and a broken
+    /// transfer apart.
     pub async fn get<S>(
         &self,
-        server: SocketAddr,
+        server: impl ToSocketAddrs,
         name: impl AsRef<[u8]>,
         sink: &mut S,
-    ) -> Result<Fetched, GetError>
+    ) -> Result<Transferred, TransferError>
     where
         S: AsyncWrite + Unpin + ?Sized,
     {
-        let started = net::now();
-        let request = Request {
-            direction: Direction::Read,
-            filename: checked(name.as_ref())?,
-            mode: Mode::Octet,
-            options: self.options,
-        };
-        let lease = self
-            .allocator
-            .udp(unspecified(server))
-            .lease()
-            .map_err(GetError::NoPort)?;
-        let mut socket = ClientSocket::new(lease).map_err(GetError::Socket)?;
-        let opened = handshake::open(&mut socket, server, &request, self.answer_within).await?;
-        let (peer, announced) = (opened.peer, opened.size);
-        let done = transfer::receive(&mut socket, opened, self.patience, sink).await?;
-        match announced {
-            Some(announced) if announced != done.size => Err(GetError::Size {
-                announced,
-                received: done.size,
-            }),
-            _ => Ok(Fetched {
-                size: done.size,
-                elapsed: net::now() - started,
-                server: peer,
-                resent: done.resent,
-            }),
-        }
+        let opened = self.open(server, Wish::read(name.as_ref())).await?;
+        receive::receive(self, opened, sink).await
     }
 
     /// As [`get`](Self::get), into memory.
@@ -148,30 +165,103 @@ impl Client {
     /// As [`get`](Self::get).
     pub async fn get_bytes(
         &self,
-        server: SocketAddr,
+        server: impl ToSocketAddrs,
         name: impl AsRef<[u8]>,
-    ) -> Result<Vec<u8>, GetError> {
+    ) -> Result<Vec<u8>, TransferError> {
         let mut bytes = Vec::new();
         self.get(server, name, &mut bytes).await?;
-        bytes.shutdown().await.map_err(GetError::Sink)?;
         Ok(bytes)
     }
-}
 
-fn checked(name: &[u8]) -> Result<&[u8], GetError> {
-    if name.is_empty() || name.contains(&0) {
-        Err(GetError::Name)
-    } else {
-        Ok(name)
+    /// Sends `source` to `server` as `name`, up to its end. `size`, if it is known, is announced,
+    /// and `source` must be exactly as long.
+    ///
+    /// No more than a window is held in memory.
+    ///
+    /// # Errors
+    /// [`TransferError`], which tells a refusal, a full disk, a server that is not there and a
+    /// broken transfer apart.
+    pub async fn put<S>(
+        &self,
+        server: impl ToSocketAddrs,
+        name: impl AsRef<[u8]>,
+        source: &mut S,
+        size: Option<u64>,
+    ) -> Result<Transferred, TransferError>
+    where
+        S: AsyncRead + Unpin + ?Sized,
+    {
+        let opened = self.open(server, Wish::write(name.as_ref(), size)).await?;
+        send::send(self, opened, source, size).await
     }
-}
 
-/// Any address of this machine from which `server` can be reached.
-fn unspecified(server: SocketAddr) -> SocketAddr {
-    let any: IpAddr = if server.is_ipv4() {
-        Ipv4Addr::UNSPECIFIED.into()
-    } else {
-        Ipv6Addr::UNSPECIFIED.into()
-    };
-    SocketAddr::new(any, 0)
+    /// As [`put`](Self::put), from memory.
+    ///
+    /// # Errors
+    /// As [`put`](Self::put).
+    pub async fn put_bytes(
+        &self,
+        server: impl ToSocketAddrs,
+        name: impl AsRef<[u8]>,
+        bytes: impl AsRef<[u8]>,
+    ) -> Result<Transferred, TransferError> {
+        let mut bytes = bytes.as_ref();
+        let size = Some(bytes.len() as u64);
+        self.put(server, name, &mut bytes, size).await
+    }
+
+    /// Opens `name` on `server` to be read while it arrives.
+    ///
+    /// # Errors
+    /// [`TransferError`] if the server refuses or does not answer. What fails later is an error of
+    /// the stream.
+    pub async fn open_read(
+        &self,
+        server: impl ToSocketAddrs,
+        name: impl AsRef<[u8]>,
+    ) -> Result<FileReader, TransferError> {
+        let opened = self.open(server, Wish::read(name.as_ref())).await?;
+        Ok(FileReader::new(self.clone(), opened))
+    }
+
+    /// Opens `name` on `server` to be sent while it is written. `size` is as in
+    /// [`put`](Self::put).
+    ///
+    /// # Errors
+    /// [`TransferError`] if the server refuses or does not answer. What fails later is an error of
+    /// the stream.
+    pub async fn open_write(
+        &self,
+        server: impl ToSocketAddrs,
+        name: impl AsRef<[u8]>,
+        size: Option<u64>,
+    ) -> Result<FileWriter, TransferError> {
+        let opened = self.open(server, Wish::write(name.as_ref(), size)).await?;
+        Ok(FileWriter::new(self.clone(), opened, size))
+    }
+
+    /// Asks `server` for `name` and ends the transfer at once, so that it moves no file.
+    ///
+    /// # Errors
+    /// [`TransferError`]; a refusal too, although it shows that the server is there
+    /// ([`TransferError::is_answer`]).
+    pub async fn probe(
+        &self,
+        server: impl ToSocketAddrs,
+        name: impl AsRef<[u8]>,
+    ) -> Result<Probe, TransferError> {
+        let opened = self.open(server, Wish::read(name.as_ref())).await?;
+        Ok(Probe::end(opened).await)
+    }
+
+    fn limits(&self) -> Limits {
+        Limits {
+            first: self.answer_within * 3,
+            later: self.patience.silence,
+        }
+    }
+
+    fn progressed(&self, transferred: u64, size: Option<u64>) {
+        self.on_progress.call(Progress { transferred, size });
+    }
 }

@@ -9,7 +9,7 @@ mod listener;
 mod transfer_socket;
 
 #[cfg(feature = "client")]
-pub(crate) use client_socket::ClientSocket;
+pub(crate) use client_socket::{ClientSocket, Event, Lost, Why};
 pub(crate) use clock::now;
 #[cfg(feature = "server")]
 pub(crate) use clock::processors;

@@ -123,9 +123,30 @@ enum Trust {
 impl Sender {
     /// A sender whose first packet is the OACK with `oack`, or DATA 1 if there is none.
     pub fn new(config: SenderConfig, oack: Option<Options>, now: Instant) -> Self {
+        let mut sender = Self::idle(config, now);
+        sender.phase = oack.map_or(Phase::Data, Phase::Oack);
+        sender.send(now);
+        sender
+    }
+
+    /// A client's sender: it begins with DATA 1, and its peer has shown by its answer to the WRQ
+    /// that it exists. `round_trip` is how long the answer took, if the WRQ was sent once. It says
+    /// how long to wait, but not how soon an acknowledgement can come: a server opens a file first.
+    pub fn answered(config: SenderConfig, round_trip: Option<Duration>, now: Instant) -> Self {
+        let mut sender = Self::idle(config, now);
+        sender.trust = Trust::Options;
+        if let Some(round_trip) = round_trip {
+            sender.timer.sample(round_trip);
+        }
+        sender.send(now);
+        sender
+    }
+
+    /// A sender that has not said anything.
+    fn idle(config: SenderConfig, now: Instant) -> Self {
         let terms = config.terms;
         let ceiling = terms.timeout.unwrap_or(DEFAULT_CEILING);
-        let mut sender = Self {
+        Self {
             base: 1,
             sent_end: 1,
             again_end: 0,
@@ -134,7 +155,7 @@ impl Sender {
                 .size
                 .map_or(UNKNOWN, |size| block::count(size, terms.blksize.bytes())),
             terms,
-            phase: oack.map_or(Phase::Data, Phase::Oack),
+            phase: Phase::Data,
             pending: None,
             clean: true,
             trust: Trust::None,
@@ -142,9 +163,7 @@ impl Sender {
             clock: Clock::new(now),
             timer: RetransmitTimer::new(ceiling, config.jitter_seed),
             patience: config.patience,
-        };
-        sender.send(now);
-        sender
+        }
     }
 
     /// Takes in what happened. Drain [`poll`](Self::poll) afterwards.

@@ -87,6 +87,27 @@ fn the_same_request_again_repeats_the_first_reply_but_not_once_it_was_answered()
 }
 
 #[test]
+fn a_client_begins_with_data_and_repeats_it_as_the_answer_to_its_request_suggests() {
+    let mut t = answered(Duration::from_millis(100));
+    t.expect(blocks(1, 4));
+    let wait = t.deadline() - t.start;
+    assert!(wait >= Duration::from_millis(300) && wait < Duration::from_millis(340));
+    for _ in 0..5 {
+        t.wait();
+        assert!(matches!(t.sender.poll(), SenderOutput::Blocks { .. }));
+    }
+}
+
+#[test]
+fn that_a_server_was_slow_to_answer_does_not_make_its_first_ack_too_soon_to_be_true() {
+    let mut t = answered(Duration::from_millis(100));
+    t.expect(blocks(1, 4))
+        .at(1)
+        .recv(ack(1))
+        .expect(blocks(2, 4));
+}
+
+#[test]
 fn a_duplicate_ack_of_a_single_block_never_releases_data() {
     let mut t = plain(5000);
     t.expect(blocks(1, 1))
@@ -444,6 +465,19 @@ fn plain(size: u64) -> Trace {
 }
 
 fn windowed(size: u64, window: u16) -> Trace {
+    let (config, options) = in_windows(size, window);
+    Trace::new(config, Some(options))
+}
+
+/// A client's sender whose request was answered after `round_trip`.
+fn answered(round_trip: Duration) -> Trace {
+    let (config, _) = in_windows(100_000, 4);
+    let mut trace = Trace::new(config, None);
+    trace.sender = Sender::answered(config, Some(round_trip), trace.start);
+    trace
+}
+
+fn in_windows(size: u64, window: u16) -> (SenderConfig, Options) {
     let windowsize = Windowsize::new(window).expect("not empty");
     let blksize = Blksize::new(BLKSIZE).expect("in bounds");
     let terms = Terms {
@@ -456,13 +490,11 @@ fn windowed(size: u64, window: u16) -> Trace {
         windowsize: Some(windowsize),
         ..Options::default()
     };
-    Trace::new(
-        SenderConfig {
-            terms,
-            ..SenderConfig::new(size)
-        },
-        Some(options),
-    )
+    let config = SenderConfig {
+        terms,
+        ..SenderConfig::new(size)
+    };
+    (config, options)
 }
 
 fn blocks(first: u64, count: u16) -> SenderOutput {

@@ -1,0 +1,74 @@
+//! `tftp put`.
+
+use std::{io, os::unix::ffi::OsStrExt, path::Path};
+
+use tokio::{fs::File, io::AsyncRead};
+
+use super::{
+    client::Settings,
+    diagnosis::{Way, failed, local},
+    exit::{self, Failure},
+    progress::{Bar, report},
+    url::Url,
+};
+use crate::client::TransferError;
+
+/// How many seconds a server may take to answer.
+const PATIENCE: u16 = 5;
+
+/// Sends `file`, or standard input, to `url`.
+pub(super) async fn put(file: &Path, mut url: Url, settings: &Settings) -> Result<(), Failure> {
+    let is_stdin = file == Path::new("-");
+    if url.path.is_empty() || url.path.ends_with(b"/") {
+        let name = file.file_name().filter(|_| !is_stdin);
+        let name = name.ok_or_else(|| no_name(&url))?;
+        url.path.extend_from_slice(name.as_bytes());
+    }
+    if is_stdin {
+        return send(file, tokio::io::stdin(), None, &url, settings).await;
+    }
+    // Before the server is asked: it may have made an empty file by then.
+    let (source, size) = open(file)
+        .await
+        .map_err(|error| local("read", file, &error))?;
+    send(file, source, size, &url, settings).await
+}
+
+/// Opens a file, and tells its size if it has one.
+async fn open(file: &Path) -> io::Result<(File, Option<u64>)> {
+    let source = File::open(file).await?;
+    let metadata = source.metadata().await?;
+    if metadata.is_dir() {
+        return Err(io::ErrorKind::IsADirectory.into());
+    }
+    Ok((source, metadata.is_file().then_some(metadata.len())))
+}
+
+async fn send(
+    file: &Path,
+    mut source: impl AsyncRead + Unpin,
+    size: Option<u64>,
+    url: &Url,
+    settings: &Settings,
+) -> Result<(), Failure> {
+    let servers = settings.resolve(url).await?;
+    let bar = Bar::new(file.display().to_string(), !settings.quiet);
+    let client = settings.client(url, PATIENCE, bar.hook())?;
+    let sent = client
+        .put(servers.as_slice(), &url.path, &mut source, size)
+        .await;
+    drop(bar);
+    let done = sent.map_err(|error| match error {
+        TransferError::Source(why) => local("read", file, &why),
+        error => failed(&error, Way::There),
+    })?;
+    if !settings.quiet {
+        report(file.display(), "to", &done);
+    }
+    Ok(())
+}
+
+fn no_name(url: &Url) -> Failure {
+    Failure::new(exit::USAGE, "what is read from standard input has no name")
+        .hint(format!("write tftp://{}/NAME", url.host))
+}

@@ -1,0 +1,230 @@
+//! From the first block to the last, on their way here.
+
+use std::io;
+
+use tokio::io::{AsyncWrite, AsyncWriteExt};
+
+use super::{
+    Client, TransferError, Transferred,
+    clock::Clock,
+    handshake::Opened,
+    line::{Line, News},
+    watch::Watch,
+};
+use crate::{
+    net,
+    proto::{
+        Ack, Error, ErrorCode, Input, Mode, NetasciiDecoder, Opening, Outcome, Receiver,
+        ReceiverConfig, ReceiverOutput,
+    },
+};
+
+/// Receives the file that `opened` begins into `sink`.
+pub(super) async fn receive<S>(
+    client: &Client,
+    mut opened: Opened,
+    sink: &mut S,
+) -> Result<Transferred, TransferError>
+where
+    S: AsyncWrite + Unpin + ?Sized,
+{
+    let first_block = opened.first_block.take();
+    let mut reception = Reception::new(client, &opened, first_block.is_some(), sink);
+    let mut line = opened.line;
+    if let Some(block) = first_block {
+        reception.datagram(&block).await;
+        reception.watch.restart(reception.clock.now());
+    }
+    reception.run(&mut line).await?;
+    let announced = reception.announced;
+    let done = reception.finish()?;
+    match announced {
+        Some(announced) if announced != done.size => Err(TransferError::Size {
+            announced,
+            found: done.size,
+        }),
+        _ => Ok(Transferred {
+            size: done.size,
+            elapsed: net::now() - opened.asked_at,
+            server: line.peer(),
+            resent: done.resent + opened.repeated,
+        }),
+    }
+}
+
+struct Reception<'a, S: ?Sized> {
+    client: &'a Client,
+    receiver: Receiver,
+    clock: Clock,
+    watch: Watch,
+    sink: Sink<'a, S>,
+    /// The size that can be compared with what arrives.
+    announced: Option<u64>,
+    failure: Option<io::Error>,
+}
+
+/// What has been received.
+struct Done {
+    size: u64,
+    resent: u32,
+}
+
+impl<'a, S> Reception<'a, S>
+where
+    S: AsyncWrite + Unpin + ?Sized,
+{
+    fn new(client: &'a Client, opened: &Opened, with_block: bool, sink: &'a mut S) -> Self {
+        let config = ReceiverConfig {
+            terms: opened.terms,
+            patience: client.patience,
+            jitter_seed: u32::from(opened.line.peer().port()),
+            ..ReceiverConfig::default()
+        };
+        let opening = if with_block {
+            Opening::AwaitData
+        } else {
+            Opening::Ack
+        };
+        let clock = Clock::default();
+        let now = clock.now();
+        // Netascii is longer on its way than in a file, and who announces a size means the file.
+        let announced = opened.oack.and_then(|oack| oack.tsize);
+        Self {
+            client,
+            receiver: Receiver::new(config, opening, now),
+            watch: Watch::new(opened.terms.blksize, now, client.limits()),
+            clock,
+            sink: Sink::new(sink, client.mode),
+            announced: announced.filter(|_| client.mode == Mode::Octet),
+            failure: None,
+        }
+    }
+
+    async fn run(&mut self, line: &mut Line) -> Result<(), TransferError> {
+        let mut packet = Vec::new();
+        loop {
+            packet.clear();
+            match self.receiver.poll() {
+                ReceiverOutput::Done => return Ok(()),
+                ReceiverOutput::Wait(_) if self.watch.is_over(self.clock.now()) => {
+                    return Err(self.watch.silence());
+                }
+                ReceiverOutput::Wait(until) => {
+                    let until = self.clock.comes(self.watch.until(until));
+                    match line.listen(until).await? {
+                        News::Datagram(datagram) => self.datagram(datagram).await,
+                        News::Gone => self.input(Input::Unreachable),
+                        News::Nothing => self.input(Input::Timer),
+                    }
+                }
+                ReceiverOutput::Commit => match self.clock.hold(self.sink.finish()).await {
+                    Ok(()) => self.receiver.committed(self.clock.now()),
+                    Err(error) => self.sink_failed(error),
+                },
+                ReceiverOutput::Ack(block) => Ack { block }.encode(&mut packet),
+                ReceiverOutput::Error(code) => Error::new(code).encode(&mut packet),
+                // Only a server opens with one.
+                ReceiverOutput::Oack(_) => {}
+            }
+            if !packet.is_empty() {
+                line.say(&packet).await;
+            }
+        }
+    }
+
+    async fn datagram(&mut self, datagram: &[u8]) {
+        let now = self.clock.now();
+        let stored = self.receiver.handle(Input::Datagram(datagram), now);
+        if let Some(stored) = stored
+            && let Err(error) = self.clock.hold(self.sink.store(stored.payload)).await
+        {
+            self.sink_failed(error);
+        }
+        let received = self.receiver.received();
+        if self.watch.heard(received, self.clock.now()) {
+            self.client.progressed(received, self.announced);
+        }
+    }
+
+    fn input(&mut self, input: Input<'_>) {
+        // Only a datagram brings a block.
+        let _ = self.receiver.handle(input, self.clock.now());
+    }
+
+    fn sink_failed(&mut self, error: io::Error) {
+        let code = match error.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => ErrorCode::DiskFull,
+            _ => ErrorCode::NotDefined,
+        };
+        self.failure = Some(error);
+        self.input(Input::Abort(code));
+    }
+
+    fn finish(self) -> Result<Done, TransferError> {
+        if let Some(error) = self.failure {
+            return Err(TransferError::Sink(error));
+        }
+        match self.receiver.outcome() {
+            Some(Outcome::Completed { .. }) => Ok(Done {
+                size: self.sink.written,
+                resent: self.receiver.resent(),
+            }),
+            Some(Outcome::PeerError { code, text }) => Err(TransferError::refused(*code, text)),
+            Some(Outcome::Unreachable(_)) => Err(TransferError::Gone {
+                transferred: self.receiver.received(),
+            }),
+            Some(Outcome::Violation(what)) => Err(TransferError::Protocol(what)),
+            _ => Err(self.watch.silence()),
+        }
+    }
+}
+
+/// Where the bytes go, as local text if they come as netascii.
+struct Sink<'a, S: ?Sized> {
+    to: &'a mut S,
+    decoder: Option<NetasciiDecoder>,
+    text: Vec<u8>,
+    written: u64,
+}
+
+impl<'a, S> Sink<'a, S>
+where
+    S: AsyncWrite + Unpin + ?Sized,
+{
+    fn new(sink: &'a mut S, mode: Mode) -> Self {
+        Self {
+            to: sink,
+            decoder: (mode == Mode::Netascii).then(NetasciiDecoder::default),
+            text: Vec::new(),
+            written: 0,
+        }
+    }
+
+    async fn store(&mut self, payload: &[u8]) -> io::Result<()> {
+        match &mut self.decoder {
+            None => {
+                self.written += payload.len() as u64;
+                self.to.write_all(payload).await
+            }
+            Some(decoder) => {
+                decoder.decode(payload, &mut self.text);
+                self.write_text().await
+            }
+        }
+    }
+
+    async fn finish(&mut self) -> io::Result<()> {
+        if let Some(decoder) = &mut self.decoder {
+            decoder.finish(&mut self.text);
+            self.write_text().await?;
+        }
+        self.to.flush().await
+    }
+
+    async fn write_text(&mut self) -> io::Result<()> {
+        self.written += self.text.len() as u64;
+        self.to.write_all(&self.text).await?;
+        self.text.clear();
+        Ok(())
+    }
+}

@@ -1,0 +1,204 @@
+//! From the first block to the last, on their way to the server.
+
+use std::time::Instant;
+
+use tokio::io::AsyncRead;
+
+use super::{
+    Client, TransferError, Transferred,
+    clock::Clock,
+    handshake::Opened,
+    line::{Line, News},
+    outbox::Outbox,
+    watch::Watch,
+};
+use crate::{
+    net,
+    proto::{
+        Blksize, Error, ErrorCode, Input, Outcome, Patience, Sender, SenderConfig, SenderOutput,
+    },
+};
+
+/// Sends `source`, of which `size` is known beforehand or not, over what `opened` begins.
+pub(super) async fn send<S>(
+    client: &Client,
+    opened: Opened,
+    source: &mut S,
+    size: Option<u64>,
+) -> Result<Transferred, TransferError>
+where
+    S: AsyncRead + Unpin + ?Sized,
+{
+    let mut transmission = Transmission::new(client, &opened, source, size);
+    let mut line = opened.line;
+    transmission.run(&mut line).await?;
+    let (size, resent) = transmission.finish()?;
+    Ok(Transferred {
+        size,
+        elapsed: net::now() - opened.asked_at,
+        server: line.peer(),
+        resent: resent + opened.repeated,
+    })
+}
+
+struct Transmission<'a, S: ?Sized> {
+    client: &'a Client,
+    sender: Sender,
+    clock: Clock,
+    watch: Watch,
+    outbox: Outbox<'a, S>,
+    size: Option<u64>,
+    blksize: Blksize,
+    failure: Option<TransferError>,
+}
+
+impl<'a, S> Transmission<'a, S>
+where
+    S: AsyncRead + Unpin + ?Sized,
+{
+    fn new(client: &'a Client, opened: &Opened, source: &'a mut S, size: Option<u64>) -> Self {
+        let (clock, blksize) = (Clock::default(), opened.terms.blksize);
+        let now = clock.now();
+        Self {
+            client,
+            sender: sender(client.patience, opened, now),
+            clock,
+            watch: Watch::new(blksize, now, client.limits()),
+            outbox: Outbox::new(source, opened.terms, client.mode),
+            size,
+            blksize,
+            failure: None,
+        }
+    }
+
+    async fn run(&mut self, line: &mut Line) -> Result<(), TransferError> {
+        loop {
+            match self.sender.poll() {
+                SenderOutput::Done => return Ok(()),
+                SenderOutput::Wait(_) if self.watch.is_over(self.clock.now()) => {
+                    return Err(self.silence());
+                }
+                SenderOutput::Wait(until) => {
+                    let until = self.clock.comes(self.watch.until(until));
+                    match line.listen(until).await? {
+                        News::Datagram(datagram) => self.datagram(datagram),
+                        News::Gone => self.input(Input::Unreachable),
+                        News::Nothing => self.input(Input::Timer),
+                    }
+                }
+                SenderOutput::Blocks { first, count } => {
+                    if let Err(failure) = self.blocks(line, first, count).await {
+                        self.abort(failure);
+                    }
+                }
+                SenderOutput::Error(code) => {
+                    let mut packet = Vec::new();
+                    Error::new(code).encode(&mut packet);
+                    line.say(&packet).await;
+                }
+                // Only a server opens with one.
+                SenderOutput::Oack(_) => {}
+            }
+        }
+    }
+
+    fn datagram(&mut self, datagram: &[u8]) {
+        self.input(Input::Datagram(datagram));
+        let acknowledged = self.sender.acknowledged_blocks();
+        self.outbox.forget(acknowledged);
+        // The last block is shorter; when it is acknowledged, everything is.
+        let full = acknowledged.saturating_mul(self.blksize.bytes().into());
+        let transferred = full.min(self.outbox.taken());
+        if self.watch.heard(transferred, self.clock.now()) {
+            self.client.progressed(transferred, self.size);
+        }
+    }
+
+    async fn blocks(
+        &mut self,
+        line: &mut Line,
+        first: u64,
+        count: u16,
+    ) -> Result<(), TransferError> {
+        for number in first..first + u64::from(count) {
+            let known = self.outbox.last();
+            let filled = self.clock.hold(self.outbox.fill(number)).await;
+            filled.map_err(TransferError::Source)?;
+            if let (None, Some(last)) = (known, self.outbox.last()) {
+                self.check_size()?;
+                self.sender.ends_with(last);
+            }
+            let Some(packet) = self.outbox.packet(number) else {
+                break;
+            };
+            line.say(packet).await;
+        }
+        Ok(())
+    }
+
+    /// The last block is about to leave: nobody shall take a file for complete that is not as long
+    /// as was announced.
+    fn check_size(&self) -> Result<(), TransferError> {
+        let found = self.outbox.taken();
+        match self.size {
+            Some(announced) if announced != found => Err(TransferError::Size { announced, found }),
+            _ => Ok(()),
+        }
+    }
+
+    fn input(&mut self, input: Input<'_>) {
+        self.sender.handle(input, self.clock.now());
+    }
+
+    fn abort(&mut self, failure: TransferError) {
+        self.failure = Some(failure);
+        self.input(Input::Abort(ErrorCode::NotDefined));
+    }
+
+    /// Bytes sent, and packets sent more than once.
+    fn finish(self) -> Result<(u64, u32), TransferError> {
+        if let Some(failure) = self.failure {
+            return Err(failure);
+        }
+        let sent = self.outbox.taken();
+        match self.sender.outcome() {
+            Some(Outcome::Completed { last_ack: true }) => Ok((sent, self.sender.resent())),
+            Some(Outcome::Completed { last_ack: false }) => {
+                Err(TransferError::Unconfirmed { sent })
+            }
+            Some(Outcome::PeerError { code, text }) => Err(TransferError::refused(*code, text)),
+            Some(Outcome::Unreachable(_)) => Err(TransferError::Gone {
+                transferred: self.watch.transferred(),
+            }),
+            Some(Outcome::Violation(what)) => Err(TransferError::Protocol(what)),
+            _ => Err(self.silence()),
+        }
+    }
+
+    fn silence(&self) -> TransferError {
+        match self.watch.silence() {
+            // That it repeats itself says that it lacks something.
+            one_way @ TransferError::OneWay { .. } => one_way,
+            _ if self.outbox.last().is_some() => TransferError::Unconfirmed {
+                sent: self.outbox.taken(),
+            },
+            silence => silence,
+        }
+    }
+}
+
+fn sender(patience: Patience, opened: &Opened, now: Instant) -> Sender {
+    let config = SenderConfig {
+        size: None,
+        terms: opened.terms,
+        // A server keeps a file when it has acknowledged its last block. Not to have seen that is
+        // a failure here, so it is asked for as long as anything else.
+        patience: Patience {
+            last_block: u8::MAX,
+            ..patience
+        },
+        jitter_seed: u32::from(opened.line.peer().port()),
+    };
+    let round_trip = (opened.repeated == 0).then(|| opened.answered_at - opened.asked_at);
+    Sender::answered(config, round_trip, now)
+}
