@@ -17,6 +17,8 @@ pub(super) struct Receiving {
     pub(super) receiver: Receiver,
     /// Gone once it is being made to last.
     upload: Option<Box<dyn Upload>>,
+    /// When the file was there for all to see.
+    pub(super) stored_at: Option<Instant>,
     text: Option<Text>,
 }
 
@@ -32,6 +34,7 @@ impl Receiving {
         Self {
             receiver,
             upload: Some(upload),
+            stored_at: None,
             text: netascii.then(Text::default),
         }
     }
@@ -91,7 +94,10 @@ impl Receiving {
         now: Instant,
     ) {
         match result {
-            Ok(()) => self.receiver.committed(now),
+            Ok(()) => {
+                self.stored_at = Some(now);
+                self.receiver.committed(now);
+            }
             Err(error) => self.fail(link, &error, now),
         }
     }

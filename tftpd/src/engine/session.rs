@@ -156,13 +156,18 @@ impl Session {
             ),
         };
         let ending = ending(self.link.trouble, direction, outcome);
+        // A finished upload has stayed for a while, in case its last block comes again.
+        let over_at = match &self.role {
+            Role::Receiving(receiving) => receiving.stored_at.unwrap_or(now),
+            Role::Sending(_) => now,
+        };
         Record {
             client: self.about.client,
             local: self.about.local,
             direction,
             path: self.about.path,
             size,
-            elapsed: now - self.about.started,
+            elapsed: over_at - self.about.started,
             terms: self.about.terms,
             resent,
             ending,
