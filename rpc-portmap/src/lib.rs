@@ -3,7 +3,9 @@
 //! * [`xdr`] reads and writes the encoding ([RFC 4506](https://www.rfc-editor.org/rfc/rfc4506)).
 //! * [`rpc`] knows calls, replies and records ([RFC 5531](https://www.rfc-editor.org/rfc/rfc5531)).
 //! * [`rpcbind`] is program 100000 on the wire, versions 2, 3 and 4 ([RFC 1833](https://www.rfc-editor.org/rfc/rfc1833)).
+//! * [`registry`] is the portmapper's table and its rules.
 
+pub mod registry;
 pub mod rpc;
 pub mod rpcbind;
 pub mod xdr;
