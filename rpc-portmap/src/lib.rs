@@ -5,9 +5,15 @@
 //! * [`rpcbind`] is program 100000 on the wire, versions 2, 3 and 4 ([RFC 1833](https://www.rfc-editor.org/rfc/rfc1833)).
 //! * [`registry`] is the portmapper's table and its rules.
 
+#[cfg(feature = "net")]
+pub mod client;
 pub mod registry;
 pub mod rpc;
 pub mod rpcbind;
+#[cfg(feature = "net")]
+pub mod server;
+#[cfg(feature = "net")]
+pub mod transport;
 pub mod xdr;
 
 #[cfg(test)]
