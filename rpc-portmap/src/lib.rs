@@ -7,6 +7,8 @@
 
 #[cfg(feature = "net")]
 pub mod client;
+#[cfg(feature = "net")]
+pub mod portmapper;
 pub mod registry;
 pub mod rpc;
 pub mod rpcbind;

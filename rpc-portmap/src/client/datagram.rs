@@ -2,9 +2,11 @@
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
+use eport_core::Lease;
 use eport_core::bind::{self, UdpOptions};
 use tokio::net::UdpSocket;
 use tokio::task::JoinHandle;
@@ -18,10 +20,11 @@ const FIRST_WAIT: Duration = Duration::from_millis(500);
 /// The longest reply, in bytes.
 const LONGEST: usize = 65_536;
 
-/// A connected socket and the task that reads from it.
+/// A connected socket, on a port of the kernel's choice or a leased one, and the task that reads
+/// from it.
 #[derive(Debug)]
 pub(super) struct DatagramLink {
-    socket: Arc<UdpSocket>,
+    socket: Arc<Connected>,
     pending: Pending,
     reader: JoinHandle<()>,
 }
@@ -37,14 +40,26 @@ impl DatagramLink {
         let failed = |source| ConnectFailed::Ip { server, source };
         // Connected, so that the kernel drops what strangers send and tells what ICMP says.
         socket.connect(server).map_err(failed)?;
-        let socket = Arc::new(UdpSocket::from_std(socket).map_err(failed)?);
+        UdpSocket::from_std(socket)
+            .map(|socket| Self::over(Connected::Plain(socket)))
+            .map_err(failed)
+    }
+
+    /// Over a leased socket that is connected already.
+    pub(super) fn leased(lease: Lease<std::net::UdpSocket>) -> io::Result<Self> {
+        let lease = lease.try_map(UdpSocket::from_std)?;
+        Ok(Self::over(Connected::Leased(lease)))
+    }
+
+    fn over(socket: Connected) -> Self {
+        let socket = Arc::new(socket);
         let pending = Pending::default();
         let reader = tokio::spawn(read(Arc::clone(&socket), pending.clone()));
-        Ok(Self {
+        Self {
             socket,
             pending,
             reader,
-        })
+        }
     }
 
     /// Sends a call until its reply comes; whoever calls has a deadline.
@@ -70,7 +85,24 @@ impl Drop for DatagramLink {
     }
 }
 
-async fn read(socket: Arc<UdpSocket>, pending: Pending) {
+#[derive(Debug)]
+enum Connected {
+    Plain(UdpSocket),
+    Leased(Lease<UdpSocket>),
+}
+
+impl Deref for Connected {
+    type Target = UdpSocket;
+
+    fn deref(&self) -> &UdpSocket {
+        match self {
+            Self::Plain(socket) => socket,
+            Self::Leased(lease) => lease,
+        }
+    }
+}
+
+async fn read(socket: Arc<Connected>, pending: Pending) {
     let mut buffer = vec![0; LONGEST];
     loop {
         match socket.recv(&mut buffer).await {

@@ -14,11 +14,13 @@ mod rpcbind;
 mod stream;
 
 use std::hash::{BuildHasher, RandomState};
-use std::net::SocketAddr;
+use std::io;
+use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use eport_core::Lease;
 pub use error::{CallFailed, ConnectFailed};
 pub use rpcbind::Rpcbind;
 use tokio::net::{TcpStream, UnixStream};
@@ -53,6 +55,15 @@ impl Client {
     /// [`ConnectFailed`] if there is no way to the address.
     pub fn udp(server: SocketAddr) -> Result<Self, ConnectFailed> {
         let link = DatagramLink::open(server)?;
+        Ok(Self::over(Link::Datagram(Arc::new(link))))
+    }
+
+    /// Calls by UDP from a leased port, which goes back when the last clone is gone.
+    ///
+    /// # Errors
+    /// What the system says if the socket cannot be used.
+    pub fn leased(lease: Lease<UdpSocket>) -> io::Result<Self> {
+        let link = DatagramLink::leased(lease)?;
         Ok(Self::over(Link::Datagram(Arc::new(link))))
     }
 

@@ -4,7 +4,7 @@ use super::host::{Host, Liveness};
 use super::policy::Owner;
 use super::table::Key;
 use crate::rpcbind::{
-    Mapping, Name, Netid, ParseAddressError, Rpcb, UniversalAddress, UnknownNetid,
+    Mapping, Name, Netid, PROGRAM, ParseAddressError, Rpcb, UniversalAddress, UnknownNetid,
 };
 
 /// That a version of a program is to be found at an address, by whomever.
@@ -113,6 +113,11 @@ impl Registration {
             protocol: self.claim.netid.protocol_number()?,
             port: self.claim.address.port()?.into(),
         })
+    }
+
+    /// Whether it is the portmapper's own.
+    pub const fn is_portmapper(&self) -> bool {
+        self.claim.program == PROGRAM
     }
 
     pub(super) fn liveness(&self, host: &impl Host) -> Liveness {

@@ -14,14 +14,28 @@ use socket2::{Domain, Socket, Type};
 const BACKLOG: i32 = 1024;
 
 /// Makes a TCP listener; `[::]` is IPv6 alone.
-///
-/// With `SO_REUSEADDR`, which for listeners of Linux never shares a port, but does not let the
-/// closed connections of a predecessor keep it for a minute.
+pub(super) fn tcp(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = bound(address)?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+/// Whether somebody listens on a TCP port.
+pub(crate) fn is_tcp_port_taken(address: SocketAddr) -> io::Result<bool> {
+    match bound(address) {
+        Ok(_) => Ok(false),
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse => Ok(true),
+        Err(error) => Err(error),
+    }
+}
+
+/// With `SO_REUSEADDR`, which for TCP on Linux never shares a port with one who listens, but does
+/// not let the closed connections of a predecessor keep it for a minute.
 #[expect(
     clippy::disallowed_methods,
     reason = "the one place that makes and binds TCP sockets"
 )]
-pub(super) fn tcp(address: SocketAddr) -> io::Result<TcpListener> {
+fn bound(address: SocketAddr) -> io::Result<Socket> {
     let socket = Socket::new(
         Domain::for_address(address),
         Type::STREAM.nonblocking(),
@@ -32,8 +46,7 @@ pub(super) fn tcp(address: SocketAddr) -> io::Result<TcpListener> {
     }
     socket.set_reuse_address(true)?;
     socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
-    Ok(socket.into())
+    Ok(socket)
 }
 
 /// Makes a unix listener that every user may connect to. A name that begins with `@` is abstract;

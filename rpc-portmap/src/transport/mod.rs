@@ -9,7 +9,8 @@ mod dynamic;
 mod listeners;
 mod udp;
 
-pub(crate) use clock::now;
+pub(crate) use bind::is_tcp_port_taken;
+pub(crate) use clock::{now, seconds_since_1970};
 pub use dynamic::DynamicPort;
 pub(crate) use listeners::AsyncUnixEndpoint;
 pub use listeners::{ListenError, Listeners};
