@@ -5,6 +5,8 @@
 //! * [`rpcbind`] is program 100000 on the wire, versions 2, 3 and 4 ([RFC 1833](https://www.rfc-editor.org/rfc/rfc1833)).
 //! * [`registry`] is the portmapper's table and its rules.
 
+#[cfg(feature = "cli")]
+pub mod cli;
 #[cfg(feature = "net")]
 pub mod client;
 #[cfg(feature = "net")]

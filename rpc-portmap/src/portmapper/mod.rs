@@ -33,6 +33,8 @@ use std::time::Duration;
 
 pub use access::Access;
 pub use files::StateError;
+#[cfg(feature = "cli")]
+pub(crate) use files::text as text_of;
 pub use forward::Forwarding;
 pub use host::LocalHost;
 use service::Service;
