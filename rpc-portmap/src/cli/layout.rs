@@ -61,14 +61,12 @@ pub(super) fn short(entries: &[Rpcb], names: &Names) -> String {
                 .iter()
                 .filter(|entry| entry.program == first.program)
         };
-        let versions: BTreeSet<_> = same().map(|entry| entry.version).collect();
-        let versions: Vec<_> = versions.iter().map(u32::to_string).collect();
-        let mut netids: Vec<String> = Vec::new();
+        // The latest first, as rpcinfo has it.
+        let mut versions = Vec::new();
+        let mut netids = Vec::new();
         for entry in same() {
-            let netid = printable(&entry.netid);
-            if !netids.contains(&netid) {
-                netids.insert(0, netid);
-            }
+            add_first(&mut versions, entry.version.to_string());
+            add_first(&mut netids, printable(&entry.netid));
         }
         let _ = writeln!(
             out,
@@ -81,6 +79,12 @@ pub(super) fn short(entries: &[Rpcb], names: &Names) -> String {
         );
     }
     out
+}
+
+fn add_first(list: &mut Vec<String>, item: String) {
+    if !list.contains(&item) {
+        list.insert(0, item);
+    }
 }
 
 /// For programs to read.

@@ -1,6 +1,7 @@
 //! What the three versions do.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use tracing::{debug, info, warn};
 
@@ -17,11 +18,14 @@ use crate::rpcbind::v2::CallArgs;
 use crate::rpcbind::v3::{CallResult, Netbuf};
 use crate::rpcbind::{Family, Mapping, Name, Netid, Rpcb, UniversalAddress, v2, v3, v4};
 use crate::server::{Caller, Peer};
-use crate::transport::seconds_since_1970;
+use crate::transport::{now, seconds_since_1970};
 use crate::xdr::List;
 
 /// Source ports of the loopback interface below this one are root's.
 const SYSTEM_PORTS: u16 = 1024;
+
+/// A list shows services that went without saying so no longer than this.
+const FRESH: Duration = Duration::from_secs(1);
 
 /// The registry and what it is asked by.
 #[derive(Debug)]
@@ -38,6 +42,8 @@ pub(super) struct Service {
 struct Table {
     registry: Registry,
     journal: Option<Journal>,
+    /// When services that are gone were last looked for.
+    swept: Option<Instant>,
 }
 
 impl Service {
@@ -50,7 +56,11 @@ impl Service {
         let setting = super::files::text("/proc/sys/net/ipv4/ip_unprivileged_port_start");
         let first = setting.and_then(|text| text.trim().parse().ok());
         Self {
-            table: Mutex::new(Table { registry, journal }),
+            table: Mutex::new(Table {
+                registry,
+                journal,
+                swept: None,
+            }),
             host,
             counters: Counters::default(),
             forwarding,
@@ -67,12 +77,7 @@ impl Service {
     }
 
     pub(super) fn sweep(&self) {
-        let mut table = self.lock();
-        let gone = table.registry.sweep(&self.host);
-        table.write_down();
-        if gone > 0 {
-            info!(gone, "services are gone without having said so");
-        }
+        self.lock().sweep(&self.host, now());
     }
 
     fn register(&self, caller: &Caller, asked: u32, claim: Result<Claim, ClaimError>) -> bool {
@@ -181,8 +186,21 @@ impl Service {
         }
     }
 
+    /// The table, without what is gone, unless that was looked for a moment ago.
+    fn fresh(&self) -> MutexGuard<'_, Table> {
+        let now = now();
+        let mut table = self.lock();
+        let age = table
+            .swept
+            .map(|swept| now.saturating_duration_since(swept));
+        if age.is_none_or(|age| age >= FRESH) {
+            table.sweep(&self.host, now);
+        }
+        table
+    }
+
     fn dump(&self) -> List<Rpcb> {
-        self.lock()
+        self.fresh()
             .registry
             .iter()
             .map(Registration::to_rpcb)
@@ -239,6 +257,15 @@ impl Service {
 }
 
 impl Table {
+    fn sweep(&mut self, host: &LocalHost, now: Instant) {
+        self.swept = Some(now);
+        let gone = self.registry.sweep(host);
+        self.write_down();
+        if gone > 0 {
+            info!(gone, "services are gone without having said so");
+        }
+    }
+
     /// Writes changes down. If that fails the registrations still hold while the process lives,
     /// and the next change writes all of them.
     fn write_down(&mut self) {
@@ -296,7 +323,7 @@ impl Portmap2 for Service {
     }
 
     async fn dump(&self, _: &Caller) -> Result<List<Mapping>, Fault> {
-        let table = self.lock();
+        let table = self.fresh();
         Ok(table
             .registry
             .iter()
@@ -418,19 +445,26 @@ impl Rpcbind4 for Service {
 
     async fn getaddrlist(&self, caller: &Caller, request: Rpcb) -> Result<List<v4::Entry>, Fault> {
         let family = caller.transport().family();
-        let netids = Netid::ALL
-            .into_iter()
-            .filter(|netid| family == Family::Loopback || netid.family() == family);
-        let entries = netids.filter_map(|netid| {
-            let found = self.look_up(request.program, request.version, netid, true)?;
+        let found = {
+            let mut table = self.lock();
+            let (program, version) = (request.program, request.version);
+            let found = table.registry.of_version(program, version, &self.host);
+            table.write_down();
+            found
+        };
+        let usable = found
+            .iter()
+            .filter(|found| family == Family::Loopback || found.claim.netid.family() == family);
+        let entries = usable.map(|found| {
+            let netid = found.claim.netid;
             let address = self.merged(caller, &request, &found.claim.address);
-            Some(v4::Entry {
+            v4::Entry {
                 address: Name::truncated(&address.to_string()),
                 netid: Name::truncated(netid.name()),
                 semantics: netid.semantics() as u32,
                 family: Name::truncated(netid.family().name()),
                 protocol: Name::truncated(netid.protocol()),
-            })
+            }
         });
         Ok(entries.collect())
     }

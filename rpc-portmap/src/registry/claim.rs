@@ -72,6 +72,24 @@ impl Claim {
         })
     }
 
+    /// That these versions of a program are at each of these addresses.
+    pub fn all(
+        program: u32,
+        versions: &[u32],
+        addresses: &[(Netid, UniversalAddress)],
+    ) -> Vec<Self> {
+        let at = |(netid, address): &(Netid, UniversalAddress)| {
+            let claim = |version: &u32| Self {
+                program,
+                version: *version,
+                netid: *netid,
+                address: address.clone(),
+            };
+            versions.iter().map(claim).collect::<Vec<_>>()
+        };
+        addresses.iter().flat_map(at).collect()
+    }
+
     pub(super) const fn key(&self) -> Key {
         Key {
             program: self.program,

@@ -190,6 +190,20 @@ impl Registry {
         }
     }
 
+    /// The registrations of a program's version on all transports, in the order in which they
+    /// were made.
+    pub fn of_version(
+        &mut self,
+        program: u32,
+        version: u32,
+        host: &impl Host,
+    ) -> Vec<Registration> {
+        let keys = self.table.of_version(program, version);
+        keys.into_iter()
+            .filter_map(|key| self.exact(program, version, key.netid, host).cloned())
+            .collect()
+    }
+
     /// Removes the registrations whose port nobody holds any more; how many there were.
     pub fn sweep(&mut self, host: &impl Host) -> usize {
         let dead: Vec<_> = self

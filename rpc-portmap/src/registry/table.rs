@@ -69,6 +69,21 @@ impl Table {
         Some(self.in_order.get(*place)?.as_ref()?.claim.key())
     }
 
+    /// The registrations of a version of a program on all transports, in their order.
+    pub(super) fn of_version(&self, program: u32, version: u32) -> Vec<Key> {
+        let keys = Netid::ALL.map(|netid| Key {
+            program,
+            version,
+            netid,
+        });
+        let mut found: Vec<_> = keys
+            .into_iter()
+            .filter_map(|key| Some((*self.places.get(&key)?, key)))
+            .collect();
+        found.sort_by_key(|(place, _)| *place);
+        found.into_iter().map(|(_, key)| key).collect()
+    }
+
     pub(super) fn iter(&self) -> impl Iterator<Item = &Registration> {
         self.in_order.iter().flatten()
     }

@@ -30,6 +30,14 @@ impl Core {
         self.layers.push(layer);
     }
 
+    /// The programs with their versions.
+    pub(super) fn programs(&self) -> impl Iterator<Item = (u32, Vec<u32>)> {
+        let versions = |versions: &BTreeMap<_, _>| versions.keys().copied().collect();
+        self.programs
+            .iter()
+            .map(move |(program, of)| (*program, versions(of)))
+    }
+
     /// The reply to a message, if it deserves one.
     pub(super) async fn answer(&self, caller: Caller, message: &[u8]) -> Option<Vec<u8>> {
         let mut out = Vec::with_capacity(64);

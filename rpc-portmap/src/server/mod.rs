@@ -44,6 +44,7 @@ mod datagrams;
 mod layer;
 mod panics;
 mod program;
+mod registration;
 mod replies;
 mod streams;
 #[cfg(test)]
@@ -56,10 +57,13 @@ use std::time::Duration;
 pub use caller::{Caller, ClaimedUser, Peer};
 pub use layer::{Layer, Outcome, Refused, Request};
 pub use program::{BoxFuture, ProgramVersion};
+pub use registration::{Registration, RegistrationState};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use crate::registry::Claim;
 use crate::rpc::RecordLimits;
+use crate::rpcbind::{Netid, UniversalAddress};
 use crate::transport::Listeners;
 use connections::Connections;
 use core::Core;
@@ -155,6 +159,20 @@ impl Server {
     /// Starts a server without programs.
     pub fn builder() -> Builder {
         Builder::default()
+    }
+
+    /// What a server at these addresses can register: all its programs in all their versions.
+    pub fn claims(&self, addresses: &[(Netid, UniversalAddress)]) -> Vec<Claim> {
+        let programs = self.core.programs();
+        programs
+            .flat_map(|(program, versions)| Claim::all(program, &versions, addresses))
+            .collect()
+    }
+
+    /// Registers all programs at these addresses with this machine's portmapper, for as long as
+    /// the value lives.
+    pub fn register(&self, addresses: &[(Netid, UniversalAddress)]) -> Registration {
+        Registration::new(self.claims(addresses))
     }
 
     /// Serves until `shutdown` is done, then finishes the calls that have begun, for as long as
