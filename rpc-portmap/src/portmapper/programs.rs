@@ -4,7 +4,20 @@ use crate::rpcbind::stats::AllStats;
 use crate::rpcbind::v2::CallArgs;
 use crate::rpcbind::v3::Netbuf;
 use crate::rpcbind::{Mapping, Name, PROGRAM, Rpcb, v2, v3, v4};
-use crate::xdr::List;
+use crate::xdr::{DecodeError, Decoder, List, Xdr};
+
+/// A list of [`Rpcb`] in its form on the wire.
+pub(super) struct RpcbList(pub(super) Vec<u8>);
+
+impl Xdr for RpcbList {
+    fn encode(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.0);
+    }
+
+    fn decode(from: &mut Decoder<'_>) -> Result<Self, DecodeError> {
+        Ok(Self(from.remaining().to_vec()))
+    }
+}
 
 crate::rpc_program! {
     /// Version 2 ([RFC 1833 §3](https://www.rfc-editor.org/rfc/rfc1833#section-3)).
@@ -33,7 +46,7 @@ crate::rpc_program! {
     /// The address of a program.
     3 => fn getaddr(Rpcb) -> Name;
     /// All addresses.
-    4 => fn dump() -> List<Rpcb>;
+    4 => fn dump() -> RpcbList;
     /// Calls a registered program.
     5 => fn callit(CallArgs) -> v3::CallResult;
     /// Seconds since 1970.
@@ -55,7 +68,7 @@ crate::rpc_program! {
     /// The address of a program, of any version if need be.
     3 => fn getaddr(Rpcb) -> Name;
     /// All addresses.
-    4 => fn dump() -> List<Rpcb>;
+    4 => fn dump() -> RpcbList;
     /// Calls a registered program.
     5 => fn bcast(CallArgs) -> v3::CallResult;
     /// Seconds since 1970.

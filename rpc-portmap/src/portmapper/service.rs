@@ -9,7 +9,7 @@ use super::forward::Forwarding;
 use super::host::LocalHost;
 use super::journal::Journal;
 use super::netbuf;
-use super::programs::{Portmap2, Rpcbind3, Rpcbind4};
+use super::programs::{Portmap2, RpcbList, Rpcbind3, Rpcbind4};
 use super::stats::Counters;
 use crate::registry::{Authority, Claim, ClaimError, Host, Refusal, Registration, Registry};
 use crate::rpc::Fault;
@@ -19,7 +19,7 @@ use crate::rpcbind::v3::{CallResult, Netbuf};
 use crate::rpcbind::{Family, Mapping, Name, Netid, Rpcb, UniversalAddress, v2, v3, v4};
 use crate::server::{Caller, Peer};
 use crate::transport::{now, seconds_since_1970};
-use crate::xdr::List;
+use crate::xdr::{List, Xdr};
 
 /// Source ports of the loopback interface below this one are root's.
 const SYSTEM_PORTS: u16 = 1024;
@@ -199,12 +199,14 @@ impl Service {
         table
     }
 
-    fn dump(&self) -> List<Rpcb> {
-        self.fresh()
-            .registry
-            .iter()
-            .map(Registration::to_rpcb)
-            .collect()
+    fn dump(&self) -> RpcbList {
+        let mut bytes = Vec::new();
+        for registration in self.fresh().registry.iter() {
+            true.encode(&mut bytes);
+            registration.put_rpcb(&mut bytes);
+        }
+        false.encode(&mut bytes);
+        RpcbList(bytes)
     }
 
     async fn forward(
@@ -381,7 +383,7 @@ impl Rpcbind3 for Service {
         Ok(self.address(caller, v3::VERSION, &request, false))
     }
 
-    async fn dump(&self, _: &Caller) -> Result<List<Rpcb>, Fault> {
+    async fn dump(&self, _: &Caller) -> Result<RpcbList, Fault> {
         Ok(self.dump())
     }
 
@@ -415,7 +417,7 @@ impl Rpcbind4 for Service {
         Ok(self.address(caller, v4::VERSION, &request, false))
     }
 
-    async fn dump(&self, _: &Caller) -> Result<List<Rpcb>, Fault> {
+    async fn dump(&self, _: &Caller) -> Result<RpcbList, Fault> {
         Ok(self.dump())
     }
 

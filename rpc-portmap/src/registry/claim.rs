@@ -6,6 +6,7 @@ use super::table::Key;
 use crate::rpcbind::{
     Mapping, Name, Netid, PROGRAM, ParseAddressError, Rpcb, UniversalAddress, UnknownNetid,
 };
+use crate::xdr::{Xdr, put_display, put_opaque};
 
 /// That a version of a program is to be found at an address, by whomever.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
@@ -121,6 +122,15 @@ impl Registration {
             address: Name::truncated(&self.claim.address.to_string()),
             owner: Name::truncated(&self.owner.to_string()),
         }
+    }
+
+    /// Appends [`to_rpcb`](Self::to_rpcb) without making it first: lists are long.
+    pub(crate) fn put_rpcb(&self, out: &mut Vec<u8>) {
+        self.claim.program.encode(out);
+        self.claim.version.encode(out);
+        put_opaque(self.claim.netid.name().as_bytes(), out);
+        put_display(&self.claim.address, out);
+        put_display(self.owner, out);
     }
 
     /// How version 2 shows it, if it can: TCP and UDP over IPv4.

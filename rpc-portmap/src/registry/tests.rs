@@ -217,7 +217,11 @@ fn strangers_change_nothing_and_other_ports_of_loopback_only_if_allowed() {
     registry
         .set(udp(7, 1, 4000), Authority::Loopback, &host)
         .expect("allowed");
-    let shown = registry.iter().next().expect("one").to_rpcb();
+    let entry = registry.iter().next().expect("one");
+    let shown = entry.to_rpcb();
+    let mut bytes = Vec::new();
+    entry.put_rpcb(&mut bytes);
+    assert_eq!(bytes, crate::xdr::to_bytes(&shown));
     assert_eq!(&*shown.owner, "unknown");
     assert_eq!(
         registry.set(udp(7, 1, 4001), Authority::Remote, &host),

@@ -41,7 +41,7 @@ mod tests;
 pub use decode::{Decoder, MAX_DEPTH};
 pub use error::{DecodeError, TooLong};
 pub use list::{Array, List};
-pub use opaque::{Opaque, Text, put_opaque};
+pub use opaque::{Opaque, Text, put_display, put_opaque};
 
 /// A value with a form on the wire.
 pub trait Xdr: Sized {

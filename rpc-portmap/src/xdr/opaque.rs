@@ -120,9 +120,33 @@ pub fn put_opaque(bytes: &[u8], out: &mut Vec<u8>) {
     put_fixed(bytes, out);
 }
 
+/// Appends what `value` displays as a counted string, without making one first.
+///
+/// # Panics
+/// As [`put_opaque`].
+pub fn put_display(value: impl fmt::Display, out: &mut Vec<u8>) {
+    use std::io::Write as _;
+
+    let start = out.len();
+    0_u32.encode(out);
+    // Writing to a vector does not fail; a value that refuses to be displayed is cut short.
+    let _ = write!(out, "{value}");
+    let written = out.len() - start - 4;
+    let length = u32::try_from(written).expect("messages are far smaller than 4 GiB");
+    if let Some(place) = out.get_mut(start..start + 4) {
+        place.copy_from_slice(&length.to_be_bytes());
+    }
+    put_residual(written, out);
+}
+
 pub(super) fn put_fixed(bytes: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(bytes);
-    let residual = bytes.len().next_multiple_of(4) - bytes.len();
+    put_residual(bytes.len(), out);
+}
+
+/// Appends the zeros that fill the last unit of `length` bytes.
+fn put_residual(length: usize, out: &mut Vec<u8>) {
+    let residual = length.next_multiple_of(4) - length;
     out.extend(std::iter::repeat_n(0, residual));
 }
 

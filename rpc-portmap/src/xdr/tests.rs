@@ -167,6 +167,16 @@ fn nesting_ends_where_no_protocol_goes() {
 }
 
 #[test]
+fn what_is_displayed_is_a_string_like_any_other() {
+    for length in 0..9 {
+        let text = "x".repeat(length);
+        let mut bytes = b"before".to_vec();
+        put_display(&text, &mut bytes);
+        assert_eq!(bytes[6..], to_bytes(&Text::<9>::truncated(&text)));
+    }
+}
+
+#[test]
 fn a_text_is_cut_between_characters() {
     assert_eq!(&*Text::<4>::truncated("abcé"), "abc");
     assert_eq!(&*Text::<5>::truncated("abcé"), "abcé");
