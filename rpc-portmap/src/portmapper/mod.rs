@@ -40,7 +40,7 @@ pub use host::LocalHost;
 use service::Service;
 
 use crate::registry::{Claim, Policy, Registry};
-use crate::rpcbind::{Netid, PROGRAM, v2, v3, v4};
+use crate::rpcbind::{Netid, PROGRAM, UniversalAddress, v2, v3, v4};
 use crate::server::Server;
 use crate::transport::Listeners;
 use journal::Journal;
@@ -96,20 +96,22 @@ impl Builder {
         }
     }
 
-    /// Registers the portmapper itself at the addresses it will be served on.
+    /// Registers the portmapper itself where it will be served.
     #[must_use]
-    pub fn at(mut self, listeners: &Listeners) -> Self {
-        for (netid, address) in listeners.addresses() {
-            let versions: &[u32] = match netid {
+    pub fn at(self, listeners: &Listeners) -> Self {
+        self.at_addresses(&listeners.addresses())
+    }
+
+    /// Registers the portmapper itself at these addresses.
+    #[must_use]
+    pub fn at_addresses(mut self, addresses: &[(Netid, UniversalAddress)]) -> Self {
+        for at in addresses {
+            let versions: &[u32] = match at.0 {
                 Netid::Tcp | Netid::Udp => &[v4::VERSION, v3::VERSION, v2::VERSION],
                 _ => &[v4::VERSION, v3::VERSION],
             };
-            self.own.extend(versions.iter().map(|version| Claim {
-                program: PROGRAM,
-                version: *version,
-                netid,
-                address: address.clone(),
-            }));
+            let own = Claim::all(PROGRAM, versions, std::slice::from_ref(at));
+            self.own.extend(own);
         }
         self
     }
