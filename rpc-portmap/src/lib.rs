@@ -1,6 +1,24 @@
-//! The ONC RPC portmapper and a framework for RPC services on dynamic ports: **in preparation**.
+//! ONC RPC: the portmapper, and a framework for services on dynamic ports.
 //!
-//! This crate is empty so far. It will hold, in this order: XDR (RFC 4506), ONC RPC messages
-//! (RFC 5531), the binding protocols version 2, 3 and 4 (RFC 1833), the registry and the
-//! portmapper daemon. Ports of services will come from `eport-core`: one number for all the
-//! transports of a service, registered when bound and unregistered when dropped.
+//! * [`xdr`] reads and writes the encoding ([RFC 4506](https://www.rfc-editor.org/rfc/rfc4506)).
+//! * [`rpc`] knows calls, replies and records ([RFC 5531](https://www.rfc-editor.org/rfc/rfc5531)).
+//! * [`rpcbind`] is program 100000 on the wire, versions 2, 3 and 4 ([RFC 1833](https://www.rfc-editor.org/rfc/rfc1833)).
+//! * [`registry`] is the portmapper's table and its rules.
+
+#[cfg(feature = "cli")]
+pub mod cli;
+#[cfg(feature = "net")]
+pub mod client;
+#[cfg(feature = "net")]
+pub mod portmapper;
+pub mod registry;
+pub mod rpc;
+pub mod rpcbind;
+#[cfg(feature = "net")]
+pub mod server;
+#[cfg(feature = "net")]
+pub mod transport;
+pub mod xdr;
+
+#[cfg(test)]
+mod hex;

@@ -126,10 +126,80 @@ pub(crate) const TFTPD: Table = Table {
     ],
 };
 
-/// ONC RPC. It has no modules yet.
+/// ONC RPC. `xdr` to `registry` are pure; macros stand at the root and count as names of their own.
 pub(crate) const RPC_PORTMAP: Table = Table {
     folder: "rpc-portmap",
-    modules: &[],
+    modules: &[
+        ("hex", &[]),
+        (
+            "xdr",
+            &["hex", "xdr_enum", "xdr_struct", "xdr_union", "__xdr_arm"],
+        ),
+        (
+            "rpc",
+            &["hex", "xdr", "xdr_enum", "xdr_struct", "xdr_union"],
+        ),
+        (
+            "rpcbind",
+            &["hex", "xdr", "xdr_enum", "xdr_struct", "xdr_union"],
+        ),
+        (
+            "registry",
+            &["xdr", "rpcbind", "xdr_enum", "xdr_struct", "xdr_union"],
+        ),
+        ("transport", &["xdr", "rpc", "rpcbind", "eport_core"]),
+        (
+            "client",
+            &[
+                "xdr",
+                "rpc",
+                "rpcbind",
+                "transport",
+                "eport_core",
+                "rpc_program",
+            ],
+        ),
+        (
+            "server",
+            &[
+                "hex",
+                "xdr",
+                "rpc",
+                "rpcbind",
+                "registry",
+                "transport",
+                "client",
+                "eport_core",
+                "xdr_enum",
+                "xdr_struct",
+                "xdr_union",
+                "rpc_program",
+                "__rpc_client",
+                "__rpc_first",
+                "__rpc_or_unit",
+                "__rpc_service",
+            ],
+        ),
+        (
+            "portmapper",
+            &[
+                "hex",
+                "xdr",
+                "rpc",
+                "rpcbind",
+                "registry",
+                "transport",
+                "client",
+                "server",
+                "eport_core",
+                "xdr_enum",
+                "xdr_struct",
+                "xdr_union",
+                "rpc_program",
+            ],
+        ),
+        ("cli", ALL),
+    ],
 };
 
 /// All crates with arrows.

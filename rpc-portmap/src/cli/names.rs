@@ -1,0 +1,84 @@
+//! Programs by name.
+
+use std::collections::HashMap;
+use std::fmt::Write as _;
+
+use crate::portmapper::text_of;
+
+/// The names of programs, from `/etc/rpc`.
+#[derive(Debug, Default)]
+pub(super) struct Names {
+    by_number: HashMap<u32, String>,
+    by_name: HashMap<String, u32>,
+}
+
+impl Names {
+    /// Reads the system's file; nothing has a name if there is none.
+    pub(super) fn load() -> Self {
+        text_of("/etc/rpc").map_or_else(Self::default, |text| Self::parse(&text))
+    }
+
+    fn parse(text: &str) -> Self {
+        let mut names = Self::default();
+        for line in text.lines() {
+            let line = line.split('#').next().unwrap_or_default();
+            let mut words = line.split_whitespace();
+            if let (Some(name), Some(Ok(number))) = (words.next(), words.next().map(str::parse)) {
+                names
+                    .by_number
+                    .entry(number)
+                    .or_insert_with(|| name.to_owned());
+                for name in std::iter::once(name).chain(words) {
+                    names.by_name.entry(name.to_owned()).or_insert(number);
+                }
+            }
+        }
+        names
+    }
+
+    /// The name of a program.
+    pub(super) fn of(&self, program: u32) -> Option<&str> {
+        self.by_number.get(&program).map(String::as_str)
+    }
+
+    /// The number of a program that is given by name or number.
+    pub(super) fn number(&self, program: &str) -> Option<u32> {
+        program
+            .parse()
+            .ok()
+            .or_else(|| self.by_name.get(program).copied())
+    }
+}
+
+/// A text that somebody else sent, with what could move the cursor made visible.
+pub(super) fn printable(text: &str) -> String {
+    let mut shown = String::new();
+    for character in text.chars() {
+        if character.is_control() {
+            let _ = write!(shown, "\\u{{{:x}}}", u32::from(character));
+        } else {
+            shown.push(character);
+        }
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_aliases_are_read_and_comments_are_not() {
+        let names = Names::parse("# RPC\nportmapper\t100000\tportmap sunrpc\nx\nnfs 100003 # it\n");
+        assert_eq!(names.of(100_000), Some("portmapper"));
+        assert_eq!(names.number("sunrpc"), Some(100_000));
+        assert_eq!(names.number("100005"), Some(100_005));
+        assert_eq!(names.number("it"), None);
+        assert_eq!(names.of(1), None);
+    }
+
+    #[test]
+    fn escapes_of_strangers_do_not_reach_the_terminal() {
+        assert_eq!(printable("a\u{1b}[2Jü"), "a\\u{1b}[2Jü");
+    }
+}

@@ -1,0 +1,58 @@
+//! Whom to ask, and for what.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::exit::{self, Failure};
+use super::names::Names;
+use crate::client::{Client, Rpcbind};
+use crate::rpcbind::PORT;
+
+/// The address of a host: `name`, `192.0.2.1`, `2001:db8::1`, each with `:PORT` if it is not 111
+/// (IPv6 in brackets then).
+pub(super) async fn resolve(host: &str) -> Result<SocketAddr, Failure> {
+    if let Ok(ip) = host.parse() {
+        return Ok(SocketAddr::new(ip, PORT));
+    }
+    let with_port = match host.rsplit_once(':') {
+        Some((_, port)) if port.parse::<u16>().is_ok() => host.to_owned(),
+        _ => format!("{host}:{PORT}"),
+    };
+    let unknown = |why: &str| {
+        Failure::new(
+            exit::UNAVAILABLE,
+            format!("cannot find the host {host}{why}"),
+        )
+        .hint("write a name, an address, or either with :PORT")
+    };
+    let mut found = tokio::net::lookup_host(with_port)
+        .await
+        .map_err(|error| unknown(&format!(": {error}")))?;
+    found.next().ok_or_else(|| unknown(""))
+}
+
+/// The portmapper of a host by TCP, or this machine's.
+pub(super) async fn portmapper(host: Option<&str>, within: Duration) -> Result<Rpcbind, Failure> {
+    let rpcbind = match host {
+        None => Rpcbind::local().await?,
+        Some(host) => Rpcbind::new(Client::tcp(resolve(host).await?, within).await?),
+    };
+    Ok(rpcbind.with_timeout(within))
+}
+
+/// A program and perhaps a version: `nfs`, `nfs:3`, `100003:3`.
+pub(super) fn program(text: &str) -> Result<(u32, Option<u32>), Failure> {
+    let (program, version) = match text.split_once(':') {
+        Some((program, version)) => (program, Some(version)),
+        None => (text, None),
+    };
+    let number = Names::load().number(program).ok_or_else(|| {
+        Failure::new(exit::USAGE, format!("no program has the name {program}"))
+            .hint("give its number, or add it to /etc/rpc")
+    })?;
+    let version = version.map(str::parse).transpose().map_err(|_| {
+        Failure::new(exit::USAGE, format!("{text}: the version is no number"))
+            .hint("write PROGRAM or PROGRAM:VERSION, such as nfs:3")
+    })?;
+    Ok((number, version))
+}

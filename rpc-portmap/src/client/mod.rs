@@ -1,0 +1,192 @@
+//! Calling RPC services.
+//!
+//! A [`Client`] speaks to one server over UDP, TCP or a unix socket; clones share the socket, and
+//! any number of calls may be under way on it. Every call ends by its deadline, and dropping its
+//! future ends it at once.
+//!
+//! [`Rpcbind`] has typed calls to a portmapper; clients of other programs come from
+//! [`rpc_program!`](crate::rpc_program).
+
+mod datagram;
+mod error;
+mod pending;
+mod rpcbind;
+mod stream;
+
+use std::hash::{BuildHasher, RandomState};
+use std::io;
+use std::net::{SocketAddr, UdpSocket};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use eport_core::Lease;
+pub use error::{CallFailed, ConnectFailed};
+pub use rpcbind::Rpcbind;
+use tokio::net::{TcpStream, UnixStream};
+use tokio::time::timeout;
+
+use crate::rpc::{Call, Credential, NULL_PROCEDURE, RecordLimits, Reply};
+use crate::xdr::{self, Xdr};
+use datagram::DatagramLink;
+use stream::StreamLink;
+
+/// How long a call may take if nobody says otherwise.
+pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// A connection to a server.
+#[derive(Clone, Debug)]
+pub struct Client {
+    link: Link,
+    transactions: Arc<Transactions>,
+    timeout: Duration,
+}
+
+#[derive(Clone, Debug)]
+enum Link {
+    Datagram(Arc<DatagramLink>),
+    Stream(StreamLink),
+}
+
+impl Client {
+    /// Calls by UDP. Nothing is sent before the first call.
+    ///
+    /// # Errors
+    /// [`ConnectFailed`] if there is no way to the address.
+    pub fn udp(server: SocketAddr) -> Result<Self, ConnectFailed> {
+        let link = DatagramLink::open(server)?;
+        Ok(Self::over(Link::Datagram(Arc::new(link))))
+    }
+
+    /// Calls by UDP from a leased port, which goes back when the last clone is gone.
+    ///
+    /// # Errors
+    /// What the system says if the socket cannot be used.
+    pub fn leased(lease: Lease<UdpSocket>) -> io::Result<Self> {
+        let link = DatagramLink::leased(lease)?;
+        Ok(Self::over(Link::Datagram(Arc::new(link))))
+    }
+
+    /// Connects by TCP within a time.
+    ///
+    /// # Errors
+    /// [`ConnectFailed`] if nobody listens there or nobody answers in time.
+    pub async fn tcp(server: SocketAddr, within: Duration) -> Result<Self, ConnectFailed> {
+        let failed = |source| ConnectFailed::Ip { server, source };
+        let stream = timeout(within, TcpStream::connect(server))
+            .await
+            .map_err(|elapsed| failed(elapsed.into()))?
+            .map_err(failed)?;
+        // Calls are written whole; waiting for more would only delay them.
+        let _ = stream.set_nodelay(true);
+        Ok(Self::over(Link::Stream(StreamLink::new(stream, REPLY))))
+    }
+
+    /// Connects to a unix socket: a path, or an abstract name that begins with `@`.
+    ///
+    /// # Errors
+    /// [`ConnectFailed`] if nobody listens there.
+    pub async fn unix(name: &str) -> Result<Self, ConnectFailed> {
+        // An abstract name begins with a NUL for the system.
+        let path = match name.strip_prefix('@') {
+            Some(name) => format!("\0{name}"),
+            None => name.to_owned(),
+        };
+        let stream = UnixStream::connect(path)
+            .await
+            .map_err(|source| ConnectFailed::Unix {
+                name: name.to_owned(),
+                source,
+            })?;
+        Ok(Self::over(Link::Stream(StreamLink::new(stream, REPLY))))
+    }
+
+    /// The same connection with another limit for the time of a call.
+    #[must_use]
+    pub fn with_timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// Calls a procedure and waits for its result.
+    ///
+    /// # Errors
+    /// [`CallFailed`] if none comes.
+    pub async fn call<A: Xdr, R: Xdr>(
+        &self,
+        program: u32,
+        version: u32,
+        procedure: u32,
+        args: &A,
+    ) -> Result<R, CallFailed> {
+        let args = xdr::to_bytes(args);
+        let call = Call {
+            xid: self.transactions.next(),
+            program,
+            version,
+            procedure,
+            credential: Credential::None,
+            args: &args,
+        };
+        let mut message = Vec::new();
+        call.encode(&mut message);
+        let exchange = self.exchange(call.xid, message);
+        let reply = timeout(self.timeout, exchange)
+            .await
+            .map_err(|_| CallFailed::TimedOut(self.timeout))??;
+        let results = Reply::decode(&reply)?.outcome?;
+        xdr::from_bytes(results).map_err(CallFailed::BadResults)
+    }
+
+    /// Asks whether a version of a program answers.
+    ///
+    /// # Errors
+    /// [`CallFailed`] if it does not.
+    pub async fn null(&self, program: u32, version: u32) -> Result<(), CallFailed> {
+        self.call(program, version, NULL_PROCEDURE, &()).await
+    }
+
+    /// Waits until the server closes the connection; for ever if there is none.
+    pub async fn closed(&self) {
+        match &self.link {
+            Link::Datagram(_) => std::future::pending().await,
+            Link::Stream(link) => link.closed().await,
+        }
+    }
+
+    async fn exchange(&self, xid: u32, message: Vec<u8>) -> Result<Vec<u8>, CallFailed> {
+        match &self.link {
+            Link::Datagram(link) => link.exchange(xid, &message).await,
+            Link::Stream(link) => link.exchange(xid, &message).await,
+        }
+    }
+
+    fn over(link: Link) -> Self {
+        Self {
+            link,
+            transactions: Arc::default(),
+            timeout: DEFAULT_TIMEOUT,
+        }
+    }
+}
+
+/// The longest reply that is taken: a list of some hundred thousand registrations.
+const REPLY: RecordLimits = RecordLimits {
+    bytes: 32 << 20,
+    fragments: 1 << 16,
+};
+
+/// Transaction ids that a stranger cannot guess.
+#[derive(Debug, Default)]
+struct Transactions {
+    hasher: RandomState,
+    count: AtomicU32,
+}
+
+impl Transactions {
+    fn next(&self) -> u32 {
+        let count = self.count.fetch_add(1, Ordering::Relaxed);
+        let [a, b, c, d, ..] = self.hasher.hash_one(count).to_be_bytes();
+        u32::from_be_bytes([a, b, c, d])
+    }
+}

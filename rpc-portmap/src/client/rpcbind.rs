@@ -1,0 +1,212 @@
+//! Calls to a portmapper.
+
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
+
+use super::error::{CallFailed, ConnectFailed};
+use super::{Client, DEFAULT_TIMEOUT};
+use crate::rpcbind::stats::AllStats;
+use crate::rpcbind::{
+    ABSTRACT_SOCKET, Mapping, Netid, PORT, PROGRAM, Rpcb, SOCKET, UniversalAddress, v2, v3, v4,
+};
+use crate::xdr::{List, Xdr};
+
+/// A connection to a portmapper.
+///
+/// ```no_run
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use rpc_portmap::client::Rpcbind;
+/// use rpc_portmap::rpcbind::Netid;
+///
+/// let rpcbind = Rpcbind::local().await?;
+/// for registration in rpcbind.dump().await? {
+///     println!("{} {} {}", registration.program, registration.version, registration.address);
+/// }
+/// let nfs = rpcbind.address(100_003, 3, Netid::Tcp).await?;
+/// # Ok(()) }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Rpcbind(Client);
+
+impl Rpcbind {
+    /// Takes a connection to a portmapper.
+    pub const fn new(client: Client) -> Self {
+        Self(client)
+    }
+
+    /// Connects to this machine's portmapper: by its unix sockets, which tell it who calls, or by
+    /// TCP over the loopback interface.
+    ///
+    /// # Errors
+    /// [`ConnectFailed`] of the unix socket if none of them answers.
+    pub async fn local() -> Result<Self, ConnectFailed> {
+        if let Ok(client) = Client::unix(ABSTRACT_SOCKET).await {
+            return Ok(Self(client));
+        }
+        let failed = match Client::unix(SOCKET).await {
+            Ok(client) => return Ok(Self(client)),
+            Err(failed) => failed,
+        };
+        for loopback in [
+            SocketAddr::from((Ipv6Addr::LOCALHOST, PORT)),
+            SocketAddr::from((Ipv4Addr::LOCALHOST, PORT)),
+        ] {
+            if let Ok(client) = Client::tcp(loopback, DEFAULT_TIMEOUT).await {
+                return Ok(Self(client));
+            }
+        }
+        Err(failed)
+    }
+
+    /// The connection.
+    pub const fn client(&self) -> &Client {
+        &self.0
+    }
+
+    /// The same connection with another limit for the time of a call.
+    #[must_use]
+    pub fn with_timeout(self, timeout: Duration) -> Self {
+        Self(self.0.with_timeout(timeout))
+    }
+
+    /// Registers a service; whether the portmapper accepts it.
+    ///
+    /// # Errors
+    /// [`CallFailed`] if it does not answer.
+    pub async fn set(&self, registration: &Rpcb) -> Result<bool, CallFailed> {
+        self.call(v3::VERSION, v3::SET, registration).await
+    }
+
+    /// Takes a registration back, those of all transports if it names none; whether the
+    /// portmapper accepts that.
+    ///
+    /// # Errors
+    /// [`CallFailed`] if it does not answer.
+    pub async fn unset(&self, registration: &Rpcb) -> Result<bool, CallFailed> {
+        self.call(v3::VERSION, v3::UNSET, registration).await
+    }
+
+    /// Where a version of a program is, or another version if there is no such one: asked in
+    /// version 4, then 3, then 2, as long as the portmapper does not know the version.
+    ///
+    /// A portmapper that is asked over IP answers for the transport it is asked over, whatever
+    /// `netid` says, except in version 2.
+    ///
+    /// # Errors
+    /// [`CallFailed`] if it does not answer.
+    pub async fn address(
+        &self,
+        program: u32,
+        version: u32,
+        netid: Netid,
+    ) -> Result<Option<UniversalAddress>, CallFailed> {
+        let request = Rpcb {
+            program,
+            version,
+            netid: crate::rpcbind::Name::truncated(netid.name()),
+            ..Rpcb::default()
+        };
+        for asked in [v4::VERSION, v3::VERSION] {
+            match self
+                .call::<_, crate::rpcbind::Name>(asked, v3::GETADDR, &request)
+                .await
+            {
+                Ok(text) => return Ok(UniversalAddress::parse(netid, &text).ok()),
+                Err(failed) if failed.is_unsupported() => {}
+                Err(failed) => return Err(failed),
+            }
+        }
+        let Some(protocol) = netid.protocol_number() else {
+            return Ok(None);
+        };
+        let port = self.port(program, version, protocol).await?;
+        let any = Ipv4Addr::UNSPECIFIED.into();
+        Ok(port.map(|port| UniversalAddress::Ip(any, port)))
+    }
+
+    /// The port of a version of a program, by version 2; `protocol` is 6 for TCP and 17 for UDP.
+    ///
+    /// # Errors
+    /// [`CallFailed`] if the portmapper does not answer.
+    pub async fn port(
+        &self,
+        program: u32,
+        version: u32,
+        protocol: u32,
+    ) -> Result<Option<u16>, CallFailed> {
+        let request = Mapping {
+            program,
+            version,
+            protocol,
+            port: 0,
+        };
+        let port: u32 = self.call(v2::VERSION, v2::GETPORT, &request).await?;
+        Ok(u16::try_from(port).ok().filter(|port| *port != 0))
+    }
+
+    /// All registrations, by version 4 or 3.
+    ///
+    /// # Errors
+    /// [`CallFailed`] if the portmapper does not answer, or knows version 2 only.
+    pub async fn dump(&self) -> Result<Vec<Rpcb>, CallFailed> {
+        match self.call::<_, List<Rpcb>>(v4::VERSION, v4::DUMP, &()).await {
+            Err(failed) if failed.is_unsupported() => {
+                let list: List<Rpcb> = self.call(v3::VERSION, v3::DUMP, &()).await?;
+                Ok(list.0)
+            }
+            other => other.map(|list| list.0),
+        }
+    }
+
+    /// The registrations that version 2 knows.
+    ///
+    /// # Errors
+    /// [`CallFailed`] if the portmapper does not answer.
+    pub async fn mappings(&self) -> Result<Vec<Mapping>, CallFailed> {
+        let list: List<Mapping> = self.call(v2::VERSION, v2::DUMP, &()).await?;
+        Ok(list.0)
+    }
+
+    /// The addresses of a version of a program on all transports of the family that is asked over.
+    ///
+    /// # Errors
+    /// [`CallFailed`] if the portmapper does not answer.
+    pub async fn addresses(
+        &self,
+        program: u32,
+        version: u32,
+    ) -> Result<Vec<v4::Entry>, CallFailed> {
+        let request = Rpcb {
+            program,
+            version,
+            ..Rpcb::default()
+        };
+        let list: List<v4::Entry> = self.call(v4::VERSION, v4::GETADDRLIST, &request).await?;
+        Ok(list.0)
+    }
+
+    /// The portmapper's clock, in seconds since 1970.
+    ///
+    /// # Errors
+    /// [`CallFailed`] if it does not answer.
+    pub async fn time(&self) -> Result<u32, CallFailed> {
+        self.call(v3::VERSION, v3::GETTIME, &()).await
+    }
+
+    /// What the portmapper was asked how often.
+    ///
+    /// # Errors
+    /// [`CallFailed`] if it does not answer.
+    pub async fn stats(&self) -> Result<AllStats, CallFailed> {
+        self.call(v4::VERSION, v4::GETSTAT, &()).await
+    }
+
+    async fn call<A: Xdr, R: Xdr>(
+        &self,
+        version: u32,
+        procedure: u32,
+        args: &A,
+    ) -> Result<R, CallFailed> {
+        self.0.call(PROGRAM, version, procedure, args).await
+    }
+}

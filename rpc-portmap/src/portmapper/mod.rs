@@ -1,0 +1,183 @@
+//! The portmapper: program 100000, versions 2, 3 and 4, as a service for a
+//! [`Server`](crate::server::Server).
+//!
+//! ```no_run
+//! use rpc_portmap::portmapper::Portmapper;
+//! use rpc_portmap::server::Server;
+//! use rpc_portmap::transport::Listeners;
+//!
+//! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let mut listeners = Listeners::new();
+//! listeners.bind_unix("@/run/rpcbind.sock")?;
+//! listeners.bind_unix("/run/rpcbind.sock")?;
+//! listeners.bind_ip("[::]:111".parse()?)?;
+//! let portmapper = Portmapper::builder().at(&listeners).build()?;
+//! portmapper.server().serve(listeners, std::future::pending()).await?;
+//! # Ok(()) }
+//! ```
+
+mod access;
+mod diag;
+mod files;
+mod forward;
+mod host;
+mod journal;
+mod netbuf;
+mod programs;
+mod service;
+mod stats;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use access::Access;
+pub use files::StateError;
+#[cfg(feature = "cli")]
+pub(crate) use files::text as text_of;
+pub use forward::Forwarding;
+pub use host::LocalHost;
+use service::Service;
+
+use crate::registry::{Claim, Policy, Registry};
+use crate::rpcbind::{Netid, PROGRAM, UniversalAddress, v2, v3, v4};
+use crate::server::Server;
+use crate::transport::Listeners;
+use journal::Journal;
+
+/// How often the portmapper looks for services that are gone without having said so.
+pub const SWEEP: Duration = Duration::from_secs(60);
+
+/// A portmapper that is ready to be served.
+#[derive(Clone, Debug)]
+pub struct Portmapper {
+    service: Arc<Service>,
+    access: Access,
+}
+
+/// Makes a [`Portmapper`].
+#[derive(Debug, Default)]
+pub struct Builder {
+    policy: Policy,
+    access: Access,
+    state: Option<PathBuf>,
+    forwarding: Option<Forwarding>,
+    own: Vec<Claim>,
+}
+
+impl Builder {
+    /// Sets who may register what.
+    #[must_use]
+    pub fn policy(self, policy: Policy) -> Self {
+        Self { policy, ..self }
+    }
+
+    /// Sets who may ask, and who gets long answers by datagram.
+    #[must_use]
+    pub fn access(self, access: Access) -> Self {
+        Self { access, ..self }
+    }
+
+    /// Keeps registrations in a file, so that a restart forgets none of them.
+    #[must_use]
+    pub fn state(self, file: impl Into<PathBuf>) -> Self {
+        Self {
+            state: Some(file.into()),
+            ..self
+        }
+    }
+
+    /// Forwards calls to registered programs (`CALLIT`, `BCAST`, `INDIRECT`), which is off otherwise.
+    #[must_use]
+    pub fn forwarding(self, forwarding: Forwarding) -> Self {
+        Self {
+            forwarding: Some(forwarding),
+            ..self
+        }
+    }
+
+    /// Registers the portmapper itself where it will be served.
+    #[must_use]
+    pub fn at(self, listeners: &Listeners) -> Self {
+        self.at_addresses(&listeners.addresses())
+    }
+
+    /// Registers the portmapper itself at these addresses.
+    #[must_use]
+    pub fn at_addresses(mut self, addresses: &[(Netid, UniversalAddress)]) -> Self {
+        for at in addresses {
+            let versions: &[u32] = match at.0 {
+                Netid::Tcp | Netid::Udp => &[v4::VERSION, v3::VERSION, v2::VERSION],
+                _ => &[v4::VERSION, v3::VERSION],
+            };
+            let own = Claim::all(PROGRAM, versions, std::slice::from_ref(at));
+            self.own.extend(own);
+        }
+        self
+    }
+
+    /// The portmapper, with what the state file remembers.
+    ///
+    /// # Errors
+    /// [`StateError`] if the file cannot be used.
+    pub fn build(self) -> Result<Portmapper, StateError> {
+        let host = LocalHost::new();
+        let mut registry = Registry::new(self.policy);
+        for claim in self.own {
+            registry.insert_own(claim);
+        }
+        let journal = match self.state {
+            Some(path) => Some(Journal::open(path, &mut registry, &host)?),
+            None => None,
+        };
+        Ok(Portmapper {
+            service: Arc::new(Service::new(registry, journal, host, self.forwarding)),
+            access: self.access,
+        })
+    }
+}
+
+impl Portmapper {
+    /// Starts a portmapper that remembers nothing and forwards nothing.
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    /// A server with the three versions of the program.
+    pub fn server(&self) -> Server {
+        self.add_to(Server::builder()).build()
+    }
+
+    /// Adds the portmapper to a server with other programs.
+    #[must_use]
+    pub fn add_to(&self, server: crate::server::Builder) -> crate::server::Builder {
+        let service = &self.service;
+        server
+            .layer(self.access.clone())
+            .layer(service.counters())
+            .version(forward::Quiet(programs::Portmap2Server::new(Arc::clone(
+                service,
+            ))))
+            .version(forward::Quiet(programs::Rpcbind3Server::new(Arc::clone(
+                service,
+            ))))
+            .version(forward::Quiet(programs::Rpcbind4Server::new(Arc::clone(
+                service,
+            ))))
+    }
+
+    /// How many registrations there are, its own included.
+    pub fn registrations(&self) -> usize {
+        self.service.len()
+    }
+
+    /// Removes services that are gone, again and again: every [`SWEEP`].
+    pub async fn sweep_for_ever(&self) {
+        let mut ticks = tokio::time::interval(SWEEP);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            self.service.sweep();
+        }
+    }
+}

@@ -1,0 +1,477 @@
+//! What the three versions do.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use tracing::{debug, info, warn};
+
+use super::forward::Forwarding;
+use super::host::LocalHost;
+use super::journal::Journal;
+use super::netbuf;
+use super::programs::{Portmap2, RpcbList, Rpcbind3, Rpcbind4};
+use super::stats::Counters;
+use crate::registry::{Authority, Claim, ClaimError, Host, Refusal, Registration, Registry};
+use crate::rpc::Fault;
+use crate::rpcbind::stats::AllStats;
+use crate::rpcbind::v2::CallArgs;
+use crate::rpcbind::v3::{CallResult, Netbuf};
+use crate::rpcbind::{Family, Mapping, Name, Netid, Rpcb, UniversalAddress, v2, v3, v4};
+use crate::server::{Caller, Peer};
+use crate::transport::{now, seconds_since_1970};
+use crate::xdr::{List, Xdr};
+
+/// Source ports of the loopback interface below this one are root's.
+const SYSTEM_PORTS: u16 = 1024;
+
+/// A list shows services that went without saying so no longer than this.
+const FRESH: Duration = Duration::from_secs(1);
+
+/// The registry and what it is asked by.
+#[derive(Debug)]
+pub(super) struct Service {
+    table: Mutex<Table>,
+    host: LocalHost,
+    counters: Counters,
+    forwarding: Option<Forwarding>,
+    /// The first port that everybody may bind to.
+    first_common_port: u16,
+}
+
+#[derive(Debug)]
+struct Table {
+    registry: Registry,
+    journal: Option<Journal>,
+    /// When services that are gone were last looked for.
+    swept: Option<Instant>,
+}
+
+impl Service {
+    pub(super) fn new(
+        registry: Registry,
+        journal: Option<Journal>,
+        host: LocalHost,
+        forwarding: Option<Forwarding>,
+    ) -> Self {
+        let setting = super::files::text("/proc/sys/net/ipv4/ip_unprivileged_port_start");
+        let first = setting.and_then(|text| text.trim().parse().ok());
+        Self {
+            table: Mutex::new(Table {
+                registry,
+                journal,
+                swept: None,
+            }),
+            host,
+            counters: Counters::default(),
+            forwarding,
+            first_common_port: first.unwrap_or(SYSTEM_PORTS).min(SYSTEM_PORTS),
+        }
+    }
+
+    pub(super) fn counters(&self) -> Counters {
+        self.counters.clone()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.lock().registry.len()
+    }
+
+    pub(super) fn sweep(&self) {
+        self.lock().sweep(&self.host, now());
+    }
+
+    fn register(&self, caller: &Caller, asked: u32, claim: Result<Claim, ClaimError>) -> bool {
+        let by = self.authority(caller);
+        let mut table = self.lock();
+        let outcome = claim
+            .map_err(Refusal::from)
+            .and_then(|claim| table.registry.set(claim, by, &self.host));
+        table.write_down();
+        match outcome {
+            Ok(accepted) => {
+                debug!(?accepted, ?by, "registered");
+                self.counters.set(asked);
+                true
+            }
+            Err(refusal) => {
+                debug!(reason = refusal.label(), ?by, "not registered: {refusal}");
+                false
+            }
+        }
+    }
+
+    fn unregister(
+        &self,
+        caller: &Caller,
+        asked: u32,
+        program: u32,
+        version: u32,
+        netids: &[Netid],
+    ) -> bool {
+        let by = self.authority(caller);
+        let mut table = self.lock();
+        let outcome = table
+            .registry
+            .unset(program, version, netids, by, &self.host);
+        table.write_down();
+        match outcome {
+            Ok(removed) => {
+                debug!(program, version, ?removed, ?by, "unregistered");
+                let done = removed.removed > 0 || removed.refused == 0;
+                if done {
+                    self.counters.unset(asked);
+                }
+                done
+            }
+            Err(refusal) => {
+                debug!(reason = refusal.label(), ?by, "not unregistered: {refusal}");
+                false
+            }
+        }
+    }
+
+    /// The address of a program for whoever asks; the text is empty if there is none.
+    fn address(&self, caller: &Caller, asked: u32, request: &Rpcb, exact: bool) -> Name {
+        let Some(netid) = asked_netid(caller, request) else {
+            return Name::default();
+        };
+        let (program, version) = (request.program, request.version);
+        let found = self.look_up(program, version, netid, exact);
+        self.counters
+            .look_up(asked, program, version, netid, found.is_some());
+        let Some(found) = found else {
+            return Name::default();
+        };
+        let merged = self.merged(caller, request, &found.claim.address);
+        Name::truncated(&merged.to_string())
+    }
+
+    fn look_up(
+        &self,
+        program: u32,
+        version: u32,
+        netid: Netid,
+        exact: bool,
+    ) -> Option<Registration> {
+        let mut table = self.lock();
+        let registry = &mut table.registry;
+        let found = if exact {
+            registry.exact(program, version, netid, &self.host)
+        } else {
+            registry.find(program, version, netid, &self.host)
+        };
+        let found = found.cloned();
+        table.write_down();
+        found
+    }
+
+    /// The address as the caller can use it: the wildcard becomes the address that the caller
+    /// reached this machine by. Over a unix socket nobody knows that; there the caller's hint
+    /// counts (RFC 1833 §2.2.1), if it is an address of this machine.
+    fn merged(
+        &self,
+        caller: &Caller,
+        request: &Rpcb,
+        address: &UniversalAddress,
+    ) -> UniversalAddress {
+        let hint = || {
+            let netid: Netid = request.netid.parse().ok()?;
+            let hint = UniversalAddress::parse(netid, &request.address).ok()?;
+            let ip = hint.socket_addr()?.ip();
+            self.host.is_local(ip).then_some(ip)
+        };
+        match caller.local().or_else(hint) {
+            Some(asked) => address.merged(asked),
+            None => address.clone(),
+        }
+    }
+
+    /// The table, without what is gone, unless that was looked for a moment ago.
+    fn fresh(&self) -> MutexGuard<'_, Table> {
+        let now = now();
+        let mut table = self.lock();
+        let age = table
+            .swept
+            .map(|swept| now.saturating_duration_since(swept));
+        if age.is_none_or(|age| age >= FRESH) {
+            table.sweep(&self.host, now);
+        }
+        table
+    }
+
+    fn dump(&self) -> RpcbList {
+        let mut bytes = Vec::new();
+        for registration in self.fresh().registry.iter() {
+            true.encode(&mut bytes);
+            registration.put_rpcb(&mut bytes);
+        }
+        false.encode(&mut bytes);
+        RpcbList(bytes)
+    }
+
+    async fn forward(
+        &self,
+        caller: &Caller,
+        asked: u32,
+        call: CallArgs,
+        indirect: bool,
+    ) -> Result<(UniversalAddress, v2::CallResult), Fault> {
+        // Without the option there are no such procedures.
+        let forwarding = self.forwarding.as_ref().ok_or(Fault::ProcUnavail)?;
+        if !forwarding.admits(caller, &call) {
+            return Err(Fault::SystemErr);
+        }
+        let found = self
+            .look_up(call.program, call.version, Netid::Udp, false)
+            .ok_or(Fault::SystemErr)?;
+        let port = found.claim.address.port().ok_or(Fault::SystemErr)?;
+        let counted = call.clone();
+        let results = forwarding.call(port, call).await;
+        self.counters
+            .forward(asked, &counted, indirect, results.is_some());
+        let result = v2::CallResult {
+            port: port.into(),
+            results: results.ok_or(Fault::SystemErr)?,
+        };
+        Ok((
+            self.merged(caller, &Rpcb::default(), &found.claim.address),
+            result,
+        ))
+    }
+
+    fn authority(&self, caller: &Caller) -> Authority {
+        match caller.peer() {
+            Peer::Unix { uid, .. } => Authority::Uid(uid),
+            Peer::Ip(address) if !caller.is_this_machine() => {
+                debug!(%address, "a change from another machine");
+                Authority::Remote
+            }
+            Peer::Ip(address) if address.port() < self.first_common_port => Authority::Uid(0),
+            Peer::Ip(_) => Authority::Loopback,
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Table> {
+        // A panic while it is locked would be an error in the registry, whose table is sound
+        // between any two of its steps: better to go on than to stop serving the whole machine.
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Table {
+    fn sweep(&mut self, host: &LocalHost, now: Instant) {
+        self.swept = Some(now);
+        let gone = self.registry.sweep(host);
+        self.write_down();
+        if gone > 0 {
+            info!(gone, "services are gone without having said so");
+        }
+    }
+
+    /// Writes changes down. If that fails the registrations still hold while the process lives,
+    /// and the next change writes all of them.
+    fn write_down(&mut self) {
+        let changes = self.registry.take_changes();
+        if let Some(journal) = &mut self.journal
+            && let Err(error) = journal.record(&changes, &self.registry)
+        {
+            warn!(%error, "registrations cannot be saved: a restart would forget them");
+        }
+    }
+}
+
+/// The transport that is meant: over IP the one the call came by, whatever the request says
+/// (RFC 1833 §2.2.1), over a unix socket the one the request names.
+fn asked_netid(caller: &Caller, request: &Rpcb) -> Option<Netid> {
+    match caller.transport() {
+        Netid::Local if !request.netid.is_empty() => request.netid.parse().ok(),
+        transport => Some(transport),
+    }
+}
+
+/// The transports an UNSET is for: all, if it names none.
+fn unset_netids(request: &Rpcb) -> Result<Vec<Netid>, ClaimError> {
+    if request.netid.is_empty() {
+        return Ok(Netid::ALL.to_vec());
+    }
+    Ok(vec![request.netid.parse()?])
+}
+
+impl Portmap2 for Service {
+    async fn set(&self, caller: &Caller, request: Mapping) -> Result<bool, Fault> {
+        Ok(self.register(caller, v2::VERSION, Claim::from_mapping(&request)))
+    }
+
+    async fn unset(&self, caller: &Caller, request: Mapping) -> Result<bool, Fault> {
+        let Mapping {
+            program, version, ..
+        } = request;
+        let netids = [Netid::Udp, Netid::Tcp];
+        Ok(self.unregister(caller, v2::VERSION, program, version, &netids))
+    }
+
+    async fn getport(&self, _: &Caller, request: Mapping) -> Result<u32, Fault> {
+        let Mapping {
+            program, version, ..
+        } = request;
+        let Some(netid) = Netid::from_protocol_number(request.protocol) else {
+            return Ok(0);
+        };
+        let found = self.look_up(program, version, netid, false);
+        self.counters
+            .look_up(v2::VERSION, program, version, netid, found.is_some());
+        let port = found.and_then(|found| found.claim.address.port());
+        Ok(port.unwrap_or_default().into())
+    }
+
+    async fn dump(&self, _: &Caller) -> Result<List<Mapping>, Fault> {
+        let table = self.fresh();
+        Ok(table
+            .registry
+            .iter()
+            .filter_map(Registration::to_mapping)
+            .collect())
+    }
+
+    async fn callit(&self, caller: &Caller, call: CallArgs) -> Result<v2::CallResult, Fault> {
+        let (_, result) = self.forward(caller, v2::VERSION, call, false).await?;
+        Ok(result)
+    }
+}
+
+/// Versions 3 and 4 have nearly everything in common.
+impl Service {
+    fn set_rpcb(&self, caller: &Caller, asked: u32, request: &Rpcb) -> bool {
+        self.register(caller, asked, Claim::from_rpcb(request))
+    }
+
+    fn unset_rpcb(&self, caller: &Caller, asked: u32, request: &Rpcb) -> bool {
+        match unset_netids(request) {
+            Ok(netids) => self.unregister(caller, asked, request.program, request.version, &netids),
+            Err(error) => {
+                debug!("not unregistered: {error}");
+                false
+            }
+        }
+    }
+
+    async fn forward_rpcb(
+        &self,
+        caller: &Caller,
+        asked: u32,
+        call: CallArgs,
+        indirect: bool,
+    ) -> Result<CallResult, Fault> {
+        let (address, result) = self.forward(caller, asked, call, indirect).await?;
+        Ok(CallResult {
+            address: Name::truncated(&address.to_string()),
+            results: result.results,
+        })
+    }
+}
+
+impl Rpcbind3 for Service {
+    async fn set(&self, caller: &Caller, request: Rpcb) -> Result<bool, Fault> {
+        Ok(self.set_rpcb(caller, v3::VERSION, &request))
+    }
+
+    async fn unset(&self, caller: &Caller, request: Rpcb) -> Result<bool, Fault> {
+        Ok(self.unset_rpcb(caller, v3::VERSION, &request))
+    }
+
+    async fn getaddr(&self, caller: &Caller, request: Rpcb) -> Result<Name, Fault> {
+        Ok(self.address(caller, v3::VERSION, &request, false))
+    }
+
+    async fn dump(&self, _: &Caller) -> Result<RpcbList, Fault> {
+        Ok(self.dump())
+    }
+
+    async fn callit(&self, caller: &Caller, call: CallArgs) -> Result<CallResult, Fault> {
+        self.forward_rpcb(caller, v3::VERSION, call, false).await
+    }
+
+    async fn gettime(&self, _: &Caller) -> Result<u32, Fault> {
+        Ok(seconds_since_1970())
+    }
+
+    async fn uaddr2taddr(&self, _: &Caller, address: Name) -> Result<Netbuf, Fault> {
+        Ok(netbuf::from_text(&address))
+    }
+
+    async fn taddr2uaddr(&self, _: &Caller, address: Netbuf) -> Result<Name, Fault> {
+        Ok(Name::truncated(&netbuf::to_text(&address)))
+    }
+}
+
+impl Rpcbind4 for Service {
+    async fn set(&self, caller: &Caller, request: Rpcb) -> Result<bool, Fault> {
+        Ok(self.set_rpcb(caller, v4::VERSION, &request))
+    }
+
+    async fn unset(&self, caller: &Caller, request: Rpcb) -> Result<bool, Fault> {
+        Ok(self.unset_rpcb(caller, v4::VERSION, &request))
+    }
+
+    async fn getaddr(&self, caller: &Caller, request: Rpcb) -> Result<Name, Fault> {
+        Ok(self.address(caller, v4::VERSION, &request, false))
+    }
+
+    async fn dump(&self, _: &Caller) -> Result<RpcbList, Fault> {
+        Ok(self.dump())
+    }
+
+    async fn bcast(&self, caller: &Caller, call: CallArgs) -> Result<CallResult, Fault> {
+        self.forward_rpcb(caller, v4::VERSION, call, false).await
+    }
+
+    async fn gettime(&self, _: &Caller) -> Result<u32, Fault> {
+        Ok(seconds_since_1970())
+    }
+
+    async fn uaddr2taddr(&self, _: &Caller, address: Name) -> Result<Netbuf, Fault> {
+        Ok(netbuf::from_text(&address))
+    }
+
+    async fn taddr2uaddr(&self, _: &Caller, address: Netbuf) -> Result<Name, Fault> {
+        Ok(Name::truncated(&netbuf::to_text(&address)))
+    }
+
+    async fn getversaddr(&self, caller: &Caller, request: Rpcb) -> Result<Name, Fault> {
+        Ok(self.address(caller, v4::VERSION, &request, true))
+    }
+
+    async fn indirect(&self, caller: &Caller, call: CallArgs) -> Result<CallResult, Fault> {
+        self.forward_rpcb(caller, v4::VERSION, call, true).await
+    }
+
+    async fn getaddrlist(&self, caller: &Caller, request: Rpcb) -> Result<List<v4::Entry>, Fault> {
+        let family = caller.transport().family();
+        let found = {
+            let mut table = self.lock();
+            let (program, version) = (request.program, request.version);
+            let found = table.registry.of_version(program, version, &self.host);
+            table.write_down();
+            found
+        };
+        let usable = found
+            .iter()
+            .filter(|found| family == Family::Loopback || found.claim.netid.family() == family);
+        let entries = usable.map(|found| {
+            let netid = found.claim.netid;
+            let address = self.merged(caller, &request, &found.claim.address);
+            v4::Entry {
+                address: Name::truncated(&address.to_string()),
+                netid: Name::truncated(netid.name()),
+                semantics: netid.semantics() as u32,
+                family: Name::truncated(netid.family().name()),
+                protocol: Name::truncated(netid.protocol()),
+            }
+        });
+        Ok(entries.collect())
+    }
+
+    async fn getstat(&self, _: &Caller) -> Result<AllStats, Fault> {
+        Ok(self.counters.snapshot())
+    }
+}

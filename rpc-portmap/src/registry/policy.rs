@@ -1,0 +1,189 @@
+//! Who may register what.
+
+use std::fmt;
+
+use super::claim::{Claim, ClaimError};
+use super::host::Host;
+use super::table::Table;
+use crate::rpcbind::PROGRAM;
+
+/// Where a request comes from, as far as that gives it rights.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Authority {
+    /// A process of this machine that runs as this user. Over IP that is uid 0 for a source port
+    /// below 1024 of the loopback interface, to which others cannot bind.
+    Uid(u32),
+    /// Some process of this machine.
+    Loopback,
+    /// Another machine.
+    Remote,
+}
+
+/// Whose a registration is.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub enum Owner {
+    /// A user's.
+    Uid(u32),
+    /// That of some process of this machine.
+    Unknown,
+}
+
+impl Owner {
+    /// Whether `self` may replace or remove what `holder` registered.
+    pub fn may_change(self, holder: Self) -> bool {
+        self == Self::Uid(0) || self == holder
+    }
+
+    pub(super) const fn authority(self) -> Authority {
+        match self {
+            Self::Uid(uid) => Authority::Uid(uid),
+            Self::Unknown => Authority::Loopback,
+        }
+    }
+}
+
+/// As `rpcinfo` shows it.
+impl fmt::Display for Owner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Uid(0) => f.pad("superuser"),
+            Self::Uid(uid) => f.pad(&uid.to_string()),
+            Self::Unknown => f.pad("unknown"),
+        }
+    }
+}
+
+/// What is allowed.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct Policy {
+    /// Programs that only uid 0 may register; by default those whose impostor would be trusted
+    /// with files: NFS, its mount daemon and its lock manager.
+    pub protected: Vec<u32>,
+    /// Whether processes of this machine may register over IP from any source port. Their
+    /// registrations are nobody's in particular, so each may undo the other's.
+    pub unprivileged_loopback: bool,
+    /// How many registrations there may be.
+    pub most: usize,
+    /// How many of them may be those of one user other than uid 0.
+    pub most_per_owner: usize,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            protected: vec![100_003, 100_005, 100_021],
+            unprivileged_loopback: false,
+            most: 65_536,
+            most_per_owner: 16_384,
+        }
+    }
+}
+
+impl Policy {
+    /// Who `by` is.
+    ///
+    /// # Errors
+    /// [`Refusal::NotLocal`] or [`Refusal::Unprivileged`] if that is nobody who may change anything.
+    pub(super) const fn identify(&self, by: Authority) -> Result<Owner, Refusal> {
+        match by {
+            Authority::Uid(uid) => Ok(Owner::Uid(uid)),
+            Authority::Loopback if self.unprivileged_loopback => Ok(Owner::Unknown),
+            Authority::Loopback => Err(Refusal::Unprivileged),
+            Authority::Remote => Err(Refusal::NotLocal),
+        }
+    }
+
+    /// Whether `by` may claim this at all, and as whom.
+    pub(super) fn admit(
+        &self,
+        claim: &Claim,
+        by: Authority,
+        host: &impl Host,
+    ) -> Result<Owner, Refusal> {
+        let owner = self.identify(by)?;
+        if claim.program == PROGRAM {
+            return Err(Refusal::Portmapper);
+        }
+        if owner != Owner::Uid(0) {
+            if self.protected.contains(&claim.program) {
+                return Err(Refusal::Protected(claim.program));
+            }
+            if let Some(port) = claim.address.port().filter(|port| *port < 1024) {
+                return Err(Refusal::SystemPort(port));
+            }
+        }
+        if let Some(address) = claim.address.socket_addr() {
+            let ip = address.ip();
+            if !ip.is_unspecified() && !ip.is_loopback() && !host.is_local(ip) {
+                return Err(Refusal::ForeignAddress);
+            }
+        }
+        Ok(owner)
+    }
+
+    /// Whether there is room for one more of `owner`.
+    pub(super) fn room(&self, table: &Table, owner: Owner) -> Result<(), Refusal> {
+        let own_share = owner == Owner::Uid(0) || table.count_of(owner) < self.most_per_owner;
+        if table.len() < self.most && own_share {
+            Ok(())
+        } else {
+            Err(Refusal::Full)
+        }
+    }
+}
+
+/// Why a registration is not made or not taken back. On the wire that is just `FALSE`.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// The request came from another machine.
+    #[error("only processes of this machine may change registrations")]
+    NotLocal,
+    /// The request came over IP from a port that anybody can use.
+    #[error(
+        "over IP only source ports below 1024 may change registrations; \
+         use the unix socket, or allow others with --insecure-set"
+    )]
+    Unprivileged,
+    /// The portmapper's own registrations do not change.
+    #[error("program 100000 is the portmapper itself")]
+    Portmapper,
+    /// Only uid 0 may register this program.
+    #[error("only uid 0 may register program {0}")]
+    Protected(u32),
+    /// Only uid 0 may register this port.
+    #[error("only uid 0 may register port {0}, below 1024")]
+    SystemPort(u16),
+    /// The address is not this machine's.
+    #[error("the address is that of another machine")]
+    ForeignAddress,
+    /// Somebody else has registered another address, and is still there.
+    #[error("it is registered by {0}, who still holds the port")]
+    Held(Owner),
+    /// There are as many registrations as may be.
+    #[error("there are too many registrations")]
+    Full,
+    /// The request makes no sense.
+    #[error("the request makes no sense")]
+    Malformed(#[from] ClaimError),
+}
+
+impl Refusal {
+    /// A word for counters and logs.
+    pub const fn label(&self) -> &'static str {
+        match self {
+            Self::NotLocal => "not-local",
+            Self::Unprivileged => "unprivileged",
+            Self::Portmapper => "portmapper",
+            Self::Protected(_) => "protected",
+            Self::SystemPort(_) => "system-port",
+            Self::ForeignAddress => "foreign-address",
+            Self::Held(_) => "held",
+            Self::Full => "full",
+            Self::Malformed(_) => "malformed",
+        }
+    }
+}

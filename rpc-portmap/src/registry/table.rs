@@ -1,0 +1,162 @@
+//! The table itself: an order to show it in, and indices to find things by.
+
+use std::collections::{BTreeSet, HashMap};
+
+use super::claim::Registration;
+use super::policy::Owner;
+use crate::rpcbind::Netid;
+
+/// What can be registered once.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub(super) struct Key {
+    pub(super) program: u32,
+    pub(super) version: u32,
+    pub(super) netid: Netid,
+}
+
+/// Registrations in the order in which they were made, found by what they are of.
+///
+/// The hash of std differs from run to run, so that nobody can choose programs that collide;
+/// nothing that can be seen from outside depends on it.
+#[derive(Debug, Default)]
+pub(super) struct Table {
+    /// With holes where something was removed; half of it at most.
+    in_order: Vec<Option<Registration>>,
+    places: HashMap<Key, usize>,
+    versions: HashMap<(u32, Netid), BTreeSet<usize>>,
+    owned: HashMap<Owner, usize>,
+}
+
+/// So many holes are not worth closing.
+const FEW: usize = 64;
+
+impl Table {
+    /// Enters a registration; the one whose place it takes comes back.
+    pub(super) fn insert(&mut self, registration: Registration) -> Option<Registration> {
+        let key = registration.claim.key();
+        let old = self.remove(key);
+        self.append(key, registration);
+        old
+    }
+
+    pub(super) fn remove(&mut self, key: Key) -> Option<Registration> {
+        let place = self.places.remove(&key)?;
+        let of_program = (key.program, key.netid);
+        if let Some(versions) = self.versions.get_mut(&of_program) {
+            versions.remove(&place);
+            if versions.is_empty() {
+                self.versions.remove(&of_program);
+            }
+        }
+        let old = self.in_order.get_mut(place)?.take()?;
+        if let Some(count) = self.owned.get_mut(&old.owner) {
+            *count -= 1;
+            if *count == 0 {
+                self.owned.remove(&old.owner);
+            }
+        }
+        self.close_holes();
+        Some(old)
+    }
+
+    pub(super) fn of(&self, key: Key) -> Option<&Registration> {
+        self.in_order.get(*self.places.get(&key)?)?.as_ref()
+    }
+
+    /// The registration of any version of a program that was made last.
+    pub(super) fn latest(&self, program: u32, netid: Netid) -> Option<Key> {
+        let place = self.versions.get(&(program, netid))?.last()?;
+        Some(self.in_order.get(*place)?.as_ref()?.claim.key())
+    }
+
+    /// The registrations of a version of a program on all transports, in their order.
+    pub(super) fn of_version(&self, program: u32, version: u32) -> Vec<Key> {
+        let keys = Netid::ALL.map(|netid| Key {
+            program,
+            version,
+            netid,
+        });
+        let mut found: Vec<_> = keys
+            .into_iter()
+            .filter_map(|key| Some((*self.places.get(&key)?, key)))
+            .collect();
+        found.sort_by_key(|(place, _)| *place);
+        found.into_iter().map(|(_, key)| key).collect()
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Registration> {
+        self.in_order.iter().flatten()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.places.len()
+    }
+
+    pub(super) fn count_of(&self, owner: Owner) -> usize {
+        self.owned.get(&owner).copied().unwrap_or_default()
+    }
+
+    fn append(&mut self, key: Key, registration: Registration) {
+        let place = self.in_order.len();
+        self.places.insert(key, place);
+        self.versions
+            .entry((key.program, key.netid))
+            .or_default()
+            .insert(place);
+        *self.owned.entry(registration.owner).or_default() += 1;
+        self.in_order.push(Some(registration));
+    }
+
+    /// Numbers the places anew when most of them are holes: rarely enough to cost nothing.
+    fn close_holes(&mut self) {
+        if self.in_order.len() <= FEW + 2 * self.places.len() {
+            return;
+        }
+        let table = std::mem::take(self);
+        for registration in table.in_order.into_iter().flatten() {
+            self.append(registration.claim.key(), registration);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::registry::Claim;
+    use crate::rpcbind::Mapping;
+
+    #[test]
+    fn closing_holes_changes_neither_the_order_nor_what_is_found() {
+        let mut table = Table::default();
+        for version in 0..1000 {
+            table.insert(registration(version));
+        }
+        for version in (0..1000).filter(|version| version % 10 != 3) {
+            assert!(table.remove(key(version)).is_some());
+        }
+        assert!(table.in_order.len() < 300, "{}", table.in_order.len());
+        let versions: Vec<_> = table.iter().map(|entry| entry.claim.version).collect();
+        assert_eq!(versions, (3..1000).step_by(10).collect::<Vec<_>>());
+        assert_eq!(table.latest(7, Netid::Udp), Some(key(993)));
+        assert_eq!(table.of(key(503)), Some(&registration(503)));
+        assert_eq!((table.len(), table.count_of(Owner::Unknown)), (100, 100));
+    }
+
+    fn key(version: u32) -> Key {
+        registration(version).claim.key()
+    }
+
+    fn registration(version: u32) -> Registration {
+        let mapping = Mapping {
+            program: 7,
+            version,
+            protocol: 17,
+            port: 4000,
+        };
+        Registration {
+            claim: Claim::from_mapping(&mapping).expect("a good claim"),
+            owner: Owner::Unknown,
+            witnessed: false,
+        }
+    }
+}

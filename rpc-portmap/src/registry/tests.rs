@@ -1,0 +1,541 @@
+use std::cell::RefCell;
+use std::collections::HashSet;
+use std::net::IpAddr;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::rpcbind::{Mapping, UniversalAddress};
+
+const ROOT: Authority = Authority::Uid(0);
+const ALICE: Authority = Authority::Uid(1000);
+const BOB: Authority = Authority::Uid(1001);
+
+/// A machine with the addresses 192.0.2.1 and `2001:db8::1`, on which some ports are held.
+#[derive(Default)]
+struct Machine {
+    held: RefCell<HashSet<u16>>,
+    blind: bool,
+}
+
+impl Machine {
+    fn holding(ports: impl IntoIterator<Item = u16>) -> Self {
+        Self {
+            held: RefCell::new(ports.into_iter().collect()),
+            blind: false,
+        }
+    }
+
+    fn let_go(&self, port: u16) {
+        self.held.borrow_mut().remove(&port);
+    }
+}
+
+impl Host for Machine {
+    fn liveness(&self, _: Netid, address: &UniversalAddress) -> Liveness {
+        match address.port() {
+            Some(port) if !self.blind && self.held.borrow().contains(&port) => Liveness::Live,
+            Some(_) if !self.blind => Liveness::Dead,
+            _ => Liveness::Unknown,
+        }
+    }
+
+    fn is_local(&self, address: IpAddr) -> bool {
+        ["192.0.2.1", "2001:db8::1"].contains(&address.to_string().as_str())
+    }
+}
+
+#[test]
+fn what_is_registered_is_found_under_its_version_and_transport_alone() {
+    let host = Machine::holding([4000, 4001]);
+    let mut registry = Registry::new(Policy::default());
+    assert_eq!(
+        registry.set(udp(7, 1, 4000), ALICE, &host),
+        Ok(Accepted::Added)
+    );
+    assert_eq!(
+        registry.set(udp(7, 2, 4001), ALICE, &host),
+        Ok(Accepted::Added)
+    );
+    assert_eq!(port(registry.exact(7, 1, Netid::Udp, &host)), Some(4000));
+    assert_eq!(port(registry.exact(7, 3, Netid::Udp, &host)), None);
+    assert_eq!(port(registry.find(7, 1, Netid::Udp, &host)), Some(4000));
+    assert_eq!(port(registry.find(7, 1, Netid::Tcp, &host)), None);
+    assert_eq!(port(registry.find(8, 1, Netid::Udp, &host)), None);
+}
+
+#[test]
+fn a_version_that_is_not_there_gives_the_one_registered_last() {
+    let host = Machine::holding([4000, 4001, 4002]);
+    let mut registry = Registry::new(Policy::default());
+    for (version, port) in [(2, 4002), (9, 4001), (5, 4000)] {
+        registry
+            .set(udp(7, version, port), ALICE, &host)
+            .expect("free");
+    }
+    assert_eq!(port(registry.find(7, 0, Netid::Udp, &host)), Some(4000));
+    host.let_go(4000);
+    assert_eq!(port(registry.find(7, 0, Netid::Udp, &host)), Some(4001));
+    assert_eq!(registry.len(), 2);
+}
+
+#[test]
+fn the_same_again_is_accepted_and_another_address_only_from_owner_and_root() {
+    let host = Machine::holding([4000, 4001, 4002]);
+    let mut registry = Registry::new(Policy::default());
+    registry.set(udp(7, 1, 4000), ALICE, &host).expect("free");
+    assert_eq!(
+        registry.set(udp(7, 1, 4000), BOB, &host),
+        Ok(Accepted::Unchanged)
+    );
+    let held = Err(Refusal::Held(Owner::Uid(1000)));
+    assert_eq!(registry.set(udp(7, 1, 4001), BOB, &host), held);
+    assert_eq!(port(registry.exact(7, 1, Netid::Udp, &host)), Some(4000));
+    for (by, port) in [(ALICE, 4001), (ROOT, 4002)] {
+        let replaced = registry.set(udp(7, 1, port), by, &host);
+        assert!(
+            matches!(replaced, Ok(Accepted::Replaced(_))),
+            "{replaced:?}"
+        );
+    }
+    assert_eq!(
+        registry.set(udp(7, 1, 4000), ALICE, &host),
+        Err(Refusal::Held(Owner::Uid(0)))
+    );
+}
+
+#[test]
+fn a_dead_holder_is_in_nobodys_way_and_a_live_one_stays() {
+    let host = Machine::holding([4000, 4001]);
+    let mut registry = Registry::new(Policy::default());
+    registry.set(udp(7, 1, 4000), ALICE, &host).expect("free");
+    host.let_go(4000);
+    let replaced = registry.set(udp(7, 1, 4001), BOB, &host);
+    assert!(matches!(replaced, Ok(Accepted::Replaced(old)) if old.owner == Owner::Uid(1000)));
+    assert_eq!(registry.sweep(&host), 0);
+    host.let_go(4001);
+    assert_eq!(registry.sweep(&host), 1);
+    assert!(registry.is_empty());
+}
+
+#[test]
+fn a_port_that_nobody_was_seen_to_hold_is_never_judged() {
+    let host = Machine::default();
+    let mut registry = Registry::new(Policy::default());
+    registry.set(udp(7, 1, 4000), ALICE, &host).expect("free");
+    assert_eq!(registry.sweep(&host), 0);
+    assert_eq!(port(registry.exact(7, 1, Netid::Udp, &host)), Some(4000));
+    let held = Err(Refusal::Held(Owner::Uid(1000)));
+    assert_eq!(registry.set(udp(7, 1, 4001), BOB, &host), held);
+}
+
+#[test]
+fn a_machine_that_cannot_tell_evicts_nothing() {
+    let mut host = Machine::holding([4000]);
+    let mut registry = Registry::new(Policy::default());
+    registry.set(udp(7, 1, 4000), ALICE, &host).expect("free");
+    host.let_go(4000);
+    host.blind = true;
+    assert_eq!(registry.sweep(&host), 0);
+    assert_eq!(port(registry.exact(7, 1, Netid::Udp, &host)), Some(4000));
+}
+
+#[test]
+fn only_the_owner_and_root_take_back_while_the_holder_lives() {
+    let host = Machine::holding([4000, 4001]);
+    let mut registry = Registry::new(Policy::default());
+    let unset = |registry: &mut Registry, by| registry.unset(7, 1, &Netid::ALL, by, &host);
+    for owner in [ALICE, ROOT] {
+        registry.set(udp(7, 1, 4000), ALICE, &host).expect("free");
+        registry.set(tcp(7, 1, 4001), ALICE, &host).expect("free");
+        let refused = Removed {
+            removed: 0,
+            refused: 2,
+        };
+        assert_eq!(unset(&mut registry, BOB), Ok(refused));
+        let removed = Removed {
+            removed: 2,
+            refused: 0,
+        };
+        assert_eq!(unset(&mut registry, owner), Ok(removed));
+        assert_eq!(unset(&mut registry, BOB), Ok(Removed::default()));
+    }
+    registry.set(udp(7, 1, 4000), ALICE, &host).expect("free");
+    host.let_go(4000);
+    assert_eq!(
+        unset(&mut registry, BOB).map(|outcome| outcome.removed),
+        Ok(1)
+    );
+}
+
+#[test]
+fn the_portmapper_itself_cannot_be_registered_or_taken_back() {
+    let host = Machine::default();
+    let mut registry = Registry::new(Policy::default());
+    registry.insert_own(udp(PROGRAM, 2, 111));
+    assert_eq!(
+        registry.set(udp(PROGRAM, 2, 112), ROOT, &host),
+        Err(Refusal::Portmapper)
+    );
+    let unset = registry.unset(PROGRAM, 2, &Netid::ALL, ROOT, &host);
+    assert_eq!(unset, Err(Refusal::Portmapper));
+    assert_eq!(
+        port(registry.find(PROGRAM, 7, Netid::Udp, &host)),
+        Some(111)
+    );
+    assert_eq!(registry.take_changes(), []);
+}
+
+#[test]
+fn what_a_user_may_not_register_root_may() {
+    let host = Machine::default();
+    let mut registry = Registry::new(Policy::default());
+    for (claim, refusal) in [
+        (udp(100_003, 3, 2049), Refusal::Protected(100_003)),
+        (udp(7, 1, 1023), Refusal::SystemPort(1023)),
+    ] {
+        assert_eq!(registry.set(claim.clone(), ALICE, &host), Err(refusal));
+        assert_eq!(registry.set(claim, ROOT, &host), Ok(Accepted::Added));
+    }
+}
+
+#[test]
+fn strangers_change_nothing_and_other_ports_of_loopback_only_if_allowed() {
+    let host = Machine::default();
+    let mut registry = Registry::new(Policy::default());
+    for (by, refusal) in [
+        (Authority::Remote, Refusal::NotLocal),
+        (Authority::Loopback, Refusal::Unprivileged),
+    ] {
+        assert_eq!(registry.set(udp(7, 1, 4000), by, &host), Err(refusal));
+        assert_eq!(registry.unset(7, 1, &Netid::ALL, by, &host), Err(refusal));
+    }
+    let mut registry = Registry::new(Policy {
+        unprivileged_loopback: true,
+        ..Policy::default()
+    });
+    registry
+        .set(udp(7, 1, 4000), Authority::Loopback, &host)
+        .expect("allowed");
+    let entry = registry.iter().next().expect("one");
+    let shown = entry.to_rpcb();
+    let mut bytes = Vec::new();
+    entry.put_rpcb(&mut bytes);
+    assert_eq!(bytes, crate::xdr::to_bytes(&shown));
+    assert_eq!(&*shown.owner, "unknown");
+    assert_eq!(
+        registry.set(udp(7, 1, 4001), Authority::Remote, &host),
+        Err(Refusal::NotLocal)
+    );
+}
+
+#[test]
+fn an_address_is_the_machines_own_or_all_of_them() {
+    let host = Machine::default();
+    let mut registry = Registry::new(Policy::default());
+    for (ip, outcome) in [
+        ("0.0.0.0", Ok(Accepted::Added)),
+        ("127.0.0.1", Ok(Accepted::Added)),
+        ("192.0.2.1", Ok(Accepted::Added)),
+        ("192.0.2.2", Err(Refusal::ForeignAddress)),
+    ] {
+        let ip: IpAddr = ip.parse().expect("an address");
+        let claim = Claim {
+            address: UniversalAddress::Ip(ip, 4000),
+            ..udp(7, 1, 1)
+        };
+        assert_eq!(registry.set(claim, ALICE, &host), outcome, "{ip}");
+        registry
+            .unset(7, 1, &Netid::ALL, ROOT, &host)
+            .expect("root");
+    }
+}
+
+#[test]
+fn nobody_fills_the_table() {
+    let host = Machine::default();
+    let mut registry = Registry::new(Policy {
+        most: 4,
+        most_per_owner: 2,
+        ..Policy::default()
+    });
+    for (by, outcome) in [
+        (ALICE, Ok(Accepted::Added)),
+        (ALICE, Ok(Accepted::Added)),
+        (ALICE, Err(Refusal::Full)),
+        (BOB, Ok(Accepted::Added)),
+        (ROOT, Ok(Accepted::Added)),
+        (ROOT, Err(Refusal::Full)),
+    ] {
+        let number = u32::try_from(registry.len()).expect("small");
+        assert_eq!(registry.set(udp(number, 1, 4000), by, &host), outcome);
+    }
+    registry
+        .unset(0, 1, &Netid::ALL, ALICE, &host)
+        .expect("its own");
+    assert_eq!(
+        registry.set(udp(9, 1, 4000), ALICE, &host),
+        Ok(Accepted::Added)
+    );
+}
+
+#[test]
+fn requests_that_make_no_sense_are_no_claims() {
+    let mapping = |protocol, port| Mapping {
+        program: 7,
+        version: 1,
+        protocol,
+        port,
+    };
+    assert_eq!(
+        Claim::from_mapping(&mapping(132, 4000)),
+        Err(ClaimError::Protocol(132))
+    );
+    assert_eq!(
+        Claim::from_mapping(&mapping(17, 0)),
+        Err(ClaimError::Port(0))
+    );
+    assert_eq!(
+        Claim::from_mapping(&mapping(17, 65543)),
+        Err(ClaimError::Port(65543))
+    );
+    let mut request = rpcb();
+    assert!(Claim::from_rpcb(&request).is_ok());
+    request.netid = "".parse().expect("short");
+    assert!(matches!(
+        Claim::from_rpcb(&request),
+        Err(ClaimError::Netid(_))
+    ));
+    let mut request = rpcb();
+    request.address = "".parse().expect("short");
+    assert!(matches!(
+        Claim::from_rpcb(&request),
+        Err(ClaimError::Address(_))
+    ));
+}
+
+#[test]
+fn a_restart_restores_what_still_makes_sense() {
+    let host = Machine::holding([4000, 4001]);
+    let mut before = Registry::new(Policy::default());
+    before.set(udp(1, 1, 4000), ALICE, &host).expect("free");
+    before.set(udp(2, 1, 4001), ALICE, &host).expect("free");
+    before.set(udp(3, 1, 4002), ROOT, &host).expect("free");
+    before
+        .unset(1, 1, &Netid::ALL, ALICE, &host)
+        .expect("its own");
+    before.set(udp(1, 1, 4000), BOB, &host).expect("free");
+    let mut file = Vec::new();
+    for change in before.take_changes() {
+        change.encode(&mut file);
+    }
+    let unfinished = file.len() - 3;
+    let replay = Replay::read(&file[..unfinished]);
+    assert_eq!(replay.records, 4);
+    assert!(replay.good < unfinished);
+
+    let replay = Replay::read(&file);
+    assert_eq!((replay.good, replay.records), (file.len(), 5));
+    let expected: Vec<_> = before.iter().cloned().collect();
+    assert_eq!(replay.registrations, expected);
+
+    host.let_go(4001);
+    let mut after = Registry::new(Policy {
+        protected: vec![3],
+        ..Policy::default()
+    });
+    assert_eq!(after.restore(replay.registrations, &host), 2);
+    let programs: Vec<_> = after.iter().map(|entry| entry.claim.program).collect();
+    assert_eq!(programs, [3, 1]);
+    assert_eq!(after.take_changes(), []);
+}
+
+#[test]
+fn damage_ends_what_is_read_back() {
+    let host = Machine::default();
+    let mut registry = Registry::new(Policy::default());
+    for program in 0..3 {
+        registry
+            .set(udp(program, 1, 4000), ALICE, &host)
+            .expect("free");
+    }
+    let mut file = Vec::new();
+    for change in registry.take_changes() {
+        change.encode(&mut file);
+    }
+    let one = file.len() / 3;
+    file[one + 9] ^= 1;
+    let replay = Replay::read(&file);
+    assert_eq!((replay.records, replay.good), (1, one));
+}
+
+/// The table as a list, searched from its start as rpcbind does it.
+#[derive(Default)]
+struct Model(Vec<Registration>);
+
+impl Model {
+    fn set(&mut self, new: Claim, by: u32, held: &HashSet<u16>) -> bool {
+        let live = held.contains(&new.address.port().expect("a port"));
+        if let Some(index) = self.position(new.program, new.version, new.netid) {
+            let old = &self.0[index];
+            if old.claim.address == new.address {
+                return true;
+            }
+            let owner = old.owner == Owner::Uid(by) || by == 0;
+            if !owner && !self.is_dead(index, held) {
+                return false;
+            }
+            self.0.remove(index);
+        }
+        self.0.push(Registration {
+            claim: new,
+            owner: Owner::Uid(by),
+            witnessed: live,
+        });
+        true
+    }
+
+    fn unset(&mut self, program: u32, version: u32, by: u32, held: &HashSet<u16>) -> usize {
+        let mut removed = 0;
+        for netid in Netid::ALL {
+            if let Some(index) = self.position(program, version, netid)
+                && (by == 0 || self.0[index].owner == Owner::Uid(by) || self.is_dead(index, held))
+            {
+                self.0.remove(index);
+                removed += 1;
+            }
+        }
+        removed
+    }
+
+    fn find(
+        &mut self,
+        program: u32,
+        version: u32,
+        netid: Netid,
+        held: &HashSet<u16>,
+    ) -> Option<u16> {
+        loop {
+            let index = self.position(program, version, netid).or_else(|| {
+                self.0
+                    .iter()
+                    .rposition(|entry| (entry.claim.program, entry.claim.netid) == (program, netid))
+            })?;
+            if !self.is_dead(index, held) {
+                return self.0[index].claim.address.port();
+            }
+            self.0.remove(index);
+        }
+    }
+
+    fn position(&self, program: u32, version: u32, netid: Netid) -> Option<usize> {
+        let key = Key {
+            program,
+            version,
+            netid,
+        };
+        self.0.iter().position(|entry| entry.claim.key() == key)
+    }
+
+    fn is_dead(&self, index: usize, held: &HashSet<u16>) -> bool {
+        self.0[index].witnessed
+            && !held.contains(&self.0[index].claim.address.port().expect("a port"))
+    }
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Set(u32, u32, bool, u16, u32),
+    Unset(u32, u32, u32),
+    Find(u32, u32, bool),
+    LetGo(u16),
+    Take(u16),
+    Sweep,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let (program, version, uid, port) = (0_u32..3, 0_u32..3, 0_u32..3, 4000_u16..4004);
+    prop_oneof![
+        4 => (program.clone(), version.clone(), any::<bool>(), port.clone(), uid.clone())
+            .prop_map(|(program, version, udp, port, uid)| Step::Set(program, version, udp, port, uid)),
+        2 => (program.clone(), version.clone(), uid).prop_map(|(p, v, u)| Step::Unset(p, v, u)),
+        4 => (program, version, any::<bool>()).prop_map(|(p, v, udp)| Step::Find(p, v, udp)),
+        2 => port.clone().prop_map(Step::LetGo),
+        2 => port.prop_map(Step::Take),
+        1 => Just(Step::Sweep),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn the_table_answers_as_a_list_would(steps in prop::collection::vec(step(), 0..120)) {
+        let host = Machine::default();
+        let mut registry = Registry::new(Policy::default());
+        let mut model = Model::default();
+        let mut file = Vec::new();
+        for step in steps {
+            let held = host.held.borrow().clone();
+            match step {
+                Step::Set(program, version, is_udp, port, uid) => {
+                    let claim = if is_udp { udp(program, version, port) } else { tcp(program, version, port) };
+                    let accepted = registry.set(claim.clone(), Authority::Uid(uid), &host).is_ok();
+                    prop_assert_eq!(accepted, model.set(claim, uid, &held));
+                }
+                Step::Unset(program, version, uid) => {
+                    let outcome = registry.unset(program, version, &Netid::ALL, Authority::Uid(uid), &host);
+                    let removed = outcome.expect("local").removed;
+                    prop_assert_eq!(removed, model.unset(program, version, uid, &held));
+                }
+                Step::Find(program, version, is_udp) => {
+                    let netid = if is_udp { Netid::Udp } else { Netid::Tcp };
+                    let found = port(registry.find(program, version, netid, &host));
+                    prop_assert_eq!(found, model.find(program, version, netid, &held));
+                }
+                Step::LetGo(port) => host.let_go(port),
+                Step::Take(port) => drop(host.held.borrow_mut().insert(port)),
+                Step::Sweep => {
+                    registry.sweep(&host);
+                    let dead: Vec<_> = (0..model.0.len()).map(|index| model.is_dead(index, &held)).collect();
+                    let mut dead = dead.into_iter();
+                    model.0.retain(|_| !dead.next().expect("as many"));
+                }
+            }
+            for change in registry.take_changes() {
+                change.encode(&mut file);
+            }
+            let entries: Vec<_> = registry.iter().cloned().collect();
+            prop_assert_eq!(&entries, &model.0);
+            prop_assert_eq!(Replay::read(&file).registrations, entries);
+        }
+    }
+}
+
+fn udp(program: u32, version: u32, port: u16) -> Claim {
+    claim(program, version, 17, port)
+}
+
+fn tcp(program: u32, version: u32, port: u16) -> Claim {
+    claim(program, version, 6, port)
+}
+
+#[track_caller]
+fn claim(program: u32, version: u32, protocol: u32, port: u16) -> Claim {
+    let mapping = Mapping {
+        program,
+        version,
+        protocol,
+        port: port.into(),
+    };
+    Claim::from_mapping(&mapping).expect("a good claim")
+}
+
+fn rpcb() -> crate::rpcbind::Rpcb {
+    let host = Machine::default();
+    let mut registry = Registry::new(Policy::default());
+    registry.set(udp(7, 1, 4000), ALICE, &host).expect("free");
+    registry.iter().next().expect("one").to_rpcb()
+}
+
+fn port(found: Option<&Registration>) -> Option<u16> {
+    found.and_then(|entry| entry.claim.address.port())
+}

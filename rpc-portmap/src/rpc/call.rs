@@ -1,0 +1,222 @@
+//! Calls.
+
+use super::auth::{Credential, put_none, skip_verifier};
+use super::fault::Fault;
+use super::{CALL, RPC_VERSION};
+use crate::xdr::{Decoder, Xdr};
+
+/// A call ([RFC 5531 §9](https://www.rfc-editor.org/rfc/rfc5531#section-9), `call_body`).
+///
+/// ```text
+///  4 bytes  4        4           4         4         4           8 – 408      8 – 408
+/// ┌───────┬────────┬───────────┬─────────┬─────────┬───────────┬────────────┬──────────┬┄
+/// │ xid   │ CALL 0 │ rpcvers 2 │ program │ version │ procedure │ credential │ verifier │ arguments
+/// └───────┴────────┴───────────┴─────────┴─────────┴───────────┴────────────┴──────────┴┄
+/// ```
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Call<'a> {
+    /// The transaction: the reply carries the same number.
+    pub xid: u32,
+    /// Which program.
+    pub program: u32,
+    /// Which version of it.
+    pub version: u32,
+    /// Which of its procedures.
+    pub procedure: u32,
+    /// Who calls.
+    pub credential: Credential<'a>,
+    /// The arguments, not decoded yet.
+    pub args: &'a [u8],
+}
+
+impl<'a> Call<'a> {
+    /// Reads a call. Nothing of it is believed beyond what is there.
+    ///
+    /// # Errors
+    /// [`CallError::Refused`] with what to answer, or [`CallError::NotACall`] if there is nobody
+    /// to answer to.
+    pub fn decode(message: &'a [u8]) -> Result<Self, CallError> {
+        let mut from = Decoder::new(message);
+        let xid = from.u32().map_err(|_| CallError::NotACall)?;
+        match from.u32() {
+            Ok(CALL) => {}
+            // Answering what is not a call could go on for ever between two servers.
+            _ => return Err(CallError::NotACall),
+        }
+        Self::after_xid(xid, from).map_err(|fault| CallError::Refused { xid, fault })
+    }
+
+    fn after_xid(xid: u32, mut from: Decoder<'a>) -> Result<Self, Fault> {
+        let garbage = |_| Fault::GarbageArgs;
+        if from.u32().map_err(garbage)? != RPC_VERSION {
+            return Err(Fault::RpcMismatch {
+                low: RPC_VERSION,
+                high: RPC_VERSION,
+            });
+        }
+        let program = from.u32().map_err(garbage)?;
+        let version = from.u32().map_err(garbage)?;
+        let procedure = from.u32().map_err(garbage)?;
+        let credential = Credential::decode(&mut from)?;
+        skip_verifier(&mut from)?;
+        Ok(Self {
+            xid,
+            program,
+            version,
+            procedure,
+            credential,
+            args: from.remaining(),
+        })
+    }
+
+    /// Appends the call, with a verifier that says nothing.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        for number in [
+            self.xid,
+            CALL,
+            RPC_VERSION,
+            self.program,
+            self.version,
+            self.procedure,
+        ] {
+            number.encode(out);
+        }
+        self.credential.encode(out);
+        put_none(out);
+        out.extend_from_slice(self.args);
+    }
+}
+
+/// Why a message is not a call that can be carried out.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CallError {
+    /// It has no transaction id, or is a reply: it must not be answered.
+    #[error("the message is no RPC call")]
+    NotACall,
+    /// It is a call that can be answered only with what is wrong with it.
+    #[error("the call cannot be carried out")]
+    Refused {
+        /// Its transaction.
+        xid: u32,
+        /// What to answer.
+        #[source]
+        fault: Fault,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::auth::AuthSys;
+    use super::super::fault::AuthStat;
+    use super::*;
+    use crate::hex;
+
+    /// A GETPORT for NFS version 3 over UDP, as `mount.nfs` sends it.
+    const GETPORT: &str = "12345678 00000000 00000002 000186a0 00000002 00000003
+        00000000 00000000 00000000 00000000
+        000186a3 00000003 00000011 00000000";
+
+    #[test]
+    fn a_call_reads_back_as_it_was_written() {
+        let bytes = hex::bytes(GETPORT);
+        let call = Call::decode(&bytes).expect("a good call");
+        assert_eq!((call.xid, call.program), (0x1234_5678, 100_000));
+        assert_eq!((call.version, call.procedure, call.args.len()), (2, 3, 16));
+        let mut again = Vec::new();
+        call.encode(&mut again);
+        assert_eq!(again, bytes);
+    }
+
+    #[test]
+    fn what_is_cut_after_the_transaction_id_is_answered_what_is_cut_before_is_not() {
+        let bytes = hex::bytes(GETPORT);
+        for length in 0..8 {
+            assert_eq!(Call::decode(&bytes[..length]), Err(CallError::NotACall));
+        }
+        for length in 8..40 {
+            assert_eq!(refusal(&bytes[..length]), Fault::GarbageArgs, "{length}");
+        }
+    }
+
+    #[test]
+    fn a_reply_is_never_taken_for_a_call() {
+        let mut bytes = hex::bytes(GETPORT);
+        bytes[7] = 1;
+        assert_eq!(Call::decode(&bytes), Err(CallError::NotACall));
+    }
+
+    #[test]
+    fn another_version_of_rpc_is_told_which_one_is_spoken() {
+        for version in [0, 1, 3, u8::MAX] {
+            let mut bytes = hex::bytes(GETPORT);
+            bytes[11] = version;
+            assert_eq!(refusal(&bytes), Fault::RpcMismatch { low: 2, high: 2 });
+        }
+    }
+
+    #[test]
+    fn a_credential_of_400_bytes_is_read_and_one_of_401_refused() {
+        assert!(Call::decode(&with_auth(0, 400, 0)).is_ok());
+        assert_eq!(
+            refusal(&with_auth(0, 401, 0)),
+            Fault::Auth(AuthStat::BadCred)
+        );
+        assert!(Call::decode(&with_auth(0, 0, 400)).is_ok());
+        assert_eq!(
+            refusal(&with_auth(0, 0, 401)),
+            Fault::Auth(AuthStat::BadVerf)
+        );
+    }
+
+    #[test]
+    fn flavours_that_nobody_here_understands_are_rejected_tls_among_them() {
+        for flavour in [2, 3, 6, 7, 390_003, u32::MAX] {
+            let fault = refusal(&with_auth(flavour, 8, 0));
+            assert_eq!(fault, Fault::Auth(AuthStat::RejectedCred));
+        }
+    }
+
+    #[test]
+    fn auth_sys_is_read_within_its_bounds() {
+        let good =
+            hex::bytes("00000009 00000002 68690000 000003e8 00000064 00000002 00000004 00000018");
+        let sys = AuthSys::decode(&good).expect("a good credential");
+        assert_eq!((sys.machine, sys.uid, sys.gid), (&b"hi"[..], 1000, 100));
+        assert_eq!(sys.gids.iter().collect::<Vec<_>>(), [4, 24]);
+        let mut again = Vec::new();
+        Credential::Sys(sys).encode(&mut again);
+        assert_eq!(again[8..], good);
+
+        let seventeen = [&good[..20], &[0, 0, 0, 17], &[0; 17 * 4]].concat();
+        let long_name = [&[0, 0, 0, 9, 0, 0, 1, 0][..], &[b'x'; 256 + 12]].concat();
+        for body in [seventeen, long_name, good[..19].to_vec()] {
+            let mut bytes = hex::bytes(GETPORT)[..24].to_vec();
+            1_u32.encode(&mut bytes);
+            crate::xdr::put_opaque(&body, &mut bytes);
+            put_none(&mut bytes);
+            assert_eq!(refusal(&bytes), Fault::Auth(AuthStat::BadCred));
+        }
+    }
+
+    /// The call with a credential of a flavour and length, and a verifier of a length.
+    fn with_auth(flavour: u32, credential: usize, verifier: usize) -> Vec<u8> {
+        let mut bytes = hex::bytes(GETPORT)[..24].to_vec();
+        flavour.encode(&mut bytes);
+        crate::xdr::put_opaque(&vec![0xee; credential], &mut bytes);
+        0_u32.encode(&mut bytes);
+        crate::xdr::put_opaque(&vec![0xee; verifier], &mut bytes);
+        bytes
+    }
+
+    #[track_caller]
+    fn refusal(bytes: &[u8]) -> Fault {
+        match Call::decode(bytes) {
+            Err(CallError::Refused { xid, fault }) => {
+                assert_eq!(xid, 0x1234_5678);
+                fault
+            }
+            other => panic!("not refused: {other:?}"),
+        }
+    }
+}

@@ -1,0 +1,29 @@
+//! ONC RPC messages and records ([RFC 5531](https://www.rfc-editor.org/rfc/rfc5531)).
+//!
+//! [`Call::decode`] reads the transaction id before anything else, so that whatever is wrong with
+//! the rest can be answered; what is wrong is a [`Fault`], and [`reply::fault`] is its form on the
+//! wire. [`Reply`] is the caller's view. [`RecordReader`] takes a byte stream apart.
+
+pub mod auth;
+pub mod call;
+#[cfg(feature = "net")]
+pub mod codec;
+pub mod fault;
+pub mod record;
+pub mod reply;
+
+pub use auth::{AuthSys, Credential, MAX_AUTH_BODY};
+pub use call::{Call, CallError};
+pub use fault::{AuthStat, Fault};
+pub use record::{RecordError, RecordLimits, RecordReader};
+pub use reply::{Reply, ReplyError};
+
+/// The version of RPC itself (§9, `rpcvers`).
+pub const RPC_VERSION: u32 = 2;
+/// The procedure of every program that takes and returns nothing (§12.1).
+pub const NULL_PROCEDURE: u32 = 0;
+
+/// `CALL` of `msg_type` (§9).
+const CALL: u32 = 0;
+/// `REPLY` of `msg_type` (§9).
+const REPLY: u32 = 1;

@@ -1,0 +1,221 @@
+//! Replies.
+
+use super::auth::{MAX_AUTH_BODY, put_none};
+use super::fault::{AuthStat, Fault};
+use super::{CALL, REPLY};
+use crate::xdr::{DecodeError, Decoder, Xdr};
+
+/// `MSG_ACCEPTED` of `reply_stat` (§9).
+const ACCEPTED: u32 = 0;
+/// `MSG_DENIED` of `reply_stat` (§9).
+const DENIED: u32 = 1;
+
+/// Appends what comes before the results of a successful call: 24 bytes.
+///
+/// ```text
+///  4 bytes  4         4            8                    4
+/// ┌───────┬─────────┬────────────┬────────────────────┬───────────┬┄
+/// │ xid   │ REPLY 1 │ ACCEPTED 0 │ verifier AUTH_NONE │ SUCCESS 0 │ results
+/// └───────┴─────────┴────────────┴────────────────────┴───────────┴┄
+/// ```
+pub fn success(xid: u32, out: &mut Vec<u8>) {
+    accepted(xid, 0, out);
+}
+
+/// Appends the answer to a call that is not carried out: 20 to 32 bytes.
+pub fn fault(xid: u32, fault: Fault, out: &mut Vec<u8>) {
+    match fault {
+        Fault::ProgUnavail => accepted(xid, 1, out),
+        Fault::ProgMismatch { low, high } => {
+            accepted(xid, 2, out);
+            (low, high).encode(out);
+        }
+        Fault::ProcUnavail => accepted(xid, 3, out),
+        Fault::GarbageArgs => accepted(xid, 4, out),
+        Fault::SystemErr => accepted(xid, 5, out),
+        Fault::RpcMismatch { low, high } => {
+            denied(xid, 0, out);
+            (low, high).encode(out);
+        }
+        Fault::Auth(why) => {
+            denied(xid, 1, out);
+            why.to_wire().encode(out);
+        }
+    }
+}
+
+fn accepted(xid: u32, status: u32, out: &mut Vec<u8>) {
+    for number in [xid, REPLY, ACCEPTED] {
+        number.encode(out);
+    }
+    put_none(out);
+    status.encode(out);
+}
+
+fn denied(xid: u32, status: u32, out: &mut Vec<u8>) {
+    for number in [xid, REPLY, DENIED, status] {
+        number.encode(out);
+    }
+}
+
+/// A reply as its caller reads it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Reply<'a> {
+    /// The transaction it belongs to.
+    pub xid: u32,
+    /// The results, not decoded yet, or why there are none.
+    pub outcome: Result<&'a [u8], Fault>,
+}
+
+impl<'a> Reply<'a> {
+    /// Reads a reply.
+    ///
+    /// # Errors
+    /// [`ReplyError`] if the message is none.
+    pub fn decode(message: &'a [u8]) -> Result<Self, ReplyError> {
+        let mut from = Decoder::new(message);
+        let xid = from.u32()?;
+        match from.u32()? {
+            REPLY => {}
+            CALL => return Err(ReplyError::ACall),
+            _ => return Err(ReplyError::Unknown("message type")),
+        }
+        let outcome = match from.u32()? {
+            ACCEPTED => accept_status(&mut from)?,
+            DENIED => Err(reject_status(&mut from)?),
+            _ => return Err(ReplyError::Unknown("reply status")),
+        };
+        Ok(Self { xid, outcome })
+    }
+}
+
+fn accept_status<'a>(from: &mut Decoder<'a>) -> Result<Result<&'a [u8], Fault>, ReplyError> {
+    from.u32()?;
+    from.opaque(MAX_AUTH_BODY)?;
+    let fault = match from.u32()? {
+        0 => return Ok(Ok(from.remaining())),
+        1 => Fault::ProgUnavail,
+        2 => Fault::ProgMismatch {
+            low: from.u32()?,
+            high: from.u32()?,
+        },
+        3 => Fault::ProcUnavail,
+        4 => Fault::GarbageArgs,
+        5 => Fault::SystemErr,
+        _ => return Err(ReplyError::Unknown("accept status")),
+    };
+    Ok(Err(fault))
+}
+
+fn reject_status(from: &mut Decoder<'_>) -> Result<Fault, ReplyError> {
+    match from.u32()? {
+        0 => Ok(Fault::RpcMismatch {
+            low: from.u32()?,
+            high: from.u32()?,
+        }),
+        1 => Ok(Fault::Auth(AuthStat::from_wire(from.u32()?))),
+        _ => Err(ReplyError::Unknown("reject status")),
+    }
+}
+
+/// Why a message is no reply.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReplyError {
+    /// It is a call.
+    #[error("a call where a reply was expected")]
+    ACall,
+    /// A number that the RFC does not know.
+    #[error("an unknown {0} in a reply")]
+    Unknown(&'static str),
+    /// It ends too early, or its verifier is too long.
+    #[error("a malformed reply")]
+    Malformed(#[from] DecodeError),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hex;
+
+    /// Every answer there is, and its bytes after the transaction id.
+    fn golden() -> [(Fault, &'static str); 8] {
+        [
+            (
+                Fault::ProgUnavail,
+                "00000001 00000000 00000000 00000000 00000001",
+            ),
+            (
+                Fault::ProgMismatch { low: 2, high: 4 },
+                "00000001 00000000 00000000 00000000 00000002 00000002 00000004",
+            ),
+            (
+                Fault::ProcUnavail,
+                "00000001 00000000 00000000 00000000 00000003",
+            ),
+            (
+                Fault::GarbageArgs,
+                "00000001 00000000 00000000 00000000 00000004",
+            ),
+            (
+                Fault::SystemErr,
+                "00000001 00000000 00000000 00000000 00000005",
+            ),
+            (
+                Fault::RpcMismatch { low: 2, high: 2 },
+                "00000001 00000001 00000000 00000002 00000002",
+            ),
+            (
+                Fault::Auth(AuthStat::TooWeak),
+                "00000001 00000001 00000001 00000005",
+            ),
+            (
+                Fault::Auth(AuthStat::Other(13)),
+                "00000001 00000001 00000001 0000000d",
+            ),
+        ]
+    }
+
+    #[test]
+    fn every_fault_reads_back_as_it_was_written() {
+        for (what, bytes) in golden() {
+            let mut out = Vec::new();
+            fault(7, what, &mut out);
+            assert_eq!(out, hex::bytes(&format!("00000007 {bytes}")), "{what}");
+            let reply = Reply::decode(&out).expect("a good reply");
+            assert_eq!((reply.xid, reply.outcome), (7, Err(what)));
+            for length in 0..out.len() {
+                assert!(Reply::decode(&out[..length]).is_err(), "{what}: {length}");
+            }
+        }
+    }
+
+    #[test]
+    fn results_follow_24_bytes_whatever_the_verifier_is() {
+        let mut out = Vec::new();
+        success(7, &mut out);
+        assert_eq!(out.len(), 24);
+        out.extend(b"data");
+        assert_eq!(Reply::decode(&out).expect("good").outcome, Ok(&b"data"[..]));
+        let with_verifier =
+            hex::bytes("00000007 00000001 00000000 00000006 00000003 aabbcc00 00000000 64617461");
+        assert_eq!(
+            Reply::decode(&with_verifier).expect("good").outcome,
+            Ok(&b"data"[..])
+        );
+    }
+
+    #[test]
+    fn what_is_no_reply_says_so() {
+        let read = |digits| Reply::decode(&hex::bytes(digits)).expect_err("no reply");
+        assert_eq!(read("00000007 00000000"), ReplyError::ACall);
+        assert_eq!(
+            read("00000007 00000002"),
+            ReplyError::Unknown("message type")
+        );
+        let unknown = ReplyError::Unknown("reply status");
+        assert_eq!(read("00000007 00000001 00000002"), unknown);
+        let truncated = DecodeError::Truncated { missing: 4 };
+        assert_eq!(read("00000007"), ReplyError::Malformed(truncated));
+    }
+}

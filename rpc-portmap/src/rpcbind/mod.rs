@@ -1,0 +1,39 @@
+//! The binding protocols on the wire: program 100000, versions 2, 3 and 4
+//! ([RFC 1833](https://www.rfc-editor.org/rfc/rfc1833)).
+//!
+//! [`v2`] is the old port mapper, which knows TCP and UDP over IPv4 only; [`v3`] and [`v4`] name a
+//! transport by a [`Netid`] and an address by text, a [`UniversalAddress`]
+//! ([RFC 5665](https://www.rfc-editor.org/rfc/rfc5665)).
+
+pub mod netid;
+pub mod stats;
+pub mod universal;
+pub mod v2;
+pub mod v3;
+pub mod v4;
+
+pub use netid::{Family, Netid, Semantics, UnknownNetid};
+pub use universal::{ParseAddressError, UniversalAddress};
+pub use v2::Mapping;
+pub use v3::Rpcb;
+
+use crate::xdr::Text;
+
+/// The number of the program.
+pub const PROGRAM: u32 = 100_000;
+/// Its port, for TCP and UDP.
+pub const PORT: u16 = 111;
+/// The unix sockets it is found at on Linux, the abstract one first: clients try them in this order.
+pub const ABSTRACT_SOCKET: &str = "@/run/rpcbind.sock";
+/// The unix socket in the file system.
+pub const SOCKET: &str = "/run/rpcbind.sock";
+
+/// The longest string of the binding protocols that is taken, in bytes. The RFC has no bound;
+/// netids have a handful of characters, addresses at most 108.
+pub const MAX_STRING: usize = 255;
+/// The longest arguments and results of a forwarded call, in bytes: what fits into a datagram of
+/// the size that libraries agreed on.
+pub const MAX_FORWARDED: usize = 8800;
+
+/// A string of the binding protocols.
+pub type Name = Text<MAX_STRING>;

@@ -1,0 +1,102 @@
+//! What was asked how often (`GETSTAT`, [RFC 1833 §2.1](https://www.rfc-editor.org/rfc/rfc1833#section-2.1)).
+
+use super::Name;
+use crate::xdr::{DecodeError, Decoder, List, Xdr};
+
+/// The procedures that are counted: numbers 0 to 12 (`RPCBSTAT_HIGHPROC`).
+pub const PROCEDURES: usize = 13;
+
+crate::xdr_struct! {
+    /// How often the address of a program was asked for (`rpcbs_addrlist`).
+    #[derive(Clone, Debug, Eq, PartialEq)]
+    pub struct AddressCount {
+        /// The program.
+        pub program: u32,
+        /// The version that was asked for.
+        pub version: u32,
+        /// How often there was an answer.
+        pub success: i32,
+        /// How often there was none.
+        pub failure: i32,
+        /// The transport.
+        pub netid: Name,
+    }
+}
+
+crate::xdr_struct! {
+    /// How often a call was forwarded (`rpcbs_rmtcalllist`).
+    #[derive(Clone, Debug, Eq, PartialEq)]
+    pub struct ForwardCount {
+        /// The program.
+        pub program: u32,
+        /// Its version.
+        pub version: u32,
+        /// Its procedure.
+        pub procedure: u32,
+        /// How often it was answered.
+        pub success: i32,
+        /// How often it was not.
+        pub failure: i32,
+        /// How often it came as `INDIRECT`.
+        pub indirect: i32,
+        /// The transport.
+        pub netid: Name,
+    }
+}
+
+crate::xdr_struct! {
+    /// The counters of one version of the binding protocol (`rpcb_stat`).
+    #[derive(Clone, Debug, Default, Eq, PartialEq)]
+    pub struct VersionStats {
+        /// Calls of each procedure, by its number.
+        pub calls: CallCounts,
+        /// Registrations that were taken.
+        pub set: i32,
+        /// Registrations that were taken back.
+        pub unset: i32,
+        /// Look-ups by program.
+        pub addresses: List<AddressCount>,
+        /// Forwarded calls by program.
+        pub forwarded: List<ForwardCount>,
+    }
+}
+
+/// Calls of each procedure (`rpcbs_proc`).
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct CallCounts(pub [i32; PROCEDURES]);
+
+impl Xdr for CallCounts {
+    fn encode(&self, out: &mut Vec<u8>) {
+        for count in self.0 {
+            count.encode(out);
+        }
+    }
+
+    fn decode(from: &mut Decoder<'_>) -> Result<Self, DecodeError> {
+        let mut counts = Self::default();
+        for count in &mut counts.0 {
+            *count = i32::decode(from)?;
+        }
+        Ok(counts)
+    }
+}
+
+/// The counters of versions 2, 3 and 4, in this order (`rpcb_stat_byvers`).
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct AllStats(pub [VersionStats; 3]);
+
+impl Xdr for AllStats {
+    fn encode(&self, out: &mut Vec<u8>) {
+        for version in &self.0 {
+            version.encode(out);
+        }
+    }
+
+    fn decode(from: &mut Decoder<'_>) -> Result<Self, DecodeError> {
+        let mut all = Self::default();
+        for version in &mut all.0 {
+            *version = VersionStats::decode(from)?;
+        }
+        Ok(all)
+    }
+}

@@ -1,0 +1,58 @@
+//! Version 2, the port mapper ([RFC 1833 §3](https://www.rfc-editor.org/rfc/rfc1833#section-3)).
+
+use super::MAX_FORWARDED;
+use crate::xdr::Opaque;
+
+/// The version's number.
+pub const VERSION: u32 = 2;
+/// Registers a [`Mapping`]; whether it was taken.
+pub const SET: u32 = 1;
+/// Takes back every [`Mapping`] of a program's version; protocol and port are ignored.
+pub const UNSET: u32 = 2;
+/// The port of a [`Mapping`], whose own port is ignored; 0 if there is none.
+pub const GETPORT: u32 = 3;
+/// All [`Mapping`]s.
+pub const DUMP: u32 = 4;
+/// Calls a procedure of a registered program: [`CallArgs`], [`CallResult`].
+pub const CALLIT: u32 = 5;
+
+crate::xdr_struct! {
+    /// Where a version of a program is (`mapping`).
+    #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+    pub struct Mapping {
+        /// The program.
+        pub program: u32,
+        /// Its version.
+        pub version: u32,
+        /// 6 for TCP, 17 for UDP.
+        pub protocol: u32,
+        /// The port; 32 bits on the wire, of which 16 can make sense.
+        pub port: u32,
+    }
+}
+
+crate::xdr_struct! {
+    /// A call to forward (`call_args`; the same in versions 3 and 4, `rpcb_rmtcallargs`).
+    #[derive(Clone, Debug, Eq, PartialEq)]
+    pub struct CallArgs {
+        /// The program.
+        pub program: u32,
+        /// Its version.
+        pub version: u32,
+        /// Its procedure.
+        pub procedure: u32,
+        /// The arguments, as they are to be sent.
+        pub args: Opaque<MAX_FORWARDED>,
+    }
+}
+
+crate::xdr_struct! {
+    /// The result of a forwarded call (`call_result`).
+    #[derive(Clone, Debug, Eq, PartialEq)]
+    pub struct CallResult {
+        /// The port of the program.
+        pub port: u32,
+        /// Its results, as they came.
+        pub results: Opaque<MAX_FORWARDED>,
+    }
+}

@@ -1,0 +1,36 @@
+//! Version 4 ([RFC 1833 §2](https://www.rfc-editor.org/rfc/rfc1833#section-2)): version 3 and a few
+//! procedures more.
+
+use super::Name;
+
+pub use super::v3::{DUMP, GETADDR, GETTIME, SET, TADDR2UADDR, UADDR2TADDR, UNSET};
+
+/// The version's number.
+pub const VERSION: u32 = 4;
+/// `CALLIT` of version 3 under another name.
+pub const BCAST: u32 = 5;
+/// As `GETADDR`, but of this version or none.
+pub const GETVERSADDR: u32 = 9;
+/// As `BCAST`, but errors are answered.
+pub const INDIRECT: u32 = 10;
+/// The addresses of a program's version on all transports: a list of [`Entry`].
+pub const GETADDRLIST: u32 = 11;
+/// What was asked how often: [`AllStats`](super::stats::AllStats).
+pub const GETSTAT: u32 = 12;
+
+crate::xdr_struct! {
+    /// One address of a program, with what a client has to know of the transport (`rpcb_entry`).
+    #[derive(Clone, Debug, Eq, PartialEq)]
+    pub struct Entry {
+        /// The universal address, merged for the client.
+        pub address: Name,
+        /// The transport.
+        pub netid: Name,
+        /// How it carries messages; see [`Semantics`](super::Semantics).
+        pub semantics: u32,
+        /// The family of its addresses, such as `inet6`.
+        pub family: Name,
+        /// The protocol above that, such as `udp`.
+        pub protocol: Name,
+    }
+}

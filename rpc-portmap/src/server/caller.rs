@@ -1,0 +1,104 @@
+//! Who calls.
+
+use std::net::{IpAddr, SocketAddr};
+
+use crate::rpc::Credential;
+use crate::rpcbind::Netid;
+
+/// Who calls, and how.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    transport: Netid,
+    peer: Peer,
+    local: Option<IpAddr>,
+    claimed: Option<ClaimedUser>,
+}
+
+/// The other end of a transport.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Peer {
+    /// Somebody at an address.
+    Ip(SocketAddr),
+    /// A process of this machine, as the kernel knows it.
+    Unix {
+        /// Its user.
+        uid: u32,
+        /// Its group.
+        gid: u32,
+        /// Its number, if the kernel tells.
+        pid: Option<i32>,
+    },
+}
+
+/// The user that an `AUTH_SYS` credential names. Anybody can write anything there.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ClaimedUser {
+    /// The user.
+    pub uid: u32,
+    /// Its group.
+    pub gid: u32,
+    /// Further groups.
+    pub gids: Vec<u32>,
+}
+
+impl Caller {
+    /// A caller; `local` is the address of this machine that was called.
+    pub const fn new(transport: Netid, peer: Peer, local: Option<IpAddr>) -> Self {
+        Self {
+            transport,
+            peer,
+            local,
+            claimed: None,
+        }
+    }
+
+    /// The transport.
+    pub const fn transport(&self) -> Netid {
+        self.transport
+    }
+
+    /// The other end.
+    pub const fn peer(&self) -> Peer {
+        self.peer
+    }
+
+    /// The address of the other end, if it has one.
+    pub const fn ip(&self) -> Option<IpAddr> {
+        match self.peer {
+            Peer::Ip(address) => Some(address.ip()),
+            Peer::Unix { .. } => None,
+        }
+    }
+
+    /// The address of this machine that was called.
+    pub const fn local(&self) -> Option<IpAddr> {
+        self.local
+    }
+
+    /// The user that the credential names, if it names one.
+    pub const fn claimed(&self) -> Option<&ClaimedUser> {
+        self.claimed.as_ref()
+    }
+
+    /// Whether nobody but a process of this machine can have sent the call.
+    pub const fn is_this_machine(&self) -> bool {
+        match self.peer {
+            // The kernel drops what comes from outside with such an address.
+            Peer::Ip(address) => address.ip().to_canonical().is_loopback(),
+            Peer::Unix { .. } => true,
+        }
+    }
+
+    pub(super) fn with(mut self, credential: &Credential<'_>) -> Self {
+        self.claimed = match credential {
+            Credential::Sys(sys) => Some(ClaimedUser {
+                uid: sys.uid,
+                gid: sys.gid,
+                gids: sys.gids.iter().collect(),
+            }),
+            Credential::None => None,
+        };
+        self
+    }
+}

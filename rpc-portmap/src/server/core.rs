@@ -1,0 +1,165 @@
+//! From a message to its reply.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::sync::Arc;
+
+use super::caller::Caller;
+use super::layer::{Layer, Outcome, Refused, Request};
+use super::panics::Caught;
+use super::program::ProgramVersion;
+use crate::rpc::{AuthStat, Call, CallError, Fault, NULL_PROCEDURE, reply};
+
+/// The longest reply that fits into a datagram, in bytes.
+const MAX_DATAGRAM: usize = 65_507;
+
+/// The programs and what surrounds them.
+#[derive(Default)]
+pub(super) struct Core {
+    programs: HashMap<u32, BTreeMap<u32, Arc<dyn ProgramVersion>>>,
+    layers: Vec<Arc<dyn Layer>>,
+}
+
+impl Core {
+    pub(super) fn mount(&mut self, version: Arc<dyn ProgramVersion>) {
+        let versions = self.programs.entry(version.program()).or_default();
+        versions.insert(version.version(), version);
+    }
+
+    pub(super) fn wrap(&mut self, layer: Arc<dyn Layer>) {
+        self.layers.push(layer);
+    }
+
+    /// The programs with their versions.
+    pub(super) fn programs(&self) -> impl Iterator<Item = (u32, Vec<u32>)> {
+        let versions = |versions: &BTreeMap<_, _>| versions.keys().copied().collect();
+        self.programs
+            .iter()
+            .map(move |(program, of)| (*program, versions(of)))
+    }
+
+    /// The reply to a message, if it deserves one.
+    pub(super) async fn answer(&self, caller: Caller, message: &[u8]) -> Option<Vec<u8>> {
+        let mut out = Vec::with_capacity(64);
+        let call = match Call::decode(message) {
+            Ok(call) => call,
+            Err(CallError::Refused { xid, fault }) => {
+                reply::fault(xid, fault, &mut out);
+                return Some(out);
+            }
+            Err(CallError::NotACall) => return None,
+        };
+        let caller = caller.with(&call.credential);
+        let request = Request {
+            program: call.program,
+            version: call.version,
+            procedure: call.procedure,
+            bytes: message.len(),
+        };
+        reply::success(call.xid, &mut out);
+        match self.admitted(&caller, &request, &call, &mut out).await {
+            Ok(()) => Some(out),
+            Err(Refused::Silently) => None,
+            Err(Refused::With(fault)) => {
+                out.clear();
+                reply::fault(call.xid, fault, &mut out);
+                Some(out)
+            }
+        }
+    }
+
+    /// The reply as it may be sent by datagram: another one if it would be too much for a sender
+    /// who may not be who it says, none if any would be.
+    pub(super) fn by_datagram(
+        &self,
+        caller: &Caller,
+        request: &[u8],
+        mut out: Vec<u8>,
+    ) -> Option<Vec<u8>> {
+        let admits = |bytes| {
+            let mut layers = self.layers.iter();
+            layers.all(|layer| layer.admits_datagram(caller, request.len(), bytes))
+        };
+        let xid = request.first_chunk().copied().map_or(0, u32::from_be_bytes);
+        if out.len() > MAX_DATAGRAM {
+            out.clear();
+            reply::fault(xid, Fault::SystemErr, &mut out);
+        }
+        if !admits(out.len()) {
+            out.clear();
+            reply::fault(xid, Fault::Auth(AuthStat::TooWeak), &mut out);
+        }
+        admits(out.len()).then_some(out)
+    }
+
+    /// Lets the layers see the call, carries it out and lets those see the outcome that let it pass.
+    async fn admitted(
+        &self,
+        caller: &Caller,
+        request: &Request,
+        call: &Call<'_>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Refused> {
+        for (index, layer) in self.layers.iter().enumerate() {
+            if let Err(refused) = layer.before(caller, request) {
+                self.tell(index, caller, request, outcome(Err(refused), 0));
+                return Err(refused);
+            }
+        }
+        let header = out.len();
+        let result = self.carry_out(caller, call, out).await;
+        let bytes = out.len() - header;
+        self.tell(self.layers.len(), caller, request, outcome(result, bytes));
+        result
+    }
+
+    fn tell(&self, layers: usize, caller: &Caller, request: &Request, outcome: Outcome) {
+        for layer in self.layers.iter().take(layers).rev() {
+            layer.after(caller, request, outcome);
+        }
+    }
+
+    async fn carry_out(
+        &self,
+        caller: &Caller,
+        call: &Call<'_>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Refused> {
+        let versions = self.programs.get(&call.program).ok_or(Fault::ProgUnavail)?;
+        let version = versions
+            .get(&call.version)
+            .ok_or_else(|| mismatch(versions))?;
+        if call.procedure == NULL_PROCEDURE {
+            return Ok(());
+        }
+        let work = version.call(caller, call.procedure, call.args, out);
+        Caught(work)
+            .await
+            .unwrap_or(Err(Refused::With(Fault::SystemErr)))
+    }
+}
+
+fn mismatch(versions: &BTreeMap<u32, Arc<dyn ProgramVersion>>) -> Fault {
+    match (versions.first_key_value(), versions.last_key_value()) {
+        (Some((&low, _)), Some((&high, _))) => Fault::ProgMismatch { low, high },
+        _ => Fault::ProgUnavail,
+    }
+}
+
+const fn outcome(result: Result<(), Refused>, bytes: usize) -> Outcome {
+    match result {
+        Ok(()) => Outcome::Done { bytes },
+        Err(Refused::With(fault)) => Outcome::Failed(fault),
+        Err(Refused::Silently) => Outcome::Silent,
+    }
+}
+
+impl fmt::Debug for Core {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let versions = self.programs.iter().map(|(program, versions)| {
+            let versions: Vec<_> = versions.keys().collect();
+            (program, versions)
+        });
+        f.debug_map().entries(versions).finish()
+    }
+}

@@ -1,0 +1,172 @@
+//! Calls by datagram.
+
+use std::io;
+use std::net::{SocketAddr, UdpSocket};
+use std::os::fd::AsRawFd;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::Poll;
+
+use tokio::io::Interest;
+use tokio::sync::{Semaphore, mpsc};
+use tokio_util::sync::CancellationToken;
+
+use super::caller::{Caller, Peer};
+use super::core::Core;
+use super::replies::{Key, Known, ReplyCache};
+use super::streams::Shared;
+use crate::rpcbind::{Family, Netid};
+use crate::transport::{Inbox, now, reply};
+
+/// Datagrams taken before others get a turn.
+const BATCH: usize = 32;
+
+/// One socket and what answers on it.
+pub(super) struct Desk {
+    inbox: Inbox,
+    post: Arc<Post>,
+    waiting: Arc<Semaphore>,
+    stop: CancellationToken,
+    abort: CancellationToken,
+    alive: mpsc::Sender<std::convert::Infallible>,
+}
+
+/// What a call by datagram needs until it is answered.
+struct Post {
+    socket: tokio::net::UdpSocket,
+    core: Arc<Core>,
+    replies: Option<Arc<ReplyCache>>,
+}
+
+/// A call that came.
+struct Letter {
+    message: Vec<u8>,
+    peer: SocketAddr,
+    local: SocketAddr,
+}
+
+impl Desk {
+    pub(super) fn new(
+        socket: UdpSocket,
+        shared: &Shared,
+        replies: Option<Arc<ReplyCache>>,
+    ) -> io::Result<Self> {
+        let inbox = Inbox::new(&socket)?;
+        let post = Post {
+            socket: tokio::net::UdpSocket::from_std(socket)?,
+            core: Arc::clone(&shared.core),
+            replies,
+        };
+        Ok(Self {
+            inbox,
+            post: Arc::new(post),
+            waiting: Arc::new(Semaphore::new(shared.limits.waiting_datagrams)),
+            stop: shared.stop.clone(),
+            abort: shared.abort.clone(),
+            alive: shared.alive.clone(),
+        })
+    }
+
+    /// Answers until it is told to stop.
+    pub(super) async fn run(mut self) {
+        loop {
+            tokio::select! {
+                () = self.stop.cancelled() => return,
+                // An error of the socket is that of a datagram: the next one may be fine.
+                _ = self.post.socket.readable() => {}
+            }
+            for _ in 0..BATCH {
+                match self.next() {
+                    Ok(Some(letter)) => self.handle(letter).await,
+                    Ok(None) => {}
+                    Err(_) => break,
+                }
+            }
+            tokio::task::consume_budget().await;
+        }
+    }
+
+    fn next(&mut self) -> io::Result<Option<Letter>> {
+        let socket = &self.post.socket;
+        socket.try_io(Interest::READABLE, || {
+            let arrival = self.inbox.receive(socket)?;
+            Ok(arrival.map(|arrival| Letter {
+                message: arrival.bytes.to_vec(),
+                peer: arrival.peer,
+                local: arrival.local,
+            }))
+        })
+    }
+
+    /// Answers at once what needs not wait; what has to wait does so elsewhere.
+    async fn handle(&self, letter: Letter) {
+        let mut work = Box::pin(Arc::clone(&self.post).answer(letter));
+        if poll_once(work.as_mut()).await.is_ready() {
+            return;
+        }
+        let Ok(permit) = Arc::clone(&self.waiting).try_acquire_owned() else {
+            return;
+        };
+        let (abort, alive) = (self.abort.clone(), self.alive.clone());
+        tokio::spawn(async move {
+            tokio::select! {
+                () = abort.cancelled() => {}
+                () = work => {}
+            }
+            drop((permit, alive));
+        });
+    }
+}
+
+impl Post {
+    async fn answer(self: Arc<Self>, letter: Letter) {
+        let Letter {
+            message,
+            peer,
+            local,
+        } = letter;
+        let Ok(remembered) = self.recall(&message, peer, local) else {
+            return;
+        };
+        let transport = Netid::Udp.over(Family::of(peer.ip()));
+        let caller = Caller::new(transport, Peer::Ip(peer), Some(local.ip().to_canonical()));
+        let Some(bytes) = self.core.answer(caller.clone(), &message).await else {
+            return;
+        };
+        if let Some(bytes) = self.core.by_datagram(&caller, &message, bytes) {
+            if let (Some(replies), Some(key)) = (&self.replies, remembered) {
+                replies.store(key, &bytes);
+            }
+            self.send(&bytes, local, peer);
+        }
+    }
+
+    /// Answers what was answered before; `Err` if there is nothing more to do.
+    fn recall(
+        &self,
+        message: &[u8],
+        peer: SocketAddr,
+        local: SocketAddr,
+    ) -> Result<Option<Key>, ()> {
+        let Some(replies) = &self.replies else {
+            return Ok(None);
+        };
+        match replies.look_up(peer, message, now()) {
+            Known::No(key) => Ok(Some(key)),
+            Known::InProgress => Err(()),
+            Known::Answered(bytes) => {
+                self.send(&bytes, local, peer);
+                Err(())
+            }
+        }
+    }
+
+    /// A reply that the system does not take now is lost, as any datagram may be.
+    fn send(&self, bytes: &[u8], local: SocketAddr, peer: SocketAddr) {
+        let _ = reply(self.socket.as_raw_fd(), bytes, local, peer);
+    }
+}
+
+async fn poll_once<F: Future + ?Sized>(mut future: Pin<&mut F>) -> Poll<F::Output> {
+    std::future::poll_fn(|context| Poll::Ready(future.as_mut().poll(context))).await
+}

@@ -1,0 +1,74 @@
+//! What surrounds all procedures of a server: access, limits, counters, logs.
+
+use super::caller::Caller;
+use crate::rpc::Fault;
+
+/// Sees every call before and after it is carried out.
+///
+/// The layers that were added first see a call first and its outcome last.
+pub trait Layer: Send + Sync + 'static {
+    /// Whether the call may go on.
+    ///
+    /// # Errors
+    /// [`Refused`] with what the caller is told.
+    fn before(&self, caller: &Caller, request: &Request) -> Result<(), Refused> {
+        let _ = (caller, request);
+        Ok(())
+    }
+
+    /// Learns what became of a call that [`before`](Self::before) let go on.
+    fn after(&self, caller: &Caller, request: &Request, outcome: Outcome) {
+        let _ = (caller, request, outcome);
+    }
+
+    /// Whether a reply of so many bytes may be sent by datagram for a request of so many bytes,
+    /// whose sender may have forged its address.
+    fn admits_datagram(&self, caller: &Caller, request_bytes: usize, reply_bytes: usize) -> bool {
+        let _ = (caller, request_bytes, reply_bytes);
+        true
+    }
+}
+
+/// What is asked for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Request {
+    /// The program.
+    pub program: u32,
+    /// Its version.
+    pub version: u32,
+    /// The procedure.
+    pub procedure: u32,
+    /// The whole message, in bytes.
+    pub bytes: usize,
+}
+
+/// What became of a call.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Outcome {
+    /// It was answered with results of so many bytes.
+    Done {
+        /// The results, in bytes.
+        bytes: usize,
+    },
+    /// It was answered with a fault.
+    Failed(Fault),
+    /// It was not answered.
+    Silent,
+}
+
+/// A call that is not carried out.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Refused {
+    /// The caller is told why.
+    With(Fault),
+    /// The caller is told nothing.
+    Silently,
+}
+
+impl From<Fault> for Refused {
+    fn from(fault: Fault) -> Self {
+        Self::With(fault)
+    }
+}

@@ -1,0 +1,249 @@
+//! A framework for RPC services.
+//!
+//! [`rpc_program!`](crate::rpc_program) turns a list of procedures into a trait with one async
+//! method for each. A [`Server`] carries any number of programs and versions and answers by
+//! itself what is the same for all of them: the procedure NULL, `PROG_UNAVAIL`, `PROG_MISMATCH`
+//! with the lowest and highest version, `PROC_UNAVAIL`, `GARBAGE_ARGS`, and `SYSTEM_ERR` where a
+//! method panics.
+//!
+//! ```
+//! use std::sync::Arc;
+//! use rpc_portmap::rpc::Fault;
+//! use rpc_portmap::server::{Caller, Server};
+//! use rpc_portmap::transport::Listeners;
+//!
+//! rpc_portmap::rpc_program! {
+//!     /// Version 1 of a program that doubles numbers.
+//!     pub trait Doubler1 = (0x2000_0001, 1);
+//!     server Doubler1Server;
+//!     client Doubler1Client;
+//!     /// Twice the number.
+//!     1 => fn double(u32) -> u64;
+//! }
+//!
+//! struct Service;
+//!
+//! impl Doubler1 for Service {
+//!     async fn double(&self, _: &Caller, number: u32) -> Result<u64, Fault> {
+//!         Ok(2 * u64::from(number))
+//!     }
+//! }
+//!
+//! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let mut listeners = Listeners::new();
+//! listeners.bind_ip("127.0.0.1:0".parse()?)?;
+//! let server = Server::builder().version(Doubler1Server::new(Arc::new(Service))).build();
+//! server.serve(listeners, async { /* return when it is time to stop */ }).await?;
+//! # Ok(()) }
+//! ```
+
+mod caller;
+mod connections;
+mod core;
+mod datagrams;
+mod layer;
+mod panics;
+mod program;
+mod registration;
+mod replies;
+mod streams;
+#[cfg(test)]
+mod tests;
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use caller::{Caller, ClaimedUser, Peer};
+pub use layer::{Layer, Outcome, Refused, Request};
+pub use program::{BoxFuture, ProgramVersion};
+pub use registration::{Registration, RegistrationState};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::registry::Claim;
+use crate::rpc::RecordLimits;
+use crate::rpcbind::{Netid, UniversalAddress};
+use crate::transport::Listeners;
+use connections::Connections;
+use core::Core;
+use replies::ReplyCache;
+
+/// What a server allows itself and its callers.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct Limits {
+    /// The longest record of a stream, and its most fragments.
+    pub record: RecordLimits,
+    /// Connections open at once. When they are all taken, the TCP connection that has been idle
+    /// for longest makes room; unix connections stay.
+    pub connections: usize,
+    /// How long a caller on a stream may take to accept a reply.
+    pub write: Duration,
+    /// Calls by datagram that may be waiting for something at once; further ones are dropped.
+    pub waiting_datagrams: usize,
+    /// How long calls may go on after the server was told to stop.
+    pub drain: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            record: RecordLimits::default(),
+            connections: 800,
+            write: Duration::from_secs(10),
+            waiting_datagrams: 1024,
+            drain: Duration::from_secs(5),
+        }
+    }
+}
+
+/// Programs that are ready to be served.
+#[derive(Debug)]
+pub struct Server {
+    core: Arc<Core>,
+    limits: Limits,
+    reply_cache: Option<usize>,
+}
+
+/// Makes a [`Server`].
+#[derive(Debug, Default)]
+pub struct Builder {
+    core: Core,
+    limits: Limits,
+    reply_cache: Option<usize>,
+}
+
+impl Builder {
+    /// Adds a version of a program; in place of the same one, if it was added before.
+    #[must_use]
+    pub fn version(mut self, version: impl ProgramVersion) -> Self {
+        self.core.mount(Arc::new(version));
+        self
+    }
+
+    /// Adds a layer, inside those added before.
+    #[must_use]
+    pub fn layer(mut self, layer: impl Layer) -> Self {
+        self.core.wrap(Arc::new(layer));
+        self
+    }
+
+    /// Sets what is allowed.
+    #[must_use]
+    pub const fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Keeps this many replies to datagrams for a minute, so that a call that is sent again because its
+    /// reply was lost is answered again and not carried out again (RFC 5531 §5). Calls that may be
+    /// carried out twice do without.
+    #[must_use]
+    pub const fn reply_cache(mut self, replies: usize) -> Self {
+        self.reply_cache = Some(replies);
+        self
+    }
+
+    /// The server.
+    pub fn build(self) -> Server {
+        Server {
+            core: Arc::new(self.core),
+            limits: self.limits,
+            reply_cache: self.reply_cache,
+        }
+    }
+}
+
+impl Server {
+    /// Starts a server without programs.
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    /// What a server at these addresses can register: all its programs in all their versions.
+    pub fn claims(&self, addresses: &[(Netid, UniversalAddress)]) -> Vec<Claim> {
+        let programs = self.core.programs();
+        programs
+            .flat_map(|(program, versions)| Claim::all(program, &versions, addresses))
+            .collect()
+    }
+
+    /// Registers all programs at these addresses with this machine's portmapper, for as long as
+    /// the value lives.
+    pub fn register(&self, addresses: &[(Netid, UniversalAddress)]) -> Registration {
+        Registration::new(self.claims(addresses))
+    }
+
+    /// Serves until `shutdown` is done, then finishes the calls that have begun, for as long as
+    /// [`Limits::drain`] allows. Dropping the future stops everything at once.
+    ///
+    /// # Errors
+    /// What the system says if a socket cannot be used; nothing that a caller does is an error.
+    pub async fn serve(
+        self,
+        listeners: impl Into<Listeners>,
+        shutdown: impl Future<Output = ()>,
+    ) -> io::Result<()> {
+        let stop = CancellationToken::new();
+        let _stop = stop.clone().drop_guard();
+        let abort = CancellationToken::new();
+        let _abort = abort.clone().drop_guard();
+        let (alive, mut ended) = mpsc::channel::<std::convert::Infallible>(1);
+        self.start(listeners.into(), &stop, &abort, &alive)?;
+        drop(alive);
+        shutdown.await;
+        stop.cancel();
+        // All that is served holds a sender; the channel ends with the last one.
+        let drained = tokio::time::timeout(self.limits.drain, ended.recv());
+        let _ = drained.await;
+        Ok(())
+    }
+
+    fn start(
+        &self,
+        listeners: Listeners,
+        stop: &CancellationToken,
+        abort: &CancellationToken,
+        alive: &mpsc::Sender<std::convert::Infallible>,
+    ) -> io::Result<()> {
+        let (udp, tcp, unix, tickets) = listeners.into_parts();
+        let tickets = Arc::new(tickets);
+        let connections = Arc::new(Connections::new(self.limits.connections));
+        let replies = self.reply_cache.map(ReplyCache::new).map(Arc::new);
+        let spawn = |task: BoxFuture<'static, ()>| {
+            let (abort, alive, tickets) = (abort.clone(), alive.clone(), Arc::clone(&tickets));
+            tokio::spawn(async move {
+                tokio::select! {
+                    () = abort.cancelled() => {}
+                    () = task => {}
+                }
+                // The sockets went with the task; now their ports may go back.
+                drop((alive, tickets));
+            });
+        };
+        let shared = streams::Shared {
+            core: Arc::clone(&self.core),
+            limits: self.limits,
+            connections,
+            stop: stop.clone(),
+            abort: abort.clone(),
+            alive: alive.clone(),
+        };
+        for socket in udp {
+            let desk = datagrams::Desk::new(socket, &shared, replies.clone())?;
+            spawn(Box::pin(desk.run()));
+        }
+        for listener in tcp {
+            let listener = tokio::net::TcpListener::from_std(listener)?;
+            spawn(Box::pin(streams::accept_tcp(listener, shared.clone())));
+        }
+        for endpoint in unix {
+            spawn(Box::pin(streams::accept_unix(
+                endpoint.register()?,
+                shared.clone(),
+            )));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,201 @@
+//! Programs as traits.
+
+use std::pin::Pin;
+
+use super::caller::Caller;
+use super::layer::Refused;
+
+/// A future on the heap, as a trait object returns it.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// A version of a program, as a server carries it. Use [`rpc_program!`](crate::rpc_program) to
+/// write one.
+pub trait ProgramVersion: Send + Sync + 'static {
+    /// The number of the program.
+    fn program(&self) -> u32;
+
+    /// The number of the version.
+    fn version(&self) -> u32;
+
+    /// Carries a procedure out and appends its results. NULL is never asked for.
+    fn call<'a>(
+        &'a self,
+        caller: &'a Caller,
+        procedure: u32,
+        args: &'a [u8],
+        results: &'a mut Vec<u8>,
+    ) -> BoxFuture<'a, Result<(), Refused>>;
+}
+
+/// Declares a version of a program: a trait with one method for each procedure, what makes an
+/// implementation part of a [`Server`](crate::server::Server), and a typed client.
+///
+/// A procedure takes one argument or none and returns one result or none; several make up an
+/// [`xdr_struct!`](crate::xdr_struct). The line with `client` can be left out. See
+/// [`server`](crate::server) for an example.
+#[macro_export]
+macro_rules! rpc_program {
+    (
+        $(#[$meta:meta])*
+        $vis:vis trait $trait:ident = ($program:expr, $version:expr);
+        server $server:ident;
+        client $client:ident;
+        $($procedures:tt)*
+    ) => {
+        $crate::__rpc_service! {
+            $(#[$meta])*
+            $vis trait $trait = ($program, $version);
+            server $server;
+            $($procedures)*
+        }
+        $crate::__rpc_client! {
+            $vis client $client of $trait = ($program, $version);
+            $($procedures)*
+        }
+    };
+    ($($service:tt)*) => {
+        $crate::__rpc_service! { $($service)* }
+    };
+}
+
+/// The server's side of a program: not for use by itself.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __rpc_service {
+    (
+        $(#[$meta:meta])*
+        $vis:vis trait $trait:ident = ($program:expr, $version:expr);
+        server $server:ident;
+        $(
+            $(#[$proc_meta:meta])*
+            $number:literal => fn $name:ident ( $($args:ty)? ) $(-> $result:ty)?;
+        )*
+    ) => {
+        $(#[$meta])*
+        $vis trait $trait: Send + Sync + 'static {
+            $(
+                $(#[$proc_meta])*
+                fn $name(
+                    &self,
+                    caller: &$crate::server::Caller
+                    $(, args: $args)?
+                ) -> impl Future<
+                    Output = Result<$crate::__rpc_or_unit!($($result)?), $crate::rpc::Fault>,
+                > + Send;
+            )*
+        }
+
+        #[doc = concat!("Makes a [`", stringify!($trait), "`] part of a server.")]
+        #[derive(Debug)]
+        $vis struct $server<S>(std::sync::Arc<S>);
+
+        impl<S> $server<S> {
+            /// Takes what carries the procedures out.
+            $vis fn new(service: std::sync::Arc<S>) -> Self {
+                Self(service)
+            }
+        }
+
+        impl<S: $trait> $crate::server::ProgramVersion for $server<S> {
+            fn program(&self) -> u32 {
+                $program
+            }
+
+            fn version(&self) -> u32 {
+                $version
+            }
+
+            fn call<'a>(
+                &'a self,
+                caller: &'a $crate::server::Caller,
+                procedure: u32,
+                args: &'a [u8],
+                results: &'a mut Vec<u8>,
+            ) -> $crate::server::BoxFuture<'a, Result<(), $crate::server::Refused>> {
+                Box::pin(async move {
+                    match procedure {
+                        $(
+                            $number => {
+                                $(
+                                    let args: $args = $crate::xdr::from_bytes(args)
+                                        .map_err(|_| $crate::rpc::Fault::GarbageArgs)?;
+                                )?
+                                let result = self.0.$name(
+                                    caller
+                                    $(, $crate::__rpc_first!(args, $args))?
+                                ).await?;
+                                $crate::xdr::Xdr::encode(&result, results);
+                                Ok(())
+                            }
+                        )*
+                        _ => {
+                            let _ = (caller, args, results);
+                            Err($crate::rpc::Fault::ProcUnavail.into())
+                        }
+                    }
+                })
+            }
+        }
+    };
+}
+
+/// The client's side of a program: not for use by itself.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __rpc_client {
+    (
+        $vis:vis client $client:ident of $trait:ident = ($program:expr, $version:expr);
+        $(
+            $(#[$proc_meta:meta])*
+            $number:literal => fn $name:ident ( $($args:ty)? ) $(-> $result:ty)?;
+        )*
+    ) => {
+        #[doc = concat!("Calls [`", stringify!($trait), "`] on a server.")]
+        #[derive(Clone, Debug)]
+        $vis struct $client(pub $crate::client::Client);
+
+        impl $client {
+            $(
+                $(#[$proc_meta])*
+                ///
+                /// # Errors
+                /// `CallFailed` if no result comes back.
+                $vis async fn $name(
+                    &self
+                    $(, args: $args)?
+                ) -> Result<
+                    $crate::__rpc_or_unit!($($result)?),
+                    $crate::client::CallFailed,
+                > {
+                    self.0.call(
+                        $program,
+                        $version,
+                        $number,
+                        &$crate::__rpc_or_unit!($($crate::__rpc_first!(args, $args))?),
+                    ).await
+                }
+            )*
+        }
+    };
+}
+
+/// The first of two: not for use by itself.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __rpc_first {
+    ($first:expr, $second:ty) => {
+        $first
+    };
+}
+
+/// What is given, or nothing: not for use by itself.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __rpc_or_unit {
+    () => {
+        ()
+    };
+    ($($given:tt)+) => {
+        $($given)+
+    };
+}

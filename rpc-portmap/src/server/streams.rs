@@ -1,0 +1,178 @@
+//! Calls over connections: TCP and unix sockets.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream, UnixStream};
+use tokio::sync::mpsc;
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+use super::Limits;
+use super::caller::{Caller, Peer};
+use super::connections::{Connections, Seat};
+use super::core::Core;
+use crate::rpc::RecordReader;
+use crate::rpc::record::put_record;
+use crate::rpcbind::{Family, Netid};
+use crate::transport::{AsyncUnixEndpoint, now};
+
+/// What every task of a server has.
+#[derive(Clone)]
+pub(super) struct Shared {
+    pub(super) core: Arc<Core>,
+    pub(super) limits: Limits,
+    pub(super) connections: Arc<Connections>,
+    /// Take nothing new.
+    pub(super) stop: CancellationToken,
+    /// Leave everything.
+    pub(super) abort: CancellationToken,
+    /// Held by all that is served; nobody ever sends anything.
+    pub(super) alive: mpsc::Sender<std::convert::Infallible>,
+}
+
+/// Bytes read at a time.
+const READ: usize = 8 << 10;
+/// Replies that are gathered before they are written, in bytes.
+const GATHER: usize = 64 << 10;
+/// How long to wait when the system has no descriptor for a new connection.
+const NO_DESCRIPTOR: Duration = Duration::from_millis(50);
+
+pub(super) async fn accept_tcp(listener: TcpListener, shared: Shared) {
+    loop {
+        let accepted = tokio::select! {
+            () = shared.stop.cancelled() => return,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            Ok((stream, peer)) => welcome_tcp(stream, peer, &shared),
+            Err(error) => shared.recover(&error).await,
+        }
+    }
+}
+
+pub(super) async fn accept_unix(endpoint: AsyncUnixEndpoint, shared: Shared) {
+    loop {
+        let accepted = tokio::select! {
+            () = shared.stop.cancelled() => return,
+            accepted = endpoint.listener().accept() => accepted,
+        };
+        match accepted {
+            Ok((stream, _)) => welcome_unix(stream, &shared),
+            Err(error) => shared.recover(&error).await,
+        }
+    }
+}
+
+fn welcome_tcp(stream: TcpStream, peer: SocketAddr, shared: &Shared) {
+    let Ok(local) = stream.local_addr() else {
+        return;
+    };
+    let Some(seat) = shared.connections.admit(true, now()) else {
+        return;
+    };
+    // Replies are written whole; waiting for more would only delay them.
+    let _ = stream.set_nodelay(true);
+    let transport = Netid::Tcp.over(Family::of(peer.ip()));
+    let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
+    let caller = Caller::new(transport, Peer::Ip(peer), Some(local.ip().to_canonical()));
+    shared.attend(stream, caller, seat);
+}
+
+fn welcome_unix(stream: UnixStream, shared: &Shared) {
+    let Ok(credentials) = stream.peer_cred() else {
+        return;
+    };
+    // The kernel's own connection to its portmapper is idle for months.
+    let Some(seat) = shared.connections.admit(false, now()) else {
+        return;
+    };
+    let peer = Peer::Unix {
+        uid: credentials.uid(),
+        gid: credentials.gid(),
+        pid: credentials.pid(),
+    };
+    shared.attend(stream, Caller::new(Netid::Local, peer, None), seat);
+}
+
+impl Shared {
+    fn attend<S>(&self, stream: S, caller: Caller, seat: Seat)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let shared = self.clone();
+        tokio::spawn(async move {
+            tokio::select! {
+                () = shared.abort.cancelled() => {}
+                // How a connection ends is its peer's business.
+                _ = converse(stream, caller, &seat, &shared) => {}
+            }
+        });
+    }
+
+    /// Goes on after a connection could not be accepted: at once if that was the connection's
+    /// fault, with one connection less if the system has run out of descriptors.
+    async fn recover(&self, error: &io::Error) {
+        let theirs = [
+            io::ErrorKind::ConnectionAborted,
+            io::ErrorKind::ConnectionReset,
+        ];
+        if !theirs.contains(&error.kind()) {
+            self.connections.evict_one();
+            sleep(NO_DESCRIPTOR).await;
+        }
+    }
+}
+
+/// Answers call after call until the peer goes, breaks the protocol, or does not take its replies.
+///
+/// One call at a time: a peer that sends faster than it is answered is held up by its own
+/// transport, and replies come in the order of the calls.
+async fn converse<S>(mut stream: S, caller: Caller, seat: &Seat, shared: &Shared) -> io::Result<()>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let mut reader = RecordReader::new(shared.limits.record);
+    let mut buffer = vec![0; READ];
+    let mut out = Vec::new();
+    loop {
+        let count = tokio::select! {
+            () = shared.stop.cancelled() => return Ok(()),
+            () = seat.evicted() => return Ok(()),
+            count = stream.read(&mut buffer) => count?,
+        };
+        let mut input = buffer.get(..count).unwrap_or_default();
+        if input.is_empty() {
+            return Ok(());
+        }
+        seat.busy();
+        while let Some(record) = reader.read(&mut input).map_err(io::Error::other)? {
+            if let Some(reply) = shared.core.answer(caller.clone(), &record).await {
+                put_record(&mut out, |out| out.extend_from_slice(&reply));
+            }
+            if out.len() >= GATHER {
+                write(&mut stream, &mut out, shared.limits.write).await?;
+            }
+        }
+        write(&mut stream, &mut out, shared.limits.write).await?;
+        seat.idle(now());
+    }
+}
+
+/// Writes what has been gathered, if the peer takes it in time.
+async fn write(
+    stream: &mut (impl AsyncWrite + Unpin),
+    out: &mut Vec<u8>,
+    deadline: Duration,
+) -> io::Result<()> {
+    if !out.is_empty() {
+        timeout(deadline, stream.write_all(out)).await??;
+        out.clear();
+        // One long reply does not mean that the next one is long.
+        out.shrink_to(2 * GATHER);
+    }
+    Ok(())
+}

@@ -1,0 +1,427 @@
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::sync::{Notify, oneshot};
+
+use super::*;
+use crate::client::{CallFailed, Client};
+use crate::hex;
+use crate::rpc::{Call, Credential, Fault, Reply};
+use crate::xdr::{Opaque, Xdr};
+
+crate::rpc_program! {
+    /// A program for tests.
+    trait Tester1 = (0x2000_0001, 1);
+    server Tester1Server;
+    client Tester1Client;
+    /// Twice the number.
+    1 => fn double(u32) -> u64;
+    /// Nothing at all.
+    2 => fn nothing();
+    /// Never returns.
+    3 => fn hang() -> u32;
+    /// Panics.
+    4 => fn panic() -> u32;
+    /// How many calls there were.
+    5 => fn count() -> u32;
+    /// Very much.
+    6 => fn much() -> Opaque<1_000_000>;
+}
+
+crate::rpc_program! {
+    /// The same in version 3.
+    trait Tester3 = (0x2000_0001, 3);
+    server Tester3Server;
+    client Tester3Client;
+    1 => fn triple(u32) -> u64;
+}
+
+#[derive(Default)]
+struct Service {
+    calls: std::sync::atomic::AtomicU32,
+}
+
+impl Tester1 for Service {
+    async fn double(&self, _: &Caller, number: u32) -> Result<u64, Fault> {
+        // Not ready at once, so that the other path of datagrams is taken too.
+        if number > 100 {
+            tokio::task::yield_now().await;
+        }
+        Ok(2 * u64::from(number))
+    }
+
+    async fn nothing(&self, _: &Caller) -> Result<(), Fault> {
+        Ok(())
+    }
+
+    async fn hang(&self, _: &Caller) -> Result<u32, Fault> {
+        std::future::pending().await
+    }
+
+    async fn panic(&self, _: &Caller) -> Result<u32, Fault> {
+        panic!("a method that panics, as the test wants it")
+    }
+
+    async fn count(&self, _: &Caller) -> Result<u32, Fault> {
+        Ok(1 + self
+            .calls
+            .fetch_add(1, std::sync::atomic::Ordering::Relaxed))
+    }
+
+    async fn much(&self, _: &Caller) -> Result<Opaque<1_000_000>, Fault> {
+        Opaque::new(vec![7; 1_000_000]).map_err(|_| Fault::SystemErr)
+    }
+}
+
+impl Tester3 for Service {
+    async fn triple(&self, _: &Caller, number: u32) -> Result<u64, Fault> {
+        Ok(3 * u64::from(number))
+    }
+}
+
+#[tokio::test]
+async fn typed_calls_work_over_every_transport() {
+    let running = Running::start(tester());
+    for client in running.clients().await {
+        let one = Tester1Client(client.clone());
+        assert_eq!(one.double(21).await.expect("a result"), 42);
+        assert_eq!(one.double(210).await.expect("a result"), 420);
+        one.nothing().await.expect("a result");
+        let three = Tester3Client(client);
+        assert_eq!(three.triple(21).await.expect("a result"), 63);
+    }
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn what_no_method_answers_the_server_answers() {
+    let running = Running::start(tester());
+    for client in running.clients().await {
+        for (program, version, procedure, fault) in [
+            (0x2000_0002, 1, 0, Fault::ProgUnavail),
+            (0x2000_0001, 0, 0, Fault::ProgMismatch { low: 1, high: 3 }),
+            (0x2000_0001, 2, 0, Fault::ProgMismatch { low: 1, high: 3 }),
+            (0x2000_0001, 1, 99, Fault::ProcUnavail),
+            (0x2000_0001, 1, 1, Fault::GarbageArgs),
+        ] {
+            let failed = client.call::<_, ()>(program, version, procedure, &()).await;
+            assert!(
+                matches!(failed, Err(CallFailed::Fault(was)) if was == fault),
+                "{fault}: {failed:?}"
+            );
+        }
+        let panicked = Tester1Client(client.clone()).panic().await;
+        assert!(matches!(panicked, Err(CallFailed::Fault(Fault::SystemErr))));
+        for version in [1, 3] {
+            client
+                .null(0x2000_0001, version)
+                .await
+                .expect("it is there");
+        }
+    }
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_call_ends_by_its_deadline_and_the_connection_lives_on() {
+    let limits = Limits {
+        drain: Duration::from_millis(30),
+        ..Limits::default()
+    };
+    let running = Running::start(tester().limits(limits));
+    let client = Client::udp(running.udp).expect("loopback");
+    let hasty = Tester1Client(client.clone().with_timeout(Duration::from_millis(30)));
+    assert!(matches!(hasty.hang().await, Err(CallFailed::TimedOut(_))));
+    assert_eq!(Tester1Client(client).double(1).await.expect("a result"), 2);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn nobody_at_a_port_is_known_at_once() {
+    let running = Running::start(tester());
+    let (udp, tcp) = (running.udp, running.tcp);
+    running.stop().await;
+    let failed = Client::udp(udp).expect("a socket").null(1, 1).await;
+    assert!(
+        matches!(failed, Err(CallFailed::Unreachable(_))),
+        "{failed:?}"
+    );
+    assert!(Client::tcp(tcp, Duration::from_secs(3)).await.is_err());
+}
+
+#[tokio::test]
+async fn pipelined_calls_are_answered_in_order_however_they_are_cut() {
+    let running = Running::start(tester());
+    let mut bytes = Vec::new();
+    for xid in 0..50 {
+        let mut call = Vec::new();
+        encoded(xid, 1, 1).encode(&mut call);
+        xid.encode(&mut call);
+        for (index, fragment) in call.chunks(7).enumerate() {
+            let last = if (index + 1) * 7 >= call.len() {
+                1 << 31
+            } else {
+                0
+            };
+            let length = u32::try_from(fragment.len()).expect("small");
+            (last | length).encode(&mut bytes);
+            bytes.extend_from_slice(fragment);
+        }
+    }
+    let mut stream = tokio::net::TcpStream::connect(running.tcp)
+        .await
+        .expect("it listens");
+    for piece in bytes.chunks(501) {
+        stream.write_all(piece).await.expect("sent");
+    }
+    for xid in 0..50_u32 {
+        let mut reply = [0; 36];
+        stream.read_exact(&mut reply).await.expect("a reply");
+        let reply = Reply::decode(&reply[4..]).expect("a reply");
+        assert_eq!(reply.xid, xid);
+        let doubled = (2 * u64::from(xid)).to_be_bytes();
+        assert_eq!(reply.outcome, Ok(&doubled[..]));
+    }
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_record_that_is_too_long_ends_the_connection() {
+    let running = Running::start(tester());
+    let mut stream = tokio::net::TcpStream::connect(running.tcp)
+        .await
+        .expect("it listens");
+    stream
+        .write_all(&hex::bytes("80010001"))
+        .await
+        .expect("sent");
+    assert_eq!(stream.read(&mut [0; 8]).await.expect("an end"), 0);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_peer_that_does_not_read_is_in_nobodys_way_and_is_given_up() {
+    let limits = Limits {
+        write: Duration::from_millis(100),
+        ..Limits::default()
+    };
+    let running = Running::start(tester().limits(limits));
+    let mut silent = tokio::net::TcpStream::connect(running.tcp)
+        .await
+        .expect("it listens");
+    for xid in 0..40 {
+        let mut record = Vec::new();
+        crate::rpc::record::put_record(&mut record, |out| encoded(xid, 1, 6).encode(out));
+        silent.write_all(&record).await.expect("sent");
+    }
+    let client = Client::tcp(running.tcp, Duration::from_secs(3))
+        .await
+        .expect("it listens");
+    assert_eq!(Tester1Client(client).double(4).await.expect("a result"), 8);
+    let mut taken = 0;
+    let mut buffer = vec![0; 1 << 16];
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    while let Ok(count @ 1..) = silent.read(&mut buffer).await {
+        taken += count;
+    }
+    assert!(taken < 40 * 1_000_000, "{taken}");
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_repeated_datagram_is_answered_again_but_carried_out_once() {
+    for (cached, second) in [(true, 1), (false, 2)] {
+        let builder = tester();
+        let builder = if cached {
+            builder.reply_cache(10)
+        } else {
+            builder
+        };
+        let running = Running::start(builder);
+        let socket = tokio::net::UdpSocket::from_std(udp_socket()).expect("a socket");
+        socket.connect(running.udp).await.expect("loopback");
+        let mut call = Vec::new();
+        encoded(7, 1, 5).encode(&mut call);
+        let mut counts = Vec::new();
+        for _ in 0..2 {
+            socket.send(&call).await.expect("sent");
+            let mut reply = [0; 28];
+            assert_eq!(socket.recv(&mut reply).await.expect("a reply"), 28);
+            counts.push(u32::from(reply[27]));
+        }
+        let another = Tester1Client(Client::udp(running.udp).expect("loopback"));
+        assert_eq!(another.count().await.expect("a result"), second + 1);
+        assert_eq!(counts, [1, second]);
+        running.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn a_reply_that_fits_no_datagram_is_a_fault() {
+    let running = Running::start(tester());
+    let client = Tester1Client(Client::udp(running.udp).expect("loopback"));
+    let failed = client.much().await;
+    assert!(
+        matches!(failed, Err(CallFailed::Fault(Fault::SystemErr))),
+        "{failed:?}"
+    );
+    running.stop().await;
+}
+
+/// Writes down what it sees, and lets no reply out that is longer than its request.
+struct Gate(&'static str, Arc<std::sync::Mutex<Vec<String>>>);
+
+impl Layer for Gate {
+    fn before(&self, _: &Caller, request: &Request) -> Result<(), Refused> {
+        self.1
+            .lock()
+            .expect("sound")
+            .push(format!("{} before", self.0));
+        match (self.0, request.procedure) {
+            ("inner", 2) => Err(Fault::SystemErr.into()),
+            _ => Ok(()),
+        }
+    }
+
+    fn after(&self, _: &Caller, _: &Request, outcome: Outcome) {
+        let done = matches!(outcome, Outcome::Done { bytes: 8 });
+        self.1
+            .lock()
+            .expect("sound")
+            .push(format!("{} after {done}", self.0));
+    }
+
+    fn admits_datagram(&self, _: &Caller, request: usize, reply: usize) -> bool {
+        reply <= request
+    }
+}
+
+#[tokio::test]
+async fn layers_see_calls_from_the_outside_in_and_outcomes_from_the_inside_out() {
+    let log = Arc::default();
+    let gate = |name| Gate(name, Arc::clone(&log));
+    let running = Running::start(tester().layer(gate("outer")).layer(gate("inner")));
+    let client = Client::udp(running.udp).expect("loopback");
+    let one = Tester1Client(client);
+    one.double(1).await.expect("a result");
+    assert!(one.nothing().await.is_err());
+    let seen = log.lock().expect("sound").join(", ");
+    let first = "outer before, inner before, inner after true, outer after true";
+    assert_eq!(
+        seen,
+        format!("{first}, outer before, inner before, outer after false")
+    );
+    running.stop().await;
+}
+
+struct Slow(Arc<Notify>);
+
+impl Tester3 for Slow {
+    async fn triple(&self, _: &Caller, number: u32) -> Result<u64, Fault> {
+        self.0.notified().await;
+        Ok(number.into())
+    }
+}
+
+#[tokio::test]
+async fn shutdown_lets_a_call_finish() {
+    let release = Arc::new(Notify::new());
+    let service = Tester3Server::new(Arc::new(Slow(Arc::clone(&release))));
+    let running = Running::start(Server::builder().version(service));
+    let client = Client::tcp(running.tcp, Duration::from_secs(3))
+        .await
+        .expect("it listens");
+    let call = tokio::spawn(async move { Tester3Client(client).triple(5).await });
+    tokio::task::yield_now().await;
+    let other = Client::tcp(running.tcp, Duration::from_secs(3))
+        .await
+        .expect("it listens");
+    other
+        .null(0x2000_0001, 3)
+        .await
+        .expect("answered meanwhile");
+    let stopping = tokio::spawn(running.stop());
+    other.closed().await;
+    release.notify_one();
+    assert_eq!(call.await.expect("no panic").expect("a result"), 5);
+    stopping.await.expect("no panic");
+}
+
+fn tester() -> Builder {
+    let service = Arc::new(Service::default());
+    Server::builder()
+        .version(Tester1Server::new(Arc::clone(&service)))
+        .version(Tester3Server::new(service))
+}
+
+fn encoded(xid: u32, version: u32, procedure: u32) -> Call<'static> {
+    Call {
+        xid,
+        program: 0x2000_0001,
+        version,
+        procedure,
+        credential: Credential::None,
+        args: &[],
+    }
+}
+
+fn udp_socket() -> std::net::UdpSocket {
+    let any = "127.0.0.1:0".parse().expect("an address");
+    eport_core::bind::udp(any, &eport_core::bind::UdpOptions::default()).expect("free")
+}
+
+/// A server on loopback ports and a unix socket.
+struct Running {
+    udp: SocketAddr,
+    tcp: SocketAddr,
+    unix: String,
+    stop: oneshot::Sender<()>,
+    served: tokio::task::JoinHandle<io::Result<()>>,
+    _directory: tempfile::TempDir,
+}
+
+impl Running {
+    fn start(builder: Builder) -> Self {
+        let directory = tempfile::tempdir().expect("a directory");
+        let unix = directory.path().join("sock").display().to_string();
+        let mut listeners = Listeners::new();
+        listeners
+            .bind_ip("127.0.0.1:0".parse().expect("an address"))
+            .expect("free");
+        listeners.bind_unix(&unix).expect("free");
+        let addresses: Vec<_> = listeners
+            .addresses()
+            .iter()
+            .filter_map(|(_, address)| address.socket_addr())
+            .collect();
+        let (stop, stopped) = oneshot::channel();
+        let serving = builder
+            .build()
+            .serve(listeners, async { drop(stopped.await) });
+        let served = tokio::spawn(serving);
+        Self {
+            udp: addresses[1],
+            tcp: addresses[0],
+            unix,
+            stop,
+            served,
+            _directory: directory,
+        }
+    }
+
+    async fn clients(&self) -> [Client; 3] {
+        [
+            Client::udp(self.udp).expect("loopback"),
+            Client::tcp(self.tcp, Duration::from_secs(3))
+                .await
+                .expect("it listens"),
+            Client::unix(&self.unix).await.expect("it listens"),
+        ]
+    }
+
+    async fn stop(self) {
+        drop(self.stop);
+        self.served.await.expect("no panic").expect("served");
+    }
+}

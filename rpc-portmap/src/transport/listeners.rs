@@ -1,0 +1,330 @@
+//! Sockets that calls come to.
+
+use std::fs;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
+use std::os::unix::fs::MetadataExt;
+use std::os::unix::net::UnixListener;
+use std::path::PathBuf;
+
+use eport_core::Ticket;
+use eport_core::bind::{self as eport_bind, BindError, UdpOptions};
+
+use super::bind;
+use crate::rpcbind::{Netid, UniversalAddress};
+
+/// The sockets of a server.
+#[derive(Debug, Default)]
+pub struct Listeners {
+    pub(super) udp: Vec<UdpSocket>,
+    pub(super) tcp: Vec<TcpListener>,
+    unix: Vec<UnixEndpoint>,
+    // Fields are dropped in the order they are declared in: close, then free the port.
+    tickets: Vec<Ticket>,
+}
+
+impl Listeners {
+    /// None yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds UDP and TCP on an address and port. `[::]` means every address of both families, of
+    /// IPv4 alone where the kernel has no IPv6. Port 0 takes one that is free, not the same for
+    /// all: see [`DynamicPort`](super::DynamicPort) for that.
+    ///
+    /// # Errors
+    /// [`ListenError`]; what was bound before stays.
+    pub fn bind_ip(&mut self, address: SocketAddr) -> Result<(), ListenError> {
+        let v4 = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), address.port());
+        if address.ip() != IpAddr::V6(std::net::Ipv6Addr::UNSPECIFIED) {
+            return self.bind_one(address);
+        }
+        match self.bind_one(address) {
+            Ok(()) | Err(ListenError::Udp(BindError::FamilyNotSupported { .. })) => {}
+            Err(other) => return Err(other),
+        }
+        if self.has_udp(v4) {
+            Ok(())
+        } else {
+            self.bind_one(v4)
+        }
+    }
+
+    /// Adds a unix stream socket: a path, or an abstract name that begins with `@`.
+    ///
+    /// # Errors
+    /// [`ListenError::Unix`] if the name is taken or forbidden.
+    pub fn bind_unix(&mut self, name: &str) -> Result<(), ListenError> {
+        let endpoint = UnixEndpoint::bind(name).map_err(|source| ListenError::Unix {
+            name: name.to_owned(),
+            source,
+        })?;
+        self.unix.push(endpoint);
+        Ok(())
+    }
+
+    /// Adds a UDP socket that is bound already.
+    ///
+    /// # Errors
+    /// What the system says if it cannot be made non-blocking.
+    pub fn add_udp(&mut self, socket: UdpSocket) -> io::Result<()> {
+        socket.set_nonblocking(true)?;
+        self.udp.push(socket);
+        Ok(())
+    }
+
+    /// Adds a TCP socket that listens already.
+    ///
+    /// # Errors
+    /// What the system says if it cannot be made non-blocking.
+    pub fn add_tcp(&mut self, socket: TcpListener) -> io::Result<()> {
+        socket.set_nonblocking(true)?;
+        self.tcp.push(socket);
+        Ok(())
+    }
+
+    /// Adds a unix socket that listens already, as a service manager passes it, under the name it
+    /// is known by.
+    ///
+    /// # Errors
+    /// What the system says if it cannot be made non-blocking.
+    pub fn add_unix(&mut self, listener: UnixListener, name: &str) -> io::Result<()> {
+        listener.set_nonblocking(true)?;
+        self.unix.push(UnixEndpoint {
+            listener,
+            name: name.to_owned(),
+            created: None,
+        });
+        Ok(())
+    }
+
+    /// Where the server is, by transport: TCP before UDP before unix sockets, IPv6 before IPv4.
+    pub fn addresses(&self) -> Vec<(Netid, UniversalAddress)> {
+        let tcp = self
+            .tcp
+            .iter()
+            .map(|socket| (Netid::Tcp, socket.local_addr()));
+        let udp = self
+            .udp
+            .iter()
+            .map(|socket| (Netid::Udp, socket.local_addr()));
+        let mut addresses: Vec<_> = tcp
+            .chain(udp)
+            .filter_map(|(netid, address)| {
+                let address = address.ok()?;
+                let family = crate::rpcbind::Family::of(address.ip());
+                Some((netid.over(family), UniversalAddress::from(address)))
+            })
+            .collect();
+        addresses.sort_by_key(|(netid, _)| std::cmp::Reverse(*netid));
+        let unix = self.unix.iter().map(|endpoint| {
+            let path = UniversalAddress::Path(endpoint.name.clone());
+            (Netid::Local, path)
+        });
+        addresses.extend(unix);
+        addresses
+    }
+
+    pub(super) fn hold(&mut self, ticket: Ticket) {
+        self.tickets.push(ticket);
+    }
+
+    pub(crate) fn into_parts(
+        self,
+    ) -> (
+        Vec<UdpSocket>,
+        Vec<TcpListener>,
+        Vec<UnixEndpoint>,
+        Vec<Ticket>,
+    ) {
+        (self.udp, self.tcp, self.unix, self.tickets)
+    }
+
+    fn has_udp(&self, address: SocketAddr) -> bool {
+        let mut bound = self
+            .udp
+            .iter()
+            .filter_map(|socket| socket.local_addr().ok());
+        address.port() != 0 && bound.any(|bound| bound == address)
+    }
+
+    fn bind_one(&mut self, address: SocketAddr) -> Result<(), ListenError> {
+        let options = UdpOptions::default()
+            .only_v6(true)
+            .receive_buffer(RECEIVE_BUFFER);
+        let udp = eport_bind::udp(address, &options)?;
+        let tcp = bind::tcp(address).map_err(|source| ListenError::Tcp { address, source })?;
+        self.udp.push(udp);
+        self.tcp.push(tcp);
+        Ok(())
+    }
+}
+
+/// Bytes of datagrams that may wait: a few thousand calls.
+const RECEIVE_BUFFER: usize = 1 << 20;
+
+/// A unix socket that listens; its file goes when it is dropped.
+#[derive(Debug)]
+pub(crate) struct UnixEndpoint {
+    listener: UnixListener,
+    name: String,
+    created: Option<SocketFile>,
+}
+
+/// The same for tokio.
+#[derive(Debug)]
+pub(crate) struct AsyncUnixEndpoint {
+    listener: tokio::net::UnixListener,
+    _created: Option<SocketFile>,
+}
+
+impl AsyncUnixEndpoint {
+    pub(crate) const fn listener(&self) -> &tokio::net::UnixListener {
+        &self.listener
+    }
+}
+
+/// A file that was made, by path, device and inode; it is removed unless another one is there.
+#[derive(Debug)]
+struct SocketFile {
+    path: PathBuf,
+    device: u64,
+    inode: u64,
+}
+
+impl UnixEndpoint {
+    fn bind(name: &str) -> io::Result<Self> {
+        let listener = bind::unix(name)?;
+        let created = if name.starts_with('@') {
+            None
+        } else {
+            let meta = fs::metadata(name)?;
+            Some(SocketFile {
+                path: PathBuf::from(name),
+                device: meta.dev(),
+                inode: meta.ino(),
+            })
+        };
+        Ok(Self {
+            listener,
+            name: name.to_owned(),
+            created,
+        })
+    }
+
+    /// Gives the listener to the runtime.
+    pub(crate) fn register(self) -> io::Result<AsyncUnixEndpoint> {
+        Ok(AsyncUnixEndpoint {
+            listener: tokio::net::UnixListener::from_std(self.listener)?,
+            _created: self.created,
+        })
+    }
+}
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        let is_ours = |now: fs::Metadata| (now.dev(), now.ino()) == (self.device, self.inode);
+        if fs::metadata(&self.path).is_ok_and(is_ours) {
+            // A file that cannot be removed is harmless: the next one to bind finds it abandoned.
+            let _ = bind::remove_file(&self.path);
+        }
+    }
+}
+
+/// Why nothing is listening.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ListenError {
+    /// A UDP port could not be had.
+    #[error(transparent)]
+    Udp(#[from] BindError),
+    /// A TCP port could not be had.
+    #[error("cannot listen on {address} (TCP)")]
+    Tcp {
+        /// The address.
+        address: SocketAddr,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// A unix socket could not be had.
+    #[error("cannot listen on the unix socket {name}")]
+    Unix {
+        /// Its path or abstract name.
+        name: String,
+        /// What the system says.
+        source: io::Error,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_wildcards_are_four_sockets_and_loopback_is_two() {
+        let mut listeners = Listeners::new();
+        listeners.bind_ip(free_port("[::]:0")).expect("free");
+        let netids: Vec<_> = listeners
+            .addresses()
+            .into_iter()
+            .map(|(netid, _)| netid)
+            .collect();
+        assert_eq!(netids, [Netid::Tcp6, Netid::Udp6, Netid::Tcp, Netid::Udp]);
+        let mut listeners = Listeners::new();
+        listeners
+            .bind_ip("127.0.0.1:0".parse().expect("an address"))
+            .expect("free");
+        assert_eq!(listeners.addresses().len(), 2);
+    }
+
+    #[test]
+    fn a_port_that_is_taken_names_the_address() {
+        let address = free_port("127.0.0.1:0");
+        let mut first = Listeners::new();
+        first.bind_ip(address).expect("free");
+        let error = Listeners::new().bind_ip(address).expect_err("taken");
+        assert!(error.to_string().contains(&address.to_string()), "{error}");
+    }
+
+    #[test]
+    fn an_abandoned_unix_socket_is_taken_over_and_a_live_one_is_not() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("sock");
+        let name = path.to_str().expect("text");
+        let live = UnixEndpoint::bind(name).expect("free");
+        assert_eq!(fs::metadata(name).expect("there").mode() & 0o777, 0o666);
+        let error = UnixEndpoint::bind(name).expect_err("somebody listens");
+        assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
+        let kept = live.listener.try_clone().expect("a copy");
+        drop(live);
+        assert!(!path.exists());
+        drop(kept);
+
+        let mut abandoned = UnixEndpoint::bind(name).expect("free");
+        std::mem::forget(abandoned.created.take());
+        drop(abandoned);
+        assert!(path.exists());
+        let again = UnixEndpoint::bind(name).expect("abandoned");
+        drop(again);
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn an_abstract_name_is_taken_once() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let name = format!("@{}", directory.path().display());
+        let first = UnixEndpoint::bind(&name).expect("free");
+        assert!(UnixEndpoint::bind(&name).is_err());
+        drop(first);
+        assert!(UnixEndpoint::bind(&name).is_ok());
+    }
+
+    /// An address with a port that is free for UDP and TCP at this moment.
+    fn free_port(address: &str) -> SocketAddr {
+        let mut address: SocketAddr = address.parse().expect("an address");
+        let probe = bind::tcp(address).expect("some port is free");
+        address.set_port(probe.local_addr().expect("bound").port());
+        address
+    }
+}

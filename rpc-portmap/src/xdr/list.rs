@@ -1,0 +1,101 @@
+//! Many values: counted arrays and linked lists.
+
+use std::ops::Deref;
+
+use super::{DecodeError, Decoder, TooLong, Xdr};
+
+/// A linked list, as the binding protocols write theirs: before each element the number 1, after
+/// the last one the number 0 (optional data whose last field is the list's rest, §4.19).
+///
+/// Its end is known only when it is there, so it is read in a loop and grows with the bytes that
+/// are really there.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct List<T>(pub Vec<T>);
+
+impl<T> Default for List<T> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<T> FromIterator<T> for List<T> {
+    fn from_iter<I: IntoIterator<Item = T>>(values: I) -> Self {
+        Self(values.into_iter().collect())
+    }
+}
+
+impl<T: Xdr> Xdr for List<T> {
+    fn encode(&self, out: &mut Vec<u8>) {
+        for value in &self.0 {
+            true.encode(out);
+            value.encode(out);
+        }
+        false.encode(out);
+    }
+
+    fn decode(from: &mut Decoder<'_>) -> Result<Self, DecodeError> {
+        from.nested(|from| {
+            let mut values = Vec::new();
+            while bool::decode(from)? {
+                values.push(T::decode(from)?);
+            }
+            Ok(Self(values))
+        })
+    }
+}
+
+/// At most `MAX` values with their number before them: `type name<MAX>` (§4.13).
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Array<T, const MAX: usize>(Vec<T>);
+
+impl<T, const MAX: usize> Array<T, MAX> {
+    /// Takes values over, if they are few enough.
+    ///
+    /// # Errors
+    /// [`TooLong`] if there are more than `MAX`.
+    pub fn new(values: Vec<T>) -> Result<Self, TooLong> {
+        if values.len() > MAX {
+            return Err(TooLong {
+                length: values.len(),
+                max: MAX,
+            });
+        }
+        Ok(Self(values))
+    }
+}
+
+impl<T, const MAX: usize> Default for Array<T, MAX> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<T, const MAX: usize> Deref for Array<T, MAX> {
+    type Target = [T];
+
+    fn deref(&self) -> &[T] {
+        &self.0
+    }
+}
+
+impl<T: Xdr, const MAX: usize> Xdr for Array<T, MAX> {
+    fn encode(&self, out: &mut Vec<u8>) {
+        let count = u32::try_from(self.0.len()).expect("messages are far smaller than 4 GiB");
+        count.encode(out);
+        for value in &self.0 {
+            value.encode(out);
+        }
+    }
+
+    fn decode(from: &mut Decoder<'_>) -> Result<Self, DecodeError> {
+        let count = from.length(MAX)?;
+        from.nested(|from| {
+            // Not `with_capacity`: the count is what a peer says, the elements are what it sent.
+            let mut values = Vec::new();
+            for _ in 0..count {
+                values.push(T::decode(from)?);
+            }
+            Ok(Self(values))
+        })
+    }
+}

@@ -1,0 +1,72 @@
+//! XDR, the encoding of ONC RPC ([RFC 4506](https://www.rfc-editor.org/rfc/rfc4506)).
+//!
+//! Everything is a multiple of four bytes, big endian. [`Decoder`] is a cursor over bytes that
+//! somebody else sent: a length is compared with a cap and with what is left before it is used,
+//! nothing is allocated because a length field says so, lists are read in a loop and nesting ends
+//! at [`MAX_DEPTH`].
+//!
+//! Types of a protocol are declared with [`xdr_struct!`](crate::xdr_struct),
+//! [`xdr_enum!`](crate::xdr_enum) and [`xdr_union!`](crate::xdr_union):
+//!
+//! ```
+//! use rpc_portmap::xdr::{self, Text, Xdr};
+//!
+//! rpc_portmap::xdr_struct! {
+//!     /// A point with a name of at most 8 bytes.
+//!     #[derive(Clone, Debug, Eq, PartialEq)]
+//!     pub struct Point {
+//!         /// How far right.
+//!         pub x: i32,
+//!         /// Its name.
+//!         pub name: Text<8>,
+//!     }
+//! }
+//!
+//! let point = Point { x: -1, name: "here".parse()? };
+//! let bytes = xdr::to_bytes(&point);
+//! assert_eq!(bytes, b"\xff\xff\xff\xff\0\0\0\x04here");
+//! assert_eq!(xdr::from_bytes::<Point>(&bytes)?, point);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod decode;
+mod error;
+mod list;
+mod macros;
+mod opaque;
+mod primitive;
+#[cfg(test)]
+mod tests;
+
+pub use decode::{Decoder, MAX_DEPTH};
+pub use error::{DecodeError, TooLong};
+pub use list::{Array, List};
+pub use opaque::{Opaque, Text, put_display, put_opaque};
+
+/// A value with a form on the wire.
+pub trait Xdr: Sized {
+    /// Appends the value: always a multiple of four bytes.
+    fn encode(&self, out: &mut Vec<u8>);
+
+    /// Reads the value and leaves the cursor behind it.
+    ///
+    /// # Errors
+    /// [`DecodeError`] if the bytes are no such value.
+    fn decode(from: &mut Decoder<'_>) -> Result<Self, DecodeError>;
+}
+
+/// The bytes of one value.
+pub fn to_bytes(value: &impl Xdr) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    value.encode(&mut bytes);
+    bytes
+}
+
+/// Reads one value. What follows it is ignored: programs that send buffers of a fixed size exist,
+/// and the RFCs do not forbid it.
+///
+/// # Errors
+/// [`DecodeError`] if the bytes do not begin with such a value.
+pub fn from_bytes<T: Xdr>(bytes: &[u8]) -> Result<T, DecodeError> {
+    T::decode(&mut Decoder::new(bytes))
+}

@@ -1,0 +1,119 @@
+//! A portmapper that is killed at any moment has forgotten nothing that it accepted.
+
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+
+use rpc_portmap::client::{Client, Rpcbind};
+use rpc_portmap::rpcbind::{Name, Rpcb};
+use tokio::process::{Child, Command};
+
+#[tokio::test]
+async fn what_was_accepted_is_there_after_a_kill() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let mut accepted = Vec::new();
+    let mut next = 0;
+    // Killed after so many answers, while one more request is under way.
+    for survives in [0, 1, 13, 200, 57] {
+        let mut daemon = start(directory.path());
+        let rpcbind = connect(directory.path()).await;
+        let found = programs(&rpcbind).await;
+        let unanswered = found.iter().filter(|program| !accepted.contains(*program));
+        assert!(
+            unanswered.count() <= 1,
+            "only what was under way may be there too"
+        );
+        assert!(accepted.iter().all(|program| found.contains(program)));
+        accepted = found;
+        for _ in 0..survives {
+            assert!(rpcbind.set(&request(next)).await.expect("an answer"));
+            accepted.push(request(next).program);
+            next += 1;
+        }
+        let under_way = rpcbind.clone();
+        let last = request(next);
+        next += 1;
+        let call = tokio::spawn(async move { under_way.set(&last).await });
+        tokio::task::yield_now().await;
+        daemon.kill().await.expect("it ran");
+        if matches!(call.await.expect("no panic"), Ok(true)) {
+            accepted.push(request(next - 1).program);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_second_portmapper_says_what_is_in_its_way_and_changes_nothing() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let mut daemon = start(directory.path());
+    let rpcbind = connect(directory.path()).await;
+    let second = command(directory.path()).stderr(Stdio::piped()).output();
+    let within = Duration::from_secs(20);
+    let second = tokio::time::timeout(within, second)
+        .await
+        .expect("it ends")
+        .expect("it runs");
+    assert_eq!(second.status.code(), Some(69));
+    let said = String::from_utf8_lossy(&second.stderr);
+    assert!(
+        said.contains("error: cannot listen on the unix socket"),
+        "{said}"
+    );
+    assert!(said.contains("hint: "), "{said}");
+    rpcbind.time().await.expect("the first one still answers");
+    daemon.kill().await.expect("it ran");
+}
+
+fn command(directory: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_rpc-portmap"));
+    command
+        .args([
+            "serve",
+            "--log",
+            "error",
+            "--listen",
+            "127.0.0.1:0",
+            "--socket",
+        ])
+        .arg(directory.join("sock"))
+        .arg("--state")
+        .arg(directory.join("state"))
+        .kill_on_drop(true);
+    command
+}
+
+fn start(directory: &Path) -> Child {
+    command(directory).spawn().expect("it runs")
+}
+
+async fn connect(directory: &Path) -> Rpcbind {
+    let name = directory.join("sock").display().to_string();
+    let connecting = async {
+        loop {
+            match Client::unix(&name).await {
+                Ok(client) => return Rpcbind::new(client),
+                Err(_) => tokio::task::yield_now().await,
+            }
+        }
+    };
+    let within = Duration::from_secs(20);
+    tokio::time::timeout(within, connecting)
+        .await
+        .expect("it listens")
+}
+
+async fn programs(rpcbind: &Rpcbind) -> Vec<u32> {
+    let entries = rpcbind.dump().await.expect("a list");
+    let programs = entries.iter().map(|entry| entry.program);
+    programs.filter(|program| *program != 100_000).collect()
+}
+
+fn request(number: u32) -> Rpcb {
+    Rpcb {
+        program: 0x2000_0000 + number,
+        version: 1,
+        netid: Name::truncated("udp"),
+        address: Name::truncated("0.0.0.0.200.1"),
+        owner: Name::default(),
+    }
+}
