@@ -221,6 +221,32 @@ fn files() -> Builder {
     Server::builder().backend(Memory::new().with("x", vec![1; 1300]))
 }
 
+#[test]
+fn an_answer_longer_than_a_block_leaves_in_one_piece() {
+    let (_, summary) = serve(files(), &allocator(), |server| {
+        let socket = socket();
+        socket
+            .send_to(
+                b"\x00\x01x\x00octet\x00blksize\x008\x00windowsize\x004\x00",
+                server,
+            )
+            .expect("sent");
+        let (oack, transfer) = receive(&socket);
+        assert_eq!(oack, b"\x00\x06blksize\x008\x00windowsize\x004\x00");
+        socket.send_to(&ack(0), transfer).expect("sent");
+        for block in 1..=4 {
+            assert_eq!(
+                receive(&socket).0,
+                [&[0, 3, 0, block][..], &[1; 8]].concat()
+            );
+        }
+        socket
+            .send_to(b"\x00\x05\x00\x00enough\x00", transfer)
+            .expect("sent");
+    });
+    assert_eq!(summary.failed, 1);
+}
+
 /// Takes the rest of a file of three blocks, of which the first is here.
 fn finish(socket: &UdpSocket, transfer: SocketAddr) {
     for block in 1..=2 {

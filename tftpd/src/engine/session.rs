@@ -185,7 +185,7 @@ fn ending(trouble: Option<Cause>, direction: Direction, outcome: Option<&Outcome
 
 impl Link {
     pub(super) fn send_oack(
-        &self,
+        &mut self,
         work: &mut Workspace,
         options: Options,
     ) -> Result<(), SendError> {
@@ -195,7 +195,7 @@ impl Link {
     }
 
     /// Sends an ERROR; whether it leaves makes no difference, the transfer is over.
-    pub(super) fn send_error(&self, work: &mut Workspace, code: ErrorCode) {
+    pub(super) fn send_error(&mut self, work: &mut Workspace, code: ErrorCode) {
         work.packet.clear();
         Error::new(code).encode(&mut work.packet);
         let _ = self.socket.send(&work.packet);

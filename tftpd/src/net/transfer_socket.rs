@@ -26,8 +26,7 @@ pub(crate) enum TransferSocket {
     /// A leased socket, connected to the client.
     Own {
         lease: Lease<UdpSocket>,
-        /// Whether the kernel cuts a window into datagrams (UDP GSO).
-        segmented: bool,
+        segments: Segments,
     },
     /// The listening socket; what comes from the client is taken from it by somebody else.
     Shared {
@@ -36,6 +35,16 @@ pub(crate) enum TransferSocket {
         local: SocketAddr,
         client: SocketAddr,
     },
+}
+
+/// Whether the kernel cuts what is sent into datagrams (UDP GSO), of this many bytes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Segments {
+    /// It cannot, or there is nothing to cut.
+    Never,
+    /// Not yet, or no longer: it would cut everything that is longer, an OACK or an ERROR too.
+    Wanted(u16),
+    Set(u16),
 }
 
 /// What was waiting in a socket.
@@ -64,20 +73,18 @@ impl TransferSocket {
     pub(crate) fn own(lease: Lease<UdpSocket>) -> Self {
         Self::Own {
             lease,
-            segmented: false,
+            segments: Segments::Never,
         }
     }
 
-    /// Lets the kernel cut windows into full blocks of `blksize`.
+    /// Lets the kernel cut windows into full blocks of `blksize`, from the first window on. One
+    /// send for a window pays from two blocks on.
     pub(crate) fn segment(&mut self, blksize: Blksize, window: Windowsize) {
-        let Self::Own { lease, segmented } = self else {
-            return;
-        };
-        let segment = i32::from(blksize.bytes()) + i32::try_from(DATA_HEADER).unwrap_or(0);
-        // One send for a window pays from two blocks on. Refused by a kernel before 4.18: then
-        // each block is sent by itself.
-        *segmented =
-            window > Windowsize::ONE && setsockopt(lease, sockopt::UdpGsoSegment, &segment).is_ok();
+        if let Self::Own { segments, .. } = self
+            && window > Windowsize::ONE
+        {
+            *segments = Segments::Wanted(u16::try_from(stride(blksize)).unwrap_or(u16::MAX));
+        }
     }
 
     /// The largest block that reaches the client in one piece, as far as the kernel knows the path.
@@ -141,9 +148,17 @@ impl TransferSocket {
     }
 
     /// Sends one datagram.
-    pub(crate) fn send(&self, datagram: &[u8]) -> Result<(), SendError> {
+    pub(crate) fn send(&mut self, datagram: &[u8]) -> Result<(), SendError> {
         let sent = match self {
-            Self::Own { lease, .. } => lease.send(datagram).map(drop),
+            Self::Own { lease, segments } => {
+                if let Segments::Set(size) = *segments
+                    && datagram.len() > usize::from(size)
+                {
+                    set_segments(lease, 0)?;
+                    *segments = Segments::Wanted(size);
+                }
+                lease.send(datagram).map(drop)
+            }
             Self::Shared {
                 listener,
                 local,
@@ -156,17 +171,16 @@ impl TransferSocket {
     /// Sends datagrams of `stride` bytes each that stand one behind the other; the last may be
     /// shorter. One system call if the kernel can cut them apart.
     pub(crate) fn send_run(&mut self, datagrams: &[u8], stride: usize) -> Result<(), SendError> {
-        if let Self::Own { lease, segmented } = self
-            && *segmented
-            && datagrams.len() > stride
+        if datagrams.len() > stride
+            && let Self::Own { lease, segments } = self
+            && is_cutting(lease, segments)
         {
             match lease.send(datagrams) {
                 Ok(_) => return Ok(()),
                 // The blocks do not fit the MTU, or the device cannot: fall back for good.
                 Err(error) if cannot_segment(&error) => {
-                    *segmented = false;
-                    setsockopt(lease, sockopt::UdpGsoSegment, &0)
-                        .map_err(|errno| SendError::Io(errno.into()))?;
+                    *segments = Segments::Never;
+                    set_segments(lease, 0)?;
                 }
                 Err(error) => return Err(send_error(error)),
             }
@@ -175,6 +189,23 @@ impl TransferSocket {
             .chunks(stride)
             .try_for_each(|datagram| self.send(datagram))
     }
+}
+
+/// Whether the kernel cuts from now on. A kernel before 4.18 refuses: then each block is sent by
+/// itself.
+fn is_cutting(socket: &UdpSocket, segments: &mut Segments) -> bool {
+    if let Segments::Wanted(size) = *segments {
+        *segments = match set_segments(socket, size) {
+            Ok(()) => Segments::Set(size),
+            Err(_) => Segments::Never,
+        };
+    }
+    matches!(segments, Segments::Set(_))
+}
+
+fn set_segments(socket: &UdpSocket, size: u16) -> Result<(), SendError> {
+    setsockopt(&socket, sockopt::UdpGsoSegment, &i32::from(size))
+        .map_err(|errno| SendError::Io(errno.into()))
 }
 
 fn cannot_segment(error: &io::Error) -> bool {

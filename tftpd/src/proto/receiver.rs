@@ -162,6 +162,12 @@ impl Receiver {
             return None;
         }
         match input {
+            // A peer that only repeats itself puts its time-outs off, but not this.
+            _ if matches!(self.phase, Phase::Data)
+                && now >= self.clock.progress_at + self.patience.silence =>
+            {
+                self.end(Outcome::TimedOut(self.stage()));
+            }
             Input::Datagram(bytes) => match Packet::decode(bytes) {
                 Ok(Packet::Data(data)) => return self.block(data, now),
                 Ok(Packet::Error(error)) => self.refused(&error),
@@ -333,9 +339,6 @@ impl Receiver {
             Phase::Committing => self.arm(now),
             _ if self.unproven() && self.clock.sends >= self.patience.first_reply => {
                 self.end(Outcome::TimedOut(Stage::FirstReply));
-            }
-            _ if now >= self.clock.progress_at + self.patience.silence => {
-                self.end(Outcome::TimedOut(self.stage()));
             }
             _ => {
                 self.timer.back_off();

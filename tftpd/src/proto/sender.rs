@@ -172,6 +172,10 @@ impl Sender {
             return;
         }
         match input {
+            // A peer that only repeats itself puts its time-outs off, but not this.
+            _ if now >= self.clock.progress_at + self.patience.silence => {
+                self.end(Outcome::TimedOut(self.stage()));
+            }
             Input::Datagram(bytes) => match Packet::decode(bytes) {
                 Ok(Packet::Ack(ack)) => self.acknowledged(ack, now),
                 Ok(Packet::Error(error)) => self.refused(&error),
@@ -325,8 +329,6 @@ impl Sender {
             self.end(Outcome::TimedOut(Stage::FirstReply));
         } else if self.only_the_end_is_missing() && sends >= self.patience.last_block {
             self.end(Outcome::Completed { last_ack: false });
-        } else if now >= self.clock.progress_at + self.patience.silence {
-            self.end(Outcome::TimedOut(self.stage()));
         } else {
             self.timer.back_off();
             if self.extended {

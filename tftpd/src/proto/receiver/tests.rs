@@ -196,6 +196,19 @@ fn a_block_larger_than_agreed_ends_the_transfer() {
 }
 
 #[test]
+fn a_peer_that_only_repeats_itself_is_not_borne_for_ever() {
+    let mut t = client(1, Opening::AwaitData);
+    t.recv(data(1, 512)).expect(ack(1));
+    while t.receiver.outcome().is_none() {
+        t.now += Duration::from_millis(500);
+        t.recv(data(1, 512));
+        let _ = t.receiver.poll();
+    }
+    t.expect_end(&Outcome::TimedOut(Stage::Data));
+    assert!(t.now - t.start < Duration::from_secs(42));
+}
+
+#[test]
 fn blocks_from_nowhere_are_ignored() {
     let mut t = client(4, Opening::Ack);
     t.expect(ack(0));

@@ -443,6 +443,23 @@ fn a_file_of_unknown_size_ends_where_its_reader_says() {
 }
 
 #[test]
+fn a_peer_that_only_repeats_itself_is_not_borne_for_ever() {
+    let mut t = windowed(100_000, 4);
+    t.expect_oack().at(10).recv(ack(0)).expect(blocks(1, 4));
+    while t.sender.outcome().is_none() {
+        t.now += Duration::from_millis(500);
+        t.recv(ack(0));
+        let _ = t.sender.poll();
+    }
+    t.expect_end(&Outcome::TimedOut(Stage::Data));
+    assert!(
+        t.elapsed() < Duration::from_secs(42),
+        "took {:?}",
+        t.elapsed()
+    );
+}
+
+#[test]
 fn noise_is_ignored() {
     let mut t = plain(5000);
     t.expect(blocks(1, 1));
