@@ -1,5 +1,5 @@
 //! The portmapper: program 100000, versions 2, 3 and 4, as a service for a
-//! [`Server`](crate::server::Server).
+//! [`Server`].
 //!
 //! ```no_run
 //! use rpc_portmap::portmapper::Portmapper;

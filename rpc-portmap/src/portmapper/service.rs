@@ -44,6 +44,20 @@ struct Table {
     journal: Option<Journal>,
     /// When services that are gone were last looked for.
     swept: Option<Instant>,
+    /// All of it as it was last asked for, if nothing has changed since: lists are asked for much
+    /// more often than they change.
+    list: Option<Vec<u8>>,
+}
+
+fn encoded(registry: &Registry) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for registration in registry.iter() {
+        true.encode(&mut bytes);
+        registration.put_rpcb(&mut bytes);
+    }
+    false.encode(&mut bytes);
+    bytes.shrink_to_fit();
+    bytes
 }
 
 impl Service {
@@ -60,6 +74,7 @@ impl Service {
                 registry,
                 journal,
                 swept: None,
+                list: None,
             }),
             host,
             counters: Counters::default(),
@@ -200,13 +215,9 @@ impl Service {
     }
 
     fn dump(&self) -> RpcbList {
-        let mut bytes = Vec::new();
-        for registration in self.fresh().registry.iter() {
-            true.encode(&mut bytes);
-            registration.put_rpcb(&mut bytes);
-        }
-        false.encode(&mut bytes);
-        RpcbList(bytes)
+        let mut table = self.fresh();
+        let Table { registry, list, .. } = &mut *table;
+        RpcbList(list.get_or_insert_with(|| encoded(registry)).clone())
     }
 
     async fn forward(
@@ -272,6 +283,9 @@ impl Table {
     /// and the next change writes all of them.
     fn write_down(&mut self) {
         let changes = self.registry.take_changes();
+        if !changes.is_empty() {
+            self.list = None;
+        }
         if let Some(journal) = &mut self.journal
             && let Err(error) = journal.record(&changes, &self.registry)
         {

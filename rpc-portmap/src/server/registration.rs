@@ -157,9 +157,9 @@ async fn set_all(rpcbind: &Rpcbind, requests: &[Rpcb]) -> Result<bool, CallFaile
 }
 
 /// Sends what takes the registrations back and does not wait for answers: this is called where
-/// nothing can wait, and the portmapper reads what a closed connection has left.
+/// nothing can wait. A connection for each, because rpcbind reads no more than one call from a
+/// connection that is closed.
 fn take_back(requests: &[Rpcb], socket: Option<&str>) -> io::Result<()> {
-    let mut bytes = Vec::new();
     for (xid, request) in (1..).zip(requests) {
         let args = xdr::to_bytes(request);
         let call = Call {
@@ -170,14 +170,16 @@ fn take_back(requests: &[Rpcb], socket: Option<&str>) -> io::Result<()> {
             credential: Credential::None,
             args: &args,
         };
+        let mut bytes = Vec::new();
         put_record(&mut bytes, |out| call.encode(out));
+        let mut stream = match socket {
+            Some(name) => connect_unix(name),
+            None => connect_unix(ABSTRACT_SOCKET).or_else(|_| connect_unix(SOCKET)),
+        }?;
+        stream.set_write_timeout(Some(Duration::from_millis(200)))?;
+        stream.write_all(&bytes)?;
     }
-    let mut stream = match socket {
-        Some(name) => connect_unix(name),
-        None => connect_unix(ABSTRACT_SOCKET).or_else(|_| connect_unix(SOCKET)),
-    }?;
-    stream.set_write_timeout(Some(Duration::from_millis(200)))?;
-    stream.write_all(&bytes)
+    Ok(())
 }
 
 fn connect_unix(name: &str) -> io::Result<UnixStream> {

@@ -38,7 +38,9 @@ pub(super) struct Shared {
 const READ: usize = 8 << 10;
 /// Replies that are gathered before they are written, in bytes.
 const GATHER: usize = 64 << 10;
-/// How long to wait when the system has no descriptor for a new connection.
+/// How long a connection that has to leave takes to close.
+const LEAVING: Duration = Duration::from_millis(1);
+/// How long to wait when the system has no descriptor for a new connection, and nobody can leave.
 const NO_DESCRIPTOR: Duration = Duration::from_millis(50);
 
 pub(super) async fn accept_tcp(listener: TcpListener, shared: Shared) {
@@ -121,8 +123,8 @@ impl Shared {
             io::ErrorKind::ConnectionReset,
         ];
         if !theirs.contains(&error.kind()) {
-            self.connections.evict_one();
-            sleep(NO_DESCRIPTOR).await;
+            let evicted = self.connections.evict_one();
+            sleep(if evicted { LEAVING } else { NO_DESCRIPTOR }).await;
         }
     }
 }
