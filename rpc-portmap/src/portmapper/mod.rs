@@ -26,6 +26,7 @@ mod netbuf;
 mod programs;
 mod service;
 mod stats;
+mod versions;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -154,7 +155,7 @@ impl Portmapper {
         let service = &self.service;
         server
             .layer(self.access.clone())
-            .layer(service.counters())
+            .layer(service.counters.clone())
             .version(forward::Quiet(programs::Portmap2Server::new(Arc::clone(
                 service,
             ))))

@@ -1,4 +1,4 @@
-//! What the three versions do.
+//! What all versions have in common: the registry, its journal and its counters.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -8,18 +8,15 @@ use tracing::{debug, info, warn};
 use super::forward::Forwarding;
 use super::host::LocalHost;
 use super::journal::Journal;
-use super::netbuf;
-use super::programs::{Portmap2, RpcbList, Rpcbind3, Rpcbind4};
+use super::programs::RpcbList;
 use super::stats::Counters;
 use crate::registry::{Authority, Claim, ClaimError, Host, Refusal, Registration, Registry};
 use crate::rpc::Fault;
-use crate::rpcbind::stats::AllStats;
 use crate::rpcbind::v2::CallArgs;
-use crate::rpcbind::v3::{CallResult, Netbuf};
-use crate::rpcbind::{Family, Mapping, Name, Netid, Rpcb, UniversalAddress, v2, v3, v4};
+use crate::rpcbind::{Name, Netid, Rpcb, UniversalAddress, v2};
 use crate::server::{Caller, Peer};
-use crate::transport::{now, seconds_since_1970};
-use crate::xdr::{List, Xdr};
+use crate::transport::now;
+use crate::xdr::Xdr;
 
 /// Source ports of the loopback interface below this one are root's.
 const SYSTEM_PORTS: u16 = 1024;
@@ -31,16 +28,16 @@ const FRESH: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(super) struct Service {
     table: Mutex<Table>,
-    host: LocalHost,
-    counters: Counters,
+    pub(super) host: LocalHost,
+    pub(super) counters: Counters,
     forwarding: Option<Forwarding>,
     /// The first port that everybody may bind to.
     first_common_port: u16,
 }
 
 #[derive(Debug)]
-struct Table {
-    registry: Registry,
+pub(super) struct Table {
+    pub(super) registry: Registry,
     journal: Option<Journal>,
     /// When services that are gone were last looked for.
     swept: Option<Instant>,
@@ -83,10 +80,6 @@ impl Service {
         }
     }
 
-    pub(super) fn counters(&self) -> Counters {
-        self.counters.clone()
-    }
-
     pub(super) fn len(&self) -> usize {
         self.lock().registry.len()
     }
@@ -95,7 +88,12 @@ impl Service {
         self.lock().sweep(&self.host, now());
     }
 
-    fn register(&self, caller: &Caller, asked: u32, claim: Result<Claim, ClaimError>) -> bool {
+    pub(super) fn register(
+        &self,
+        caller: &Caller,
+        asked: u32,
+        claim: Result<Claim, ClaimError>,
+    ) -> bool {
         let by = self.authority(caller);
         let mut table = self.lock();
         let outcome = claim
@@ -115,7 +113,7 @@ impl Service {
         }
     }
 
-    fn unregister(
+    pub(super) fn unregister(
         &self,
         caller: &Caller,
         asked: u32,
@@ -146,7 +144,7 @@ impl Service {
     }
 
     /// The address of a program for whoever asks; the text is empty if there is none.
-    fn address(&self, caller: &Caller, asked: u32, request: &Rpcb, exact: bool) -> Name {
+    pub(super) fn address(&self, caller: &Caller, asked: u32, request: &Rpcb, exact: bool) -> Name {
         let Some(netid) = asked_netid(caller, request) else {
             return Name::default();
         };
@@ -161,7 +159,7 @@ impl Service {
         Name::truncated(&merged.to_string())
     }
 
-    fn look_up(
+    pub(super) fn look_up(
         &self,
         program: u32,
         version: u32,
@@ -183,7 +181,7 @@ impl Service {
     /// The address as the caller can use it: the wildcard becomes the address that the caller
     /// reached this machine by. Over a unix socket nobody knows that; there the caller's hint
     /// counts (RFC 1833 §2.2.1), if it is an address of this machine.
-    fn merged(
+    pub(super) fn merged(
         &self,
         caller: &Caller,
         request: &Rpcb,
@@ -202,7 +200,7 @@ impl Service {
     }
 
     /// The table, without what is gone, unless that was looked for a moment ago.
-    fn fresh(&self) -> MutexGuard<'_, Table> {
+    pub(super) fn fresh(&self) -> MutexGuard<'_, Table> {
         let now = now();
         let mut table = self.lock();
         let age = table
@@ -214,13 +212,13 @@ impl Service {
         table
     }
 
-    fn dump(&self) -> RpcbList {
+    pub(super) fn dump(&self) -> RpcbList {
         let mut table = self.fresh();
         let Table { registry, list, .. } = &mut *table;
         RpcbList(list.get_or_insert_with(|| encoded(registry)).clone())
     }
 
-    async fn forward(
+    pub(super) async fn forward(
         &self,
         caller: &Caller,
         asked: u32,
@@ -262,7 +260,7 @@ impl Service {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Table> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, Table> {
         // A panic while it is locked would be an error in the registry, whose table is sound
         // between any two of its steps: better to go on than to stop serving the whole machine.
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
@@ -281,7 +279,7 @@ impl Table {
 
     /// Writes changes down. If that fails the registrations still hold while the process lives,
     /// and the next change writes all of them.
-    fn write_down(&mut self) {
+    pub(super) fn write_down(&mut self) {
         let changes = self.registry.take_changes();
         if !changes.is_empty() {
             self.list = None;
@@ -300,192 +298,5 @@ fn asked_netid(caller: &Caller, request: &Rpcb) -> Option<Netid> {
     match caller.transport() {
         Netid::Local if !request.netid.is_empty() => request.netid.parse().ok(),
         transport => Some(transport),
-    }
-}
-
-/// The transports an UNSET is for: all, if it names none.
-fn unset_netids(request: &Rpcb) -> Result<Vec<Netid>, ClaimError> {
-    if request.netid.is_empty() {
-        return Ok(Netid::ALL.to_vec());
-    }
-    Ok(vec![request.netid.parse()?])
-}
-
-impl Portmap2 for Service {
-    async fn set(&self, caller: &Caller, request: Mapping) -> Result<bool, Fault> {
-        Ok(self.register(caller, v2::VERSION, Claim::from_mapping(&request)))
-    }
-
-    async fn unset(&self, caller: &Caller, request: Mapping) -> Result<bool, Fault> {
-        let Mapping {
-            program, version, ..
-        } = request;
-        let netids = [Netid::Udp, Netid::Tcp];
-        Ok(self.unregister(caller, v2::VERSION, program, version, &netids))
-    }
-
-    async fn getport(&self, _: &Caller, request: Mapping) -> Result<u32, Fault> {
-        let Mapping {
-            program, version, ..
-        } = request;
-        let Some(netid) = Netid::from_protocol_number(request.protocol) else {
-            return Ok(0);
-        };
-        let found = self.look_up(program, version, netid, false);
-        self.counters
-            .look_up(v2::VERSION, program, version, netid, found.is_some());
-        let port = found.and_then(|found| found.claim.address.port());
-        Ok(port.unwrap_or_default().into())
-    }
-
-    async fn dump(&self, _: &Caller) -> Result<List<Mapping>, Fault> {
-        let table = self.fresh();
-        Ok(table
-            .registry
-            .iter()
-            .filter_map(Registration::to_mapping)
-            .collect())
-    }
-
-    async fn callit(&self, caller: &Caller, call: CallArgs) -> Result<v2::CallResult, Fault> {
-        let (_, result) = self.forward(caller, v2::VERSION, call, false).await?;
-        Ok(result)
-    }
-}
-
-/// Versions 3 and 4 have nearly everything in common.
-impl Service {
-    fn set_rpcb(&self, caller: &Caller, asked: u32, request: &Rpcb) -> bool {
-        self.register(caller, asked, Claim::from_rpcb(request))
-    }
-
-    fn unset_rpcb(&self, caller: &Caller, asked: u32, request: &Rpcb) -> bool {
-        match unset_netids(request) {
-            Ok(netids) => self.unregister(caller, asked, request.program, request.version, &netids),
-            Err(error) => {
-                debug!("not unregistered: {error}");
-                false
-            }
-        }
-    }
-
-    async fn forward_rpcb(
-        &self,
-        caller: &Caller,
-        asked: u32,
-        call: CallArgs,
-        indirect: bool,
-    ) -> Result<CallResult, Fault> {
-        let (address, result) = self.forward(caller, asked, call, indirect).await?;
-        Ok(CallResult {
-            address: Name::truncated(&address.to_string()),
-            results: result.results,
-        })
-    }
-}
-
-impl Rpcbind3 for Service {
-    async fn set(&self, caller: &Caller, request: Rpcb) -> Result<bool, Fault> {
-        Ok(self.set_rpcb(caller, v3::VERSION, &request))
-    }
-
-    async fn unset(&self, caller: &Caller, request: Rpcb) -> Result<bool, Fault> {
-        Ok(self.unset_rpcb(caller, v3::VERSION, &request))
-    }
-
-    async fn getaddr(&self, caller: &Caller, request: Rpcb) -> Result<Name, Fault> {
-        Ok(self.address(caller, v3::VERSION, &request, false))
-    }
-
-    async fn dump(&self, _: &Caller) -> Result<RpcbList, Fault> {
-        Ok(self.dump())
-    }
-
-    async fn callit(&self, caller: &Caller, call: CallArgs) -> Result<CallResult, Fault> {
-        self.forward_rpcb(caller, v3::VERSION, call, false).await
-    }
-
-    async fn gettime(&self, _: &Caller) -> Result<u32, Fault> {
-        Ok(seconds_since_1970())
-    }
-
-    async fn uaddr2taddr(&self, _: &Caller, address: Name) -> Result<Netbuf, Fault> {
-        Ok(netbuf::from_text(&address))
-    }
-
-    async fn taddr2uaddr(&self, _: &Caller, address: Netbuf) -> Result<Name, Fault> {
-        Ok(Name::truncated(&netbuf::to_text(&address)))
-    }
-}
-
-impl Rpcbind4 for Service {
-    async fn set(&self, caller: &Caller, request: Rpcb) -> Result<bool, Fault> {
-        Ok(self.set_rpcb(caller, v4::VERSION, &request))
-    }
-
-    async fn unset(&self, caller: &Caller, request: Rpcb) -> Result<bool, Fault> {
-        Ok(self.unset_rpcb(caller, v4::VERSION, &request))
-    }
-
-    async fn getaddr(&self, caller: &Caller, request: Rpcb) -> Result<Name, Fault> {
-        Ok(self.address(caller, v4::VERSION, &request, false))
-    }
-
-    async fn dump(&self, _: &Caller) -> Result<RpcbList, Fault> {
-        Ok(self.dump())
-    }
-
-    async fn bcast(&self, caller: &Caller, call: CallArgs) -> Result<CallResult, Fault> {
-        self.forward_rpcb(caller, v4::VERSION, call, false).await
-    }
-
-    async fn gettime(&self, _: &Caller) -> Result<u32, Fault> {
-        Ok(seconds_since_1970())
-    }
-
-    async fn uaddr2taddr(&self, _: &Caller, address: Name) -> Result<Netbuf, Fault> {
-        Ok(netbuf::from_text(&address))
-    }
-
-    async fn taddr2uaddr(&self, _: &Caller, address: Netbuf) -> Result<Name, Fault> {
-        Ok(Name::truncated(&netbuf::to_text(&address)))
-    }
-
-    async fn getversaddr(&self, caller: &Caller, request: Rpcb) -> Result<Name, Fault> {
-        Ok(self.address(caller, v4::VERSION, &request, true))
-    }
-
-    async fn indirect(&self, caller: &Caller, call: CallArgs) -> Result<CallResult, Fault> {
-        self.forward_rpcb(caller, v4::VERSION, call, true).await
-    }
-
-    async fn getaddrlist(&self, caller: &Caller, request: Rpcb) -> Result<List<v4::Entry>, Fault> {
-        let family = caller.transport().family();
-        let found = {
-            let mut table = self.lock();
-            let (program, version) = (request.program, request.version);
-            let found = table.registry.of_version(program, version, &self.host);
-            table.write_down();
-            found
-        };
-        let usable = found
-            .iter()
-            .filter(|found| family == Family::Loopback || found.claim.netid.family() == family);
-        let entries = usable.map(|found| {
-            let netid = found.claim.netid;
-            let address = self.merged(caller, &request, &found.claim.address);
-            v4::Entry {
-                address: Name::truncated(&address.to_string()),
-                netid: Name::truncated(netid.name()),
-                semantics: netid.semantics() as u32,
-                family: Name::truncated(netid.family().name()),
-                protocol: Name::truncated(netid.protocol()),
-            }
-        });
-        Ok(entries.collect())
-    }
-
-    async fn getstat(&self, _: &Caller) -> Result<AllStats, Fault> {
-        Ok(self.counters.snapshot())
     }
 }

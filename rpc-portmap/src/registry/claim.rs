@@ -125,7 +125,7 @@ impl Registration {
     }
 
     /// Appends [`to_rpcb`](Self::to_rpcb) without making it first: lists are long.
-    pub(crate) fn put_rpcb(&self, out: &mut Vec<u8>) {
+    pub fn put_rpcb(&self, out: &mut Vec<u8>) {
         self.claim.program.encode(out);
         self.claim.version.encode(out);
         put_opaque(self.claim.netid.name().as_bytes(), out);

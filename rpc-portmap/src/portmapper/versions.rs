@@ -1,0 +1,203 @@
+//! What each version answers.
+
+use tracing::debug;
+
+use super::netbuf;
+use super::programs::{Portmap2, RpcbList, Rpcbind3, Rpcbind4};
+use super::service::Service;
+use crate::registry::{Claim, ClaimError, Registration};
+use crate::rpc::Fault;
+use crate::rpcbind::stats::AllStats;
+use crate::rpcbind::v2::CallArgs;
+use crate::rpcbind::v3::{CallResult, Netbuf};
+use crate::rpcbind::{Family, Mapping, Name, Netid, Rpcb, v2, v3, v4};
+use crate::server::Caller;
+use crate::transport::seconds_since_1970;
+use crate::xdr::List;
+
+impl Portmap2 for Service {
+    async fn set(&self, caller: &Caller, request: Mapping) -> Result<bool, Fault> {
+        Ok(self.register(caller, v2::VERSION, Claim::from_mapping(&request)))
+    }
+
+    async fn unset(&self, caller: &Caller, request: Mapping) -> Result<bool, Fault> {
+        let Mapping {
+            program, version, ..
+        } = request;
+        let netids = [Netid::Udp, Netid::Tcp];
+        Ok(self.unregister(caller, v2::VERSION, program, version, &netids))
+    }
+
+    async fn getport(&self, _: &Caller, request: Mapping) -> Result<u32, Fault> {
+        let Mapping {
+            program, version, ..
+        } = request;
+        let Some(netid) = Netid::from_protocol_number(request.protocol) else {
+            return Ok(0);
+        };
+        let found = self.look_up(program, version, netid, false);
+        self.counters
+            .look_up(v2::VERSION, program, version, netid, found.is_some());
+        let port = found.and_then(|found| found.claim.address.port());
+        Ok(port.unwrap_or_default().into())
+    }
+
+    async fn dump(&self, _: &Caller) -> Result<List<Mapping>, Fault> {
+        let table = self.fresh();
+        Ok(table
+            .registry
+            .iter()
+            .filter_map(Registration::to_mapping)
+            .collect())
+    }
+
+    async fn callit(&self, caller: &Caller, call: CallArgs) -> Result<v2::CallResult, Fault> {
+        let (_, result) = self.forward(caller, v2::VERSION, call, false).await?;
+        Ok(result)
+    }
+}
+
+/// Versions 3 and 4 have nearly everything in common.
+impl Service {
+    fn set_rpcb(&self, caller: &Caller, asked: u32, request: &Rpcb) -> bool {
+        self.register(caller, asked, Claim::from_rpcb(request))
+    }
+
+    fn unset_rpcb(&self, caller: &Caller, asked: u32, request: &Rpcb) -> bool {
+        match unset_netids(request) {
+            Ok(netids) => self.unregister(caller, asked, request.program, request.version, &netids),
+            Err(error) => {
+                debug!("not unregistered: {error}");
+                false
+            }
+        }
+    }
+
+    async fn forward_rpcb(
+        &self,
+        caller: &Caller,
+        asked: u32,
+        call: CallArgs,
+        indirect: bool,
+    ) -> Result<CallResult, Fault> {
+        let (address, result) = self.forward(caller, asked, call, indirect).await?;
+        Ok(CallResult {
+            address: Name::truncated(&address.to_string()),
+            results: result.results,
+        })
+    }
+}
+
+impl Rpcbind3 for Service {
+    async fn set(&self, caller: &Caller, request: Rpcb) -> Result<bool, Fault> {
+        Ok(self.set_rpcb(caller, v3::VERSION, &request))
+    }
+
+    async fn unset(&self, caller: &Caller, request: Rpcb) -> Result<bool, Fault> {
+        Ok(self.unset_rpcb(caller, v3::VERSION, &request))
+    }
+
+    async fn getaddr(&self, caller: &Caller, request: Rpcb) -> Result<Name, Fault> {
+        Ok(self.address(caller, v3::VERSION, &request, false))
+    }
+
+    async fn dump(&self, _: &Caller) -> Result<RpcbList, Fault> {
+        Ok(self.dump())
+    }
+
+    async fn callit(&self, caller: &Caller, call: CallArgs) -> Result<CallResult, Fault> {
+        self.forward_rpcb(caller, v3::VERSION, call, false).await
+    }
+
+    async fn gettime(&self, _: &Caller) -> Result<u32, Fault> {
+        Ok(seconds_since_1970())
+    }
+
+    async fn uaddr2taddr(&self, _: &Caller, address: Name) -> Result<Netbuf, Fault> {
+        Ok(netbuf::from_text(&address))
+    }
+
+    async fn taddr2uaddr(&self, _: &Caller, address: Netbuf) -> Result<Name, Fault> {
+        Ok(Name::truncated(&netbuf::to_text(&address)))
+    }
+}
+
+impl Rpcbind4 for Service {
+    async fn set(&self, caller: &Caller, request: Rpcb) -> Result<bool, Fault> {
+        Ok(self.set_rpcb(caller, v4::VERSION, &request))
+    }
+
+    async fn unset(&self, caller: &Caller, request: Rpcb) -> Result<bool, Fault> {
+        Ok(self.unset_rpcb(caller, v4::VERSION, &request))
+    }
+
+    async fn getaddr(&self, caller: &Caller, request: Rpcb) -> Result<Name, Fault> {
+        Ok(self.address(caller, v4::VERSION, &request, false))
+    }
+
+    async fn dump(&self, _: &Caller) -> Result<RpcbList, Fault> {
+        Ok(self.dump())
+    }
+
+    async fn bcast(&self, caller: &Caller, call: CallArgs) -> Result<CallResult, Fault> {
+        self.forward_rpcb(caller, v4::VERSION, call, false).await
+    }
+
+    async fn gettime(&self, _: &Caller) -> Result<u32, Fault> {
+        Ok(seconds_since_1970())
+    }
+
+    async fn uaddr2taddr(&self, _: &Caller, address: Name) -> Result<Netbuf, Fault> {
+        Ok(netbuf::from_text(&address))
+    }
+
+    async fn taddr2uaddr(&self, _: &Caller, address: Netbuf) -> Result<Name, Fault> {
+        Ok(Name::truncated(&netbuf::to_text(&address)))
+    }
+
+    async fn getversaddr(&self, caller: &Caller, request: Rpcb) -> Result<Name, Fault> {
+        Ok(self.address(caller, v4::VERSION, &request, true))
+    }
+
+    async fn indirect(&self, caller: &Caller, call: CallArgs) -> Result<CallResult, Fault> {
+        self.forward_rpcb(caller, v4::VERSION, call, true).await
+    }
+
+    async fn getaddrlist(&self, caller: &Caller, request: Rpcb) -> Result<List<v4::Entry>, Fault> {
+        let family = caller.transport().family();
+        let found = {
+            let mut table = self.lock();
+            let (program, version) = (request.program, request.version);
+            let found = table.registry.of_version(program, version, &self.host);
+            table.write_down();
+            found
+        };
+        let usable = found
+            .iter()
+            .filter(|found| family == Family::Loopback || found.claim.netid.family() == family);
+        let entries = usable.map(|found| {
+            let netid = found.claim.netid;
+            let address = self.merged(caller, &request, &found.claim.address);
+            v4::Entry {
+                address: Name::truncated(&address.to_string()),
+                netid: Name::truncated(netid.name()),
+                semantics: netid.semantics() as u32,
+                family: Name::truncated(netid.family().name()),
+                protocol: Name::truncated(netid.protocol()),
+            }
+        });
+        Ok(entries.collect())
+    }
+
+    async fn getstat(&self, _: &Caller) -> Result<AllStats, Fault> {
+        Ok(self.counters.snapshot())
+    }
+}
+
+/// The transports an UNSET is for: all, if it names none.
+fn unset_netids(request: &Rpcb) -> Result<Vec<Netid>, ClaimError> {
+    if request.netid.is_empty() {
+        return Ok(Netid::ALL.to_vec());
+    }
+    Ok(vec![request.netid.parse()?])
+}
