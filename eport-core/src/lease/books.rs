@@ -68,6 +68,7 @@ impl Books {
             waiting,
             shared: self.pool.shared(),
             quarantine_broken: self.pool.tally().quarantine_broken,
+            quarantine_shortened: self.pool.tally().quarantine_shortened,
             spaces_forgotten: self.pool.tally().spaces_forgotten,
             ..self.stats.clone()
         };

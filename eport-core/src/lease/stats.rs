@@ -60,6 +60,9 @@ pub struct Stats {
     pub line_full: u64,
     /// Ports that were let go before they had rested, because too few others were left.
     pub quarantine_broken: u64,
+    /// How often peers were forgotten before their rest was over, because there were more of them than
+    /// can be remembered.
+    pub quarantine_shortened: u64,
     /// Local addresses that made room for others while ports rested there.
     pub spaces_forgotten: u64,
 }

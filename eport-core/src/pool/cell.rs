@@ -1,7 +1,6 @@
 //! What is known of one port.
 
 use super::state::ForeignCause;
-use crate::quarantine::PeerHash;
 
 /// Seconds since the pool began. Four bytes instead of sixteen, in a table with a row for each port.
 pub(super) type Seconds = u32;
@@ -9,9 +8,8 @@ pub(super) type Seconds = u32;
 /// What is known of one port, 12 bytes.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Cell {
-    /// When the last lease for a peer ended, and for whom it was; the time means nothing without.
+    /// When the last lease for a peer ended, counted from 1; 0 if there was none.
     released: Seconds,
-    peer: Option<PeerHash>,
     /// Where the lease is in the list of records; or, while there is none, how many leases of
     /// overlapping spaces hold the port. There cannot be both.
     owner: u16,
@@ -77,27 +75,13 @@ impl Cell {
         self.owner = self.owner.saturating_sub(1);
     }
 
-    /// Remembers for whom the port was leased until `now`.
-    pub(super) fn remember(&mut self, peer: PeerHash, now: Seconds) {
-        self.peer = Some(peer);
-        self.released = now;
+    /// Remembers that a lease for a peer ended at `now`.
+    pub(super) fn remember(&mut self, now: Seconds) {
+        self.released = now.saturating_add(1);
     }
 
-    /// The last peer, and the second at which the port may be leased for it again.
-    pub(super) fn departed(&self, rest: Seconds) -> Option<(PeerHash, Seconds)> {
-        // The release was rounded down: one second more, or the rest would be shorter than promised.
-        let until = self.released.saturating_add(rest).saturating_add(1);
-        self.peer.map(|peer| (peer, until))
-    }
-
-    /// Whether the port rests for `peer`.
-    pub(super) fn rests_for(&self, peer: PeerHash, rest: Seconds, now: Seconds) -> bool {
-        self.departed(rest)
-            .is_some_and(|(last, until)| last == peer && now < until)
-    }
-
-    /// When the last lease for a peer ended; the beginning if there was none.
-    pub(super) const fn released(&self) -> Seconds {
-        self.released
+    /// When the last lease for a peer ended, if there was one.
+    pub(super) fn released(&self) -> Option<Seconds> {
+        self.released.checked_sub(1)
     }
 }

@@ -9,7 +9,7 @@ use super::cell::{Cell, Seconds};
 use super::ports::Ports;
 use super::want::{Share, Which};
 use super::{DrawError, Grant, Held, Pool, Space, Want};
-use crate::quarantine::PeerHash;
+use crate::quarantine::{Memory, PeerHash};
 
 /// What a search is to keep to.
 struct Search<'a> {
@@ -32,6 +32,7 @@ impl Pool {
         now: Instant,
     ) -> Result<Grant, DrawError> {
         let now = self.seconds(now);
+        self.memory.grow_older(now);
         self.admit(want)?;
         if want.also.is_empty() {
             let place = self.place(want.space, now)?;
@@ -133,7 +134,7 @@ impl Pool {
         let sharing = self.sharing_now(search.want, search.first());
         if let Some((_, peer)) = sharing
             && !self.has_unkept(search)
-            && let Some(held) = self.join(search.first(), peer, rng, search.now)
+            && let Some(held) = self.join(search.first(), peer, rng)
         {
             return Ok(Grant::One(held));
         }
@@ -155,7 +156,7 @@ impl Pool {
             let ports = self.places.get_mut(usize::from(search.first()))?;
             let start = ports.start(search.want.peer, rng, search.now);
             let ports = self.places.get(usize::from(search.first()))?;
-            let rested = |slot| self.suits(search, slot) && !search.rests_for(ports, slot);
+            let rested = |slot| self.suits(search, slot) && !search.rests(&self.memory, slot);
             if let Some(slot) = ports.pick(start, rng, rested) {
                 return Some(slot);
             }
@@ -311,7 +312,7 @@ impl Pool {
         }
         match self.places.get_mut(usize::from(vacant)) {
             Some(idle) => {
-                self.tally.spaces_forgotten += u64::from(idle.has_rests(now));
+                self.tally.spaces_forgotten += u64::from(idle.has_rests());
                 *idle = ports;
             }
             None => self.places.push(ports),
@@ -349,8 +350,7 @@ impl<'a> Search<'a> {
         self.places.first().copied().unwrap_or(0)
     }
 
-    fn rests_for(&self, ports: &Ports, slot: u16) -> bool {
-        self.peer
-            .is_some_and(|peer| ports.rests_for(slot, peer, self.now))
+    fn rests(&self, memory: &Memory, slot: u16) -> bool {
+        self.peer.is_some_and(|peer| memory.has(slot, peer))
     }
 }

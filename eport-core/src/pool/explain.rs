@@ -66,8 +66,7 @@ impl Pool {
     }
 
     fn explain_rest(&self, cell: &Cell, now: Instant) -> Option<PortState> {
-        let (_, until) = cell.departed(self.rests.same_peer)?;
-        let until = self.instant(until);
+        let until = self.instant(self.memory.rests_until(cell.released()?)?);
         (now < until).then_some(PortState::RestingForPeer { until })
     }
 }

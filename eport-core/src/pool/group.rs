@@ -1,11 +1,7 @@
 //! A port that several peers share.
 
-use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::num::NonZeroU8;
-
-use super::cell::Seconds;
-use crate::quarantine::PeerHash;
 
 /// How one port is given to several peers when no other is left.
 ///
@@ -61,8 +57,6 @@ impl Default for Sharing {
 #[derive(Clone, Debug)]
 pub(super) struct Group {
     members: Vec<Member>,
-    /// Who has left and still rests, the earliest first.
-    recent: VecDeque<(PeerHash, Seconds)>,
     most: usize,
     joined: u32,
     /// Whether others may join: the port is bound, and no one was refused it.
@@ -79,7 +73,6 @@ impl Group {
     pub(super) fn new(sharing: Sharing) -> Self {
         Self {
             members: Vec::new(),
-            recent: VecDeque::new(),
             most: sharing.most(),
             joined: 0,
             open: false,
@@ -116,42 +109,6 @@ impl Group {
         let at = members.position(|member| member.number == number)?;
         Some(self.members.swap_remove(at).peer)
     }
-
-    /// Remembers that a peer has left; `true` if another one had to be forgotten for it that still
-    /// rests. There is room for four times as many as the port has peers.
-    pub(super) fn remember(&mut self, peer: PeerHash, rest: Seconds, now: Seconds) -> bool {
-        while let Some((_, left)) = self.recent.front()
-            && ended(*left, rest) <= now
-        {
-            self.recent.pop_front();
-        }
-        let full = self.recent.len() >= self.most * 4;
-        if full {
-            self.recent.pop_front();
-        }
-        self.recent.push_back((peer, now));
-        full
-    }
-
-    /// Whether the port rests for `peer`.
-    pub(super) fn rests_for(&self, peer: PeerHash, rest: Seconds, now: Seconds) -> bool {
-        let mut latest = self.recent.iter().rev();
-        let own = latest.find(|(other, _)| *other == peer);
-        own.is_some_and(|(_, left)| now < ended(*left, rest))
-    }
-
-    /// Who left last, and until when others have to rest.
-    pub(super) fn departed(&self, rest: Seconds) -> Option<((PeerHash, Seconds), Option<Seconds>)> {
-        let (last, left) = self.recent.back().copied()?;
-        let mut others = self.recent.iter().rev().filter(|(peer, _)| *peer != last);
-        let until = others.next().map(|(_, left)| ended(*left, rest));
-        Some(((last, left), until))
-    }
-}
-
-/// The second at which a rest that began in second `left` is over.
-const fn ended(left: Seconds, rest: Seconds) -> Seconds {
-    left.saturating_add(rest).saturating_add(1)
 }
 
 #[cfg(test)]
@@ -175,17 +132,5 @@ mod tests {
         assert_eq!(group.leave(first), Some(peer(1)));
         assert_eq!(group.leave(first), None);
         assert!(group.has_room() && !group.has(peer(1)) && group.peers() == 1);
-    }
-
-    #[test]
-    fn who_left_rests_and_is_forgotten_afterwards_or_when_there_are_too_many() {
-        let mut group = Group::new(Sharing::default().peers_per_port(NonZeroU8::MIN));
-        let hash = |number| PeerHash::of(peer(number));
-        assert!((0..4).all(|number| !group.remember(hash(number), 10, u32::from(number))));
-        assert!(group.rests_for(hash(0), 10, 10) && !group.rests_for(hash(0), 10, 11));
-        assert_eq!(group.departed(10), Some(((hash(3), 3), Some(13))));
-        assert!(group.remember(hash(4), 10, 5), "the earliest is forgotten");
-        assert!(!group.rests_for(hash(0), 10, 5));
-        assert!(!group.remember(hash(5), 10, 12), "its rest was over");
     }
 }

@@ -29,7 +29,7 @@ use ports::{Ports, Record};
 use quota::Usage;
 pub use quota::{Client, Quota};
 use rand_core::Rng;
-use rules::Rests;
+use rules::whole;
 pub use rules::{Limits, Rules};
 use slots::Slots;
 pub use space::{LocalAddress, Protocol, Space};
@@ -38,7 +38,7 @@ use want::Share;
 pub use want::{Grant, Held, Want};
 
 use crate::plan::Plan;
-use crate::quarantine::PeerHash;
+use crate::quarantine::{Memory, PeerHash};
 use crate::reserved::Reserved;
 
 /// Why there is no port to lease.
@@ -92,11 +92,15 @@ pub struct Pool {
     slots: Slots,
     left_out: Reserved,
     rules: Rules,
-    rests: Rests,
+    /// How long ports without a peer rest, in whole seconds.
+    any_peer: Seconds,
     epoch: Instant,
     /// A [`Held`] names its space by the index here, so a space with leases never moves.
     places: Vec<Ports>,
     usage: Usage,
+    /// Who used which port, in whatever space: a peer that talks to two addresses of this machine may
+    /// as well avoid a port on both.
+    memory: Memory,
     /// How many records have a group.
     groups: usize,
     tally: Tally,
@@ -108,6 +112,9 @@ pub struct Pool {
 pub struct Tally {
     /// Ports that were let go before they had rested, because too few others were left.
     pub quarantine_broken: u64,
+    /// How often peers had to be forgotten before their rest was over, because there were more of them
+    /// than can be remembered.
+    pub quarantine_shortened: u64,
     /// Spaces that made room for another one while ports rested there.
     pub spaces_forgotten: u64,
 }
@@ -116,15 +123,17 @@ impl Pool {
     /// A pool with every port of `plan` free. `now` is the moment from which it counts time.
     pub fn new(plan: &Plan, rules: impl Into<Rules>, now: Instant) -> Self {
         let rules = rules.into();
+        let slots = Slots::new(plan.ports());
         Self {
-            slots: Slots::new(plan.ports()),
             left_out: plan.left_out().clone(),
             epoch: now,
             places: Vec::new(),
             usage: Usage::new(rules.quota),
-            rests: Rests::new(&rules),
+            any_peer: whole(rules.quarantine.any_peer),
+            memory: Memory::new(slots.len(), whole(rules.quarantine.same_peer)),
             groups: 0,
             tally: Tally::default(),
+            slots,
             rules,
         }
     }
@@ -171,14 +180,14 @@ impl Pool {
     ///
     /// A shared port that has other peers takes in no more of them instead.
     pub fn refuse(&mut self, held: Held, cause: ForeignCause, now: Instant) {
-        let (place, slot, share) = (held.place, held.slot, held.share);
-        if let Share::Member(_) = share {
+        let (place, slot) = (held.place, held.slot);
+        if held.is_shared() {
             self.close_group(place, slot);
         }
         self.cancel(held);
         let now = self.seconds(now);
         if let Some(ports) = self.places.get_mut(usize::from(place))
-            && !matches!(share, Share::Member(_))
+            && ports.record(slot).is_none()
         {
             ports.refuse(slot, cause, now);
         }
@@ -239,21 +248,22 @@ impl Pool {
         }
         match peer {
             Some(peer) => self.remember(place, slot, PeerHash::of(peer), now),
-            None if self.rests.any_peer > 0 => {
+            None if self.any_peer > 0 => {
                 // `now` is rounded down: one second more, or the rest would be too short.
-                let until = now.saturating_add(self.rests.any_peer).saturating_add(1);
+                let until = now.saturating_add(self.any_peer).saturating_add(1);
                 self.rest_until(place, slot, until);
             }
             None => {}
         }
     }
 
-    /// Remembers in every space that hears the port for whom it was leased.
+    /// Remembers for whom a port was leased.
     fn remember(&mut self, place: u16, slot: u16, peer: PeerHash, now: Seconds) {
         if let Some(ports) = self.places.get_mut(usize::from(place)) {
-            ports.remember(slot, peer, now);
+            ports.remember(slot, now);
         }
-        self.elsewhere(place, |ports| ports.remember(slot, peer, now));
+        self.elsewhere(place, |ports| ports.remember(slot, now));
+        self.tally.quarantine_shortened += u64::from(self.memory.note(slot, peer, now));
     }
 
     /// Lets a port rest for everybody in every space that hears it.

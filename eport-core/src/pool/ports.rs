@@ -7,10 +7,10 @@ use rand_core::Rng;
 use super::cell::{Cell, Seconds, Standing};
 use super::free::FreeSet;
 use super::group::Group;
-use super::rules::{Rests, Rules};
+use super::rules::{Penalty, Rules};
 use super::space::Space;
 use super::state::{Counts, ForeignCause};
-use crate::quarantine::{Line, PeerHash, Queue};
+use crate::quarantine::{Line, Queue};
 use crate::strategy::{Conversation, Selector};
 
 /// Ports whose rest is over are let back in small portions, so that no draw takes long.
@@ -30,7 +30,7 @@ pub(super) struct Record {
 pub(super) struct Ports {
     pub(super) space: Space,
     pub(super) last_draw: Seconds,
-    pub(super) rests: Rests,
+    penalty: Penalty,
     /// Exactly the slots whose cell is free.
     free: FreeSet,
     cells: Box<[Cell]>,
@@ -56,7 +56,7 @@ impl Ports {
         Self {
             space,
             last_draw: 0,
-            rests: Rests::new(rules),
+            penalty: Penalty::new(&rules.limits),
             free: if ordered { free.ordered() } else { free },
             cells: vec![Cell::default(); usize::from(len)].into(),
             records: Vec::new(),
@@ -101,7 +101,7 @@ impl Ports {
     /// Of the free slots that suit, the one whose last lease for a peer ended first.
     pub(super) fn longest_rested(&self, suits: impl Fn(u16) -> bool) -> Option<u16> {
         let suiting = self.free.iter().filter(|slot| suits(*slot));
-        suiting.min_by_key(|slot| self.cell(*slot).map_or(0, Cell::released))
+        suiting.min_by_key(|slot| self.cell(*slot).and_then(Cell::released))
     }
 
     pub(super) fn is_free(&self, slot: u16) -> bool {
@@ -110,13 +110,6 @@ impl Ports {
 
     pub(super) fn free(&self) -> usize {
         usize::from(self.free.len())
-    }
-
-    /// Whether the port rests for this peer, although it is free for others.
-    pub(super) fn rests_for(&self, slot: u16, peer: PeerHash, now: Seconds) -> bool {
-        let rest = self.rests.same_peer;
-        self.cell(slot)
-            .is_some_and(|cell| cell.rests_for(peer, rest, now))
     }
 
     /// Leases a port that nobody of us holds, found by a search if it was `chosen`.
@@ -190,7 +183,7 @@ impl Ports {
         });
         // `now` is rounded down: one second more, or the rest would be shorter than promised.
         let until = now
-            .saturating_add(self.rests.penalty.after(refusals))
+            .saturating_add(self.penalty.after(refusals))
             .saturating_add(1);
         if is_new {
             self.foreign.push(slot, until, self.cells.len());
@@ -227,11 +220,9 @@ impl Ports {
         slot.is_some()
     }
 
-    /// Remembers for whom a port was leased until `now`.
-    pub(super) fn remember(&mut self, slot: u16, peer: PeerHash, now: Seconds) {
-        if self.rests.same_peer > 0 {
-            self.change(slot, |cell| cell.remember(peer, now));
-        }
+    /// Remembers that a port was leased for a peer until `now`.
+    pub(super) fn remember(&mut self, slot: u16, now: Seconds) {
+        self.change(slot, |cell| cell.remember(now));
     }
 
     /// A lease of an overlapping space holds the port from now on.
@@ -284,12 +275,10 @@ impl Ports {
         let cut = rests.filter(|(until, slot)| self.rest(*slot, *until));
         let cut = u64::try_from(cut.count()).unwrap_or(u64::MAX);
         for (slot, cell) in (0..).zip(&other.cells) {
-            if let Some((peer, _)) = cell.departed(0)
-                && self
-                    .cell(slot)
-                    .is_some_and(|own| own.released() <= cell.released())
+            if let Some(released) = cell.released()
+                && self.cell(slot).and_then(Cell::released) < Some(released)
             {
-                self.remember(slot, peer, cell.released());
+                self.remember(slot, released);
             }
         }
         cut
@@ -333,10 +322,8 @@ impl Ports {
     }
 
     /// Whether something rests here that would be forgotten with the space.
-    pub(super) fn has_rests(&self, now: Seconds) -> bool {
-        let rest = self.rests.same_peer;
-        let remembers = |cell: &Cell| cell.departed(rest).is_some_and(|(_, until)| now < until);
-        self.resting.len() > 0 || self.cells.iter().any(remembers)
+    pub(super) fn has_rests(&self) -> bool {
+        self.resting.len() > 0
     }
 
     /// The foreign ports, each with the second at which its rest ends.
@@ -378,9 +365,10 @@ mod tests {
 
     #[test]
     fn a_port_costs_at_most_24_bytes() {
+        // Both generations of what is remembered of peers take 8 bytes for all spaces together.
         let cell = size_of::<Cell>() + 2 * size_of::<u16>();
         let queued = size_of::<Reverse<(Seconds, u16)>>();
-        assert!(cell <= 16 && cell + queued <= 24, "{cell} + {queued}");
+        assert!(cell + 8 <= 24 && cell + queued <= 24, "{cell}, {queued}");
         assert!(size_of::<Record>() <= 96);
     }
 }

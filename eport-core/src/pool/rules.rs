@@ -68,6 +68,13 @@ pub(super) struct Penalty {
 }
 
 impl Penalty {
+    pub(super) fn new(limits: &Limits) -> Self {
+        Self {
+            first: whole(limits.first_rest).max(1),
+            longest: whole(limits.longest_rest).max(1),
+        }
+    }
+
     /// The rest after so many refusals in a row: the first one, doubled each time.
     pub(super) fn after(self, refusals: u8) -> Seconds {
         let doublings = u32::from(refusals.saturating_sub(1)).min(31);
@@ -78,31 +85,8 @@ impl Penalty {
     }
 }
 
-/// The times of the rules in whole seconds.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Rests {
-    pub(super) penalty: Penalty,
-    /// 0 if nothing is remembered.
-    pub(super) same_peer: Seconds,
-    /// 0 if nothing rests.
-    pub(super) any_peer: Seconds,
-}
-
-impl Rests {
-    pub(super) fn new(rules: &Rules) -> Self {
-        Self {
-            penalty: Penalty {
-                first: whole(rules.limits.first_rest).max(1),
-                longest: whole(rules.limits.longest_rest).max(1),
-            },
-            same_peer: whole(rules.quarantine.same_peer),
-            any_peer: whole(rules.quarantine.any_peer),
-        }
-    }
-}
-
 /// Rounds up: a rest is never shorter than promised.
-fn whole(rest: Duration) -> Seconds {
+pub(super) fn whole(rest: Duration) -> Seconds {
     Seconds::try_from(rest.as_nanos().div_ceil(1_000_000_000)).unwrap_or(Seconds::MAX)
 }
 

@@ -62,16 +62,14 @@ impl Pool {
         place: u16,
         peer: SocketAddr,
         rng: &mut R,
-        now: Seconds,
     ) -> Option<Held> {
         let hash = PeerHash::of(peer);
-        let ports = self.places.get_mut(usize::from(place))?;
-        let rest = ports.rests.same_peer;
-        let has = |group: &Group| group.has(peer);
-        let rests = |group: &Group| group.rests_for(hash, rest, now);
-        let rested = ports.pick_group(rng, |group| !has(group) && !rests(group));
+        let (memory, ports) = (&self.memory, self.places.get_mut(usize::from(place))?);
+        let rested = ports.pick_group(rng, |slot, group| {
+            !group.has(peer) && !memory.has(slot, hash)
+        });
         let slot = rested.or_else(|| {
-            let slot = ports.pick_group(rng, |group| !has(group))?;
+            let slot = ports.pick_group(rng, |_, group| !group.has(peer))?;
             self.tally.quarantine_broken += 1;
             Some(slot)
         })?;
@@ -88,7 +86,6 @@ impl Pool {
     /// Lets a peer leave its port, which rests for it if it was used until `used`. With the last
     /// peer the lease of the port ends.
     pub(super) fn leave(&mut self, held: &Held, number: u32, used: Option<Seconds>) {
-        let rest = self.rests.same_peer;
         let Some(ports) = self.places.get_mut(usize::from(held.place)) else {
             return;
         };
@@ -97,38 +94,19 @@ impl Pool {
         }
         let left = ports.change_group(held.slot, |group| {
             let peer = group.leave(number)?;
-            let remembered = used.filter(|_| rest > 0);
-            let broken =
-                remembered.is_some_and(|now| group.remember(PeerHash::of(peer), rest, now));
-            Some((peer, group.peers() == 0, broken))
+            Some((peer, group.peers() == 0))
         });
-        let Some((peer, is_empty, broken)) = left.flatten() else {
+        let Some((peer, is_empty)) = left.flatten() else {
             return;
         };
         self.usage.subtract(Some(peer.ip()));
-        self.tally.quarantine_broken += u64::from(broken);
         if is_empty {
-            self.dissolve(held, used);
-        }
-    }
-
-    /// Ends the lease of a port whose last peer has left.
-    fn dissolve(&mut self, held: &Held, used: Option<Seconds>) {
-        if let Some(ports) = self.places.get_mut(usize::from(held.place)) {
             ports.joinable.remove(held.slot);
+            self.groups -= 1;
+            self.end(held);
         }
-        let ended = self.end(held);
-        self.groups -= 1;
-        let departed = ended
-            .and_then(|record| record.group)
-            .and_then(|group| group.departed(self.rests.same_peer));
-        let Some(((peer, left), others)) = departed else {
-            return;
-        };
-        // A free port remembers one peer. While others rest as well, nobody gets it.
-        self.remember(held.place, held.slot, peer, left);
-        if let Some(until) = others.filter(|until| used.is_none_or(|now| now < *until)) {
-            self.rest_until(held.place, held.slot, until);
+        if let Some(now) = used {
+            self.remember(held.place, held.slot, PeerHash::of(peer), now);
         }
     }
 
@@ -145,10 +123,10 @@ impl Ports {
     fn pick_group<R: Rng + ?Sized>(
         &self,
         rng: &mut R,
-        suits: impl Fn(&Group) -> bool,
+        suits: impl Fn(u16, &Group) -> bool,
     ) -> Option<u16> {
-        self.joinable
-            .pick_where(rng, |slot| self.group(slot).is_some_and(&suits))
+        let suits = |slot| self.group(slot).is_some_and(|group| suits(slot, group));
+        self.joinable.pick_where(rng, suits)
     }
 
     /// The peers of a shared port.

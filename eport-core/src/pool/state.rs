@@ -58,7 +58,7 @@ pub enum PortState {
     /// Its last lease was for a peer, which does not get it again yet; for everybody else it is
     /// free.
     RestingForPeer {
-        /// When the peer may get it again.
+        /// When the peer may get it again at the earliest.
         until: Instant,
     },
     /// It is handed out for an address that includes this one or is included in it.

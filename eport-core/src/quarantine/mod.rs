@@ -7,12 +7,12 @@
 //! rest is one of the pair of port and peer: for everybody else the port is free at once. A rest
 //! of 120 s for each port would allow a range of 16,384 ports no more than 136 conversations a second.
 
-mod peer;
+mod memory;
 mod queue;
 
 use std::time::Duration;
 
-pub(crate) use peer::PeerHash;
+pub(crate) use memory::{Memory, PeerHash};
 pub(crate) use queue::{Line, Queue};
 
 /// How long ports rest after a lease.
@@ -27,8 +27,9 @@ pub(crate) use queue::{Line, Queue};
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct Quarantine {
-    /// How long a port leased for a peer is not leased for that peer again (default 120 s, rounded
-    /// up to whole seconds).
+    /// How long a port leased for a peer is not leased for that peer again, at least (default 120 s,
+    /// rounded up to whole seconds). What is remembered takes 8 bytes for each port: enough for four
+    /// conversations per port in that time. When there are more, it is counted and the rest is shorter.
     pub same_peer: Duration,
     /// How long a port leased without a peer is not leased to anybody (default 10 s, rounded up to
     /// whole seconds). It should be twice the time after which peers send again: then what comes

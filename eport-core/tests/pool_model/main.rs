@@ -182,6 +182,7 @@ impl Pair {
 
     fn take(&mut self, request: &Request, now: Instant) {
         let taken = self.pool.take(&request.want(), &mut self.rng, now);
+        self.model.grow_older();
         if self.model.is_at_quota(request.peer) {
             let refusal = taken.expect_err("enough leases");
             assert!(matches!(
@@ -307,8 +308,8 @@ impl Pair {
             let until = self.at(until);
             return PortState::Resting { until };
         }
-        match model.last.get(&(space, port)) {
-            Some((_, left)) if model.seconds <= left + SAME_PEER => PortState::RestingForPeer {
+        match model.left.get(&(space, port)) {
+            Some(left) if model.seconds <= left + SAME_PEER => PortState::RestingForPeer {
                 until: self.at(left + SAME_PEER + 1),
             },
             _ => PortState::Free,
@@ -346,7 +347,7 @@ fn strategies() -> impl Generate<Value = Strategy> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(600))]
+    #![proptest_config(ProptestConfig::with_cases(300))]
 
     #[test]
     fn every_port_of_every_space_is_in_the_state_the_model_says(

@@ -50,8 +50,13 @@ pub(crate) struct Model {
     pub(crate) refusals: BTreeMap<(usize, u16), u8>,
     /// For each space the rests of its ports, with their ends.
     rests: [Vec<(u64, u16)>; 7],
-    /// The last peer of each port, with the end of its lease.
-    pub(crate) last: BTreeMap<(usize, u16), (usize, u64)>,
+    /// When the last lease for a peer ended, in a space or one that overlaps it.
+    pub(crate) left: BTreeMap<(usize, u16), u64>,
+    /// Pairs of port and peer that rest, in two generations.
+    younger: BTreeSet<(u16, usize)>,
+    older: BTreeSet<(u16, usize)>,
+    /// When the younger generation began.
+    began: u64,
     pub(crate) broken: u64,
     pub(crate) seconds: u64,
 }
@@ -64,7 +69,10 @@ impl Model {
             foreign: BTreeMap::new(),
             refusals: BTreeMap::new(),
             rests: std::array::from_fn(|_| Vec::new()),
-            last: BTreeMap::new(),
+            left: BTreeMap::new(),
+            younger: BTreeSet::new(),
+            older: BTreeSet::new(),
+            began: 0,
             broken: 0,
             seconds: 0,
         }
@@ -149,20 +157,36 @@ impl Model {
 
     /// Those that do not rest for the peer; if all do, those that have rested longest.
     fn best(&mut self, space: usize, ports: &[u16], peer: Option<usize>) -> Vec<u16> {
-        let left = |port: u16| {
-            let last = self.last.get(&(space, port));
-            last.filter(|(last, left)| Some(*last) == peer && self.seconds <= left + SAME_PEER)
-                .map(|(_, left)| *left)
+        let rests = |port: u16| {
+            peer.is_some_and(|peer| {
+                let pair = (port, peer);
+                self.younger.contains(&pair) || self.older.contains(&pair)
+            })
         };
-        let rested = |port: &u16| left(*port).is_none();
+        let rested = |port: &u16| !rests(*port);
         if ports.iter().any(rested) {
             return ports.iter().copied().filter(rested).collect();
         }
-        let first = ports.iter().filter_map(|port| left(*port)).min();
-        let longest = ports.iter().copied().filter(|port| left(*port) == first);
+        let left = |port: u16| self.left.get(&(space, port));
+        let first = ports.iter().map(|port| left(*port)).min();
+        let longest = ports.iter().copied();
+        let longest = longest.filter(|port| Some(left(*port)) == first);
         let longest = longest.collect();
         self.broken += 1;
         longest
+    }
+
+    /// Forgets the older generation when the younger one has lasted as long as a pair rests.
+    pub(crate) fn grow_older(&mut self) {
+        let period = SAME_PEER + 1;
+        let age = self.seconds - self.began;
+        if age >= period {
+            self.older = std::mem::take(&mut self.younger);
+            self.began = self.seconds;
+        }
+        if age >= 2 * period {
+            self.older.clear();
+        }
     }
 
     fn forgive(&mut self, spaces: &[usize]) {
@@ -266,12 +290,15 @@ impl Model {
     /// What follows when a lease was used; it is no longer in the list.
     pub(crate) fn release(&mut self, lease: &Lease) {
         self.refusals.remove(&(lease.space, lease.port));
+        if let Some(peer) = lease.peer {
+            self.grow_older();
+            self.younger.insert((lease.port, peer));
+        }
         let hearing = (0..self.rests.len())
             .filter(|space| *space == lease.space || overlap(*space, lease.space));
         for space in hearing {
-            if let Some(peer) = lease.peer {
-                let key = (space, lease.port);
-                self.last.insert(key, (peer, self.seconds));
+            if lease.peer.is_some() {
+                self.left.insert((space, lease.port), self.seconds);
                 continue;
             }
             let had_one = self.rests_until(space, lease.port).is_some();
