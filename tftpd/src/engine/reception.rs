@@ -159,7 +159,7 @@ impl Reception {
         };
         let mut socket = self.socket(arrival, listener)?;
         let (terms, oack) = grant(&request.options, &self.limits_of(request, &socket), tsize);
-        socket.segment(terms.blksize, terms.windowsize);
+        socket.segment(terms.windowsize);
         let mut local = arrival.local;
         local.set_port(socket.port());
         let role = match file {

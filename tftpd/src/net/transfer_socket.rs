@@ -1,13 +1,17 @@
 //! The socket of one transfer, and the room in which its windows are put together.
 
 use std::{
-    io::{self, IoSliceMut},
+    io::{self, IoSlice, IoSliceMut},
     net::{SocketAddr, UdpSocket},
+    os::fd::AsRawFd,
     sync::Arc,
 };
 
 use eport_core::Lease;
-use nix::sys::socket::{setsockopt, sockopt};
+use nix::{
+    errno::Errno,
+    sys::socket::{ControlMessage, MsgFlags, sendmsg, setsockopt, sockopt},
+};
 
 use super::listener::reply;
 use crate::{
@@ -68,16 +72,16 @@ impl TransferSocket {
         }
     }
 
-    /// Lets the kernel cut windows into full blocks of `blksize`.
-    pub(crate) fn segment(&mut self, blksize: Blksize, window: Windowsize) {
+    /// Lets the kernel cut windows into blocks.
+    pub(crate) fn segment(&mut self, window: Windowsize) {
         let Self::Own { lease, segmented } = self else {
             return;
         };
-        let segment = i32::from(blksize.bytes()) + i32::try_from(DATA_HEADER).unwrap_or(0);
-        // One send for a window pays from two blocks on. Refused by a kernel before 4.18: then
-        // each block is sent by itself.
+        // One send for a window pays from two blocks on. A kernel before 4.18 does not know the
+        // option: then each block is sent by itself. The size goes with each window, for an OACK or
+        // an ERROR may be longer than a block and must not be cut.
         *segmented =
-            window > Windowsize::ONE && setsockopt(lease, sockopt::UdpGsoSegment, &segment).is_ok();
+            window > Windowsize::ONE && setsockopt(lease, sockopt::UdpGsoSegment, &0).is_ok();
     }
 
     /// The largest block that reaches the client in one piece, as far as the kernel knows the path.
@@ -160,14 +164,10 @@ impl TransferSocket {
             && *segmented
             && datagrams.len() > stride
         {
-            match lease.send(datagrams) {
-                Ok(_) => return Ok(()),
+            match send_segments(lease, datagrams, stride) {
+                Ok(()) => return Ok(()),
                 // The blocks do not fit the MTU, or the device cannot: fall back for good.
-                Err(error) if cannot_segment(&error) => {
-                    *segmented = false;
-                    setsockopt(lease, sockopt::UdpGsoSegment, &0)
-                        .map_err(|errno| SendError::Io(errno.into()))?;
-                }
+                Err(error) if cannot_segment(&error) => *segmented = false,
                 Err(error) => return Err(send_error(error)),
             }
         }
@@ -175,6 +175,18 @@ impl TransferSocket {
             .chunks(stride)
             .try_for_each(|datagram| self.send(datagram))
     }
+}
+
+fn send_segments(socket: &UdpSocket, datagrams: &[u8], stride: usize) -> io::Result<()> {
+    let stride = u16::try_from(stride).map_err(|_| io::Error::from(Errno::EMSGSIZE))?;
+    sendmsg::<()>(
+        socket.as_raw_fd(),
+        &[IoSlice::new(datagrams)],
+        &[ControlMessage::UdpGsoSegments(&stride)],
+        MsgFlags::MSG_DONTWAIT,
+        None,
+    )?;
+    Ok(())
 }
 
 fn cannot_segment(error: &io::Error) -> bool {
