@@ -21,6 +21,9 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const FILTER: &str = "udp and ((ip and (udp[8:2] < 3 or udp[8:2] > 4 or udp[8:4] = 0x30001)) \
     or (ip6 and (ip6[48:2] < 3 or ip6[48:2] > 4 or ip6[48:4] = 0x30001)))";
 
+/// Parts of datagrams that were too large for the link, of either family.
+const FRAGMENTS: &str = "(ip[6:2] & 0x3fff != 0) or (ip6[6] = 44)";
+
 /// A running capture on one interface of a namespace.
 #[derive(Debug)]
 pub struct Capture {
@@ -42,12 +45,27 @@ pub struct Transfer {
 }
 
 impl Capture {
-    /// Starts to watch; returns when `tcpdump` listens. The file lies in `folder` and stays there.
+    /// Starts to watch transfers; returns when `tcpdump` listens. The file lies in `folder` and stays
+    /// there.
     ///
     /// # Panics
     /// When `tcpdump` does not start.
     #[track_caller]
     pub fn start(namespace: &Netns, interface: &str, folder: &Path) -> Self {
+        Self::of(namespace, interface, folder, FILTER)
+    }
+
+    /// As [`start`](Self::start), for nothing but fragments.
+    ///
+    /// # Panics
+    /// When `tcpdump` does not start.
+    #[track_caller]
+    pub fn fragments(namespace: &Netns, interface: &str, folder: &Path) -> Self {
+        Self::of(namespace, interface, folder, FRAGMENTS)
+    }
+
+    #[track_caller]
+    fn of(namespace: &Netns, interface: &str, folder: &Path, filter: &str) -> Self {
         let file = folder.join("watched.pcap");
         let mut command = namespace.command(peers::path("tcpdump"));
         // Immediate: a packet still waiting in a block of the ring would be lost at the end.
@@ -63,7 +81,7 @@ impl Capture {
             interface,
             "-w",
         ]);
-        let tcpdump = Process::start(command.arg(&file).arg(FILTER));
+        let tcpdump = Process::start(command.arg(&file).arg(filter));
         tcpdump.wait_for_line("listening on", PATIENCE);
         Self { tcpdump, file }
     }
@@ -73,7 +91,22 @@ impl Capture {
     /// # Panics
     /// When `tcpdump` does not end, or has lost packets.
     #[track_caller]
-    pub fn transfers(mut self) -> Vec<Transfer> {
+    pub fn transfers(self) -> Vec<Transfer> {
+        let file = self.stop();
+        transfers(&pcap::datagrams(&file).expect("tcpdump writes pcap"))
+    }
+
+    /// Stops, and returns how many frames were seen.
+    ///
+    /// # Panics
+    /// As [`transfers`](Self::transfers).
+    #[track_caller]
+    pub fn frames(self) -> usize {
+        pcap::frames(&self.stop()).expect("tcpdump writes pcap")
+    }
+
+    #[track_caller]
+    fn stop(mut self) -> Vec<u8> {
         self.tcpdump.interrupt();
         self.tcpdump.wait(PATIENCE);
         let report = self.tcpdump.output();
@@ -81,8 +114,7 @@ impl Capture {
             report.contains("0 packets dropped by kernel"),
             "tcpdump has not seen everything:\n{report}"
         );
-        let datagrams = pcap::datagrams(&host::read(&self.file)).expect("tcpdump writes pcap");
-        transfers(&datagrams)
+        host::read(&self.file)
     }
 }
 

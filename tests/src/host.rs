@@ -1,7 +1,8 @@
 //! The doors of the suites: clock, files, environment. One function per effect, nothing else.
 
 use std::fs;
-use std::net::{IpAddr, UdpSocket};
+use std::io::Write as _;
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -100,12 +101,67 @@ pub fn write_zeros(path: &Path, size: u64) {
 /// # Panics
 /// When the address is none of this machine's.
 #[track_caller]
+pub fn udp_socket(address: IpAddr) -> UdpSocket {
+    udp_socket_at(SocketAddr::new(address, 0))
+}
+
+/// A UDP socket on this port, or on one of the kernel's choice where it is 0.
+///
+/// # Panics
+/// When the address is none of this machine's, or the port is taken.
+#[track_caller]
 #[expect(
     clippy::disallowed_methods,
     reason = "the one place of the suites that makes sockets"
 )]
-pub fn udp_socket(address: IpAddr) -> UdpSocket {
-    UdpSocket::bind((address, 0)).unwrap_or_else(|error| panic!("cannot bind {address}: {error}"))
+pub fn udp_socket_at(address: SocketAddr) -> UdpSocket {
+    UdpSocket::bind(address).unwrap_or_else(|error| panic!("cannot bind {address}: {error}"))
+}
+
+/// Appends bytes to a file.
+///
+/// # Panics
+/// When there is no such file, or it cannot be written.
+#[track_caller]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one place of the suites that changes files"
+)]
+pub fn append(path: &Path, bytes: &[u8]) {
+    let file = fs::OpenOptions::new().append(true).open(path);
+    let written = file.and_then(|mut file| file.write_all(bytes));
+    written.unwrap_or_else(|error| panic!("cannot write {}: {error}", path.display()));
+}
+
+/// Gives a file another name, in place of what has that name now.
+///
+/// # Panics
+/// When there is no such file.
+#[track_caller]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one place of the suites that renames files"
+)]
+pub fn rename(from: &Path, to: &Path) {
+    fs::rename(from, to)
+        .unwrap_or_else(|error| panic!("cannot rename {}: {error}", from.display()));
+}
+
+/// Bytes without a pattern that a lost or repeated block could hide in: xorshift, seeded by the
+/// length.
+pub fn patternless(length: usize) -> Vec<u8> {
+    let mut state = 0x9e37_79b9_7f4a_7c15 ^ (length as u64);
+    let words = std::iter::repeat_with(|| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state.to_le_bytes()
+    });
+    words
+        .take(length.div_ceil(8))
+        .flatten()
+        .take(length)
+        .collect()
 }
 
 /// The files in a folder, sorted by name; none where there is no such folder.

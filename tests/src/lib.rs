@@ -6,9 +6,11 @@
 
 pub mod built;
 pub mod capture;
+pub mod client;
 pub mod exchange;
 pub mod fixtures;
 pub mod host;
+pub mod lab;
 pub mod link;
 pub mod netns;
 pub mod packet;

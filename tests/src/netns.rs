@@ -1,7 +1,7 @@
 //! Network namespaces that exist as long as their value.
 
 use std::io::{Read as _, Write as _};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddrV6};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::thread;
@@ -10,6 +10,7 @@ use std::time::Duration;
 use nix::sched::{CloneFlags, setns};
 
 use crate::host;
+use crate::peers;
 use crate::process::Process;
 
 /// How long a single `ip` command may take.
@@ -80,6 +81,76 @@ impl Netns {
             self.command("ip").args(arguments.split_whitespace()),
             PATIENCE,
         )
+    }
+
+    /// Sets a variable of the kernel that each namespace has for itself, such as
+    /// `net.ipv4.ip_unprivileged_port_start`.
+    ///
+    /// # Panics
+    /// When there is no such variable.
+    #[track_caller]
+    pub fn sysctl(&self, name: &str, value: &str) {
+        let path = PathBuf::from(format!("/proc/sys/{}", name.replace('.', "/")));
+        self.enter(|| host::write(&path, value));
+    }
+
+    /// Makes this rule the only one of the firewall inside, in the language of `nft`. It looks at what
+    /// comes `in` or goes `out`.
+    ///
+    /// # Panics
+    /// When `nft` does not understand it.
+    #[track_caller]
+    pub fn firewall(&self, way: &str, rule: &str) {
+        self.nft(&format!(
+            "flush ruleset; add table inet wall; \
+             add chain inet wall rules {{ type filter hook {way}put priority 0; }}; \
+             add rule inet wall rules {rule}"
+        ));
+    }
+
+    /// Takes the firewall away.
+    ///
+    /// # Panics
+    /// When `nft` does not work here.
+    #[track_caller]
+    pub fn no_firewall(&self) {
+        self.nft("flush ruleset");
+    }
+
+    #[track_caller]
+    fn nft(&self, commands: &str) {
+        Process::run(self.command(peers::path("nft")).arg(commands), PATIENCE);
+    }
+
+    /// The address that an interface has for its link alone, with its scope. The kernel takes a second
+    /// or two to see that nobody else has it.
+    ///
+    /// # Panics
+    /// When there is no such interface, or the address does not become usable.
+    #[track_caller]
+    pub fn link_local(&self, interface: &str) -> SocketAddrV6 {
+        let show = || {
+            self.show(&format!(
+                "-6 -oneline address show dev {interface} scope link"
+            ))
+        };
+        let usable = || !show().contains("tentative");
+        assert!(
+            host::wait_until(PATIENCE, usable),
+            "the address of {interface} does not become usable"
+        );
+        let shown = show();
+        let mut words = shown.split_whitespace();
+        let index = words
+            .next()
+            .and_then(|word| word.strip_suffix(':')?.parse().ok());
+        let address = words
+            .find_map(|word| word.split_once('/'))
+            .and_then(|(address, _)| address.parse().ok());
+        let (Some(index), Some(address)) = (index, address) else {
+            panic!("{interface} has no link-local address: {shown}")
+        };
+        SocketAddrV6::new(address, 0, 0, index)
     }
 
     /// Gives an interface an address, usable at once: the check for duplicates is left out.
@@ -183,7 +254,6 @@ fn local_port(line: &str) -> Option<u16> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::peers;
 
     #[test]
     fn the_local_port_is_read_from_a_line_of_either_family() {

@@ -43,6 +43,32 @@ pub enum PcapError {
 /// # Errors
 /// When the file is no capture, has another link layer, or ends inside a frame.
 pub fn datagrams(file: &[u8]) -> Result<Vec<Datagram>, PcapError> {
+    let mut found = Vec::new();
+    each_frame(file, |frame, time, header, bytes| {
+        found.extend(datagram(header, bytes).map(|datagram| Datagram {
+            frame,
+            time,
+            ..datagram
+        }));
+    })?;
+    Ok(found)
+}
+
+/// How many frames a capture file holds, whatever is in them.
+///
+/// # Errors
+/// As [`datagrams`].
+pub fn frames(file: &[u8]) -> Result<usize, PcapError> {
+    let mut count = 0;
+    each_frame(file, |frame, _, _, _| count = frame)?;
+    Ok(count)
+}
+
+/// Hands every frame to `each`: its number, its time, its link layer and its bytes.
+fn each_frame(
+    file: &[u8],
+    mut each: impl FnMut(usize, Duration, LinkHeader, &[u8]),
+) -> Result<(), PcapError> {
     let mut reader = Reader {
         rest: file,
         swapped: false,
@@ -58,20 +84,15 @@ pub fn datagrams(file: &[u8]) -> Result<Vec<Datagram>, PcapError> {
     let link = reader.u32().ok_or(PcapError::Magic)? & 0xffff;
     let header = link_header(link).ok_or(PcapError::Link(link))?;
 
-    let mut found = Vec::new();
     let mut frame = 1;
     while !reader.rest.is_empty() {
         let (time, bytes) = reader
             .frame(nanoseconds)
             .ok_or(PcapError::Truncated(frame))?;
-        found.extend(datagram(header, bytes).map(|datagram| Datagram {
-            frame,
-            time,
-            ..datagram
-        }));
+        each(frame, time, header, bytes);
         frame += 1;
     }
-    Ok(found)
+    Ok(())
 }
 
 /// A link layer: where the type of the packet inside stands, and how long the header is.

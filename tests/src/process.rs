@@ -10,6 +10,8 @@ use std::time::Duration;
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 
+use crate::host;
+
 /// A running program; dropping it kills it and all it has started that stayed in its process group.
 #[derive(Debug)]
 pub struct Process {
@@ -130,6 +132,23 @@ impl Process {
         self.child.id()
     }
 
+    /// How much memory it holds now, in bytes.
+    ///
+    /// # Panics
+    /// When it has ended.
+    #[track_caller]
+    pub fn memory(&self) -> u64 {
+        let status = host::read_text(format!("/proc/{}/status", self.id()).as_ref());
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kibibytes = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
+        kibibytes.unwrap_or_else(|| panic!("{} has ended", self.name)) * 1024
+    }
+
+    /// How many descriptors it has open now; none once it has ended.
+    pub fn descriptors(&self) -> usize {
+        std::fs::read_dir(format!("/proc/{}/fd", self.id())).map_or(0, Iterator::count)
+    }
+
     fn pid(&self) -> Pid {
         Pid::from_raw(self.child.id().cast_signed())
     }
@@ -248,8 +267,8 @@ mod tests {
         let gone = || {
             let stat = std::path::PathBuf::from(format!("/proc/{child}/stat"));
             // Nobody may have waited for the orphan yet: a zombie is dead enough.
-            !stat.exists() || crate::host::read_text(&stat).contains(") Z ")
+            !stat.exists() || host::read_text(&stat).contains(") Z ")
         };
-        assert!(crate::host::wait_until(SOON, gone));
+        assert!(host::wait_until(SOON, gone));
     }
 }

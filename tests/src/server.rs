@@ -1,5 +1,6 @@
 //! A TFTP server in a namespace: ours, or another one to compare with.
 
+use std::ffi::OsStr;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::path::Path;
@@ -112,6 +113,56 @@ impl Server {
             }
         }
         Self { program, process }
+    }
+
+    /// Starts ours with arguments of the test's choice; it listens when this returns.
+    ///
+    /// # Panics
+    /// When it does not come to listen.
+    #[track_caller]
+    pub fn ours(namespace: &Netns, arguments: impl IntoIterator<Item: AsRef<OsStr>>) -> Self {
+        Self::launch(namespace.command(built::binary("tftpd")).args(arguments))
+    }
+
+    /// Starts ours by a command that may put other programs before it, as long as each gives way to
+    /// the next.
+    ///
+    /// # Panics
+    /// When it does not come to listen.
+    #[track_caller]
+    pub fn launch(command: &mut Command) -> Self {
+        let process = Process::start(command);
+        process.wait_for_line("listening on", PATIENCE);
+        Self {
+            program: Program::Ours,
+            process,
+        }
+    }
+
+    /// The process, to look at it from outside.
+    pub fn process(&self) -> &Process {
+        &self.process
+    }
+
+    /// Asks the server to end, as Ctrl-C does; it may go on with what runs.
+    pub fn interrupt(&self) {
+        self.process.interrupt();
+    }
+
+    /// Waits for a line of the log that contains `what`.
+    ///
+    /// # Panics
+    /// When none comes.
+    #[track_caller]
+    pub fn wait_for_line(&self, what: &str) -> String {
+        self.process.wait_for_line(what, PATIENCE)
+    }
+
+    /// The lines of the log so far that contain `what`.
+    pub fn lines_with(&self, what: &str) -> Vec<String> {
+        let output = self.output();
+        let lines = output.lines().filter(|line| line.contains(what));
+        lines.map(str::to_owned).collect()
     }
 
     /// Asks the server to end, as Ctrl-C does, and returns what it wrote.

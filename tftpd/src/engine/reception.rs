@@ -40,6 +40,9 @@ pub(crate) struct Reception {
     pub(crate) broadcast: bool,
 }
 
+/// The port of TFTP servers (RFC 1350, appendix I), from which no client asks.
+const SERVERS: u16 = 69;
+
 /// The circumstances of one request.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Visit {
@@ -50,10 +53,12 @@ pub(super) struct Visit {
 
 impl Reception {
     /// Whether it may come from a client: broadcasts are dropped unless they are wanted (RFC 1123
-    /// §4.2.3.5), and so is what seems to come from a server.
+    /// §4.2.3.5), and so is what seems to come from a server. What was sent to a multicast address
+    /// of IPv6 is dropped in any case, for it does not tell which address to answer from.
     pub(super) fn is_from_a_client(&self, arrival: &Arrival<'_>) -> bool {
         let port = arrival.client.port();
-        (arrival.unicast || self.broadcast) && port != 0 && port != arrival.local.port()
+        let asked = arrival.unicast || self.broadcast && !arrival.local.ip().is_multicast();
+        asked && ![0, SERVERS, arrival.local.port()].contains(&port)
     }
 
     /// Whether it asks for a transfer, be it in words that make no sense.

@@ -85,6 +85,15 @@ impl Listener {
         self.local_addrs().first().copied()
     }
 
+    /// One socket for each address: a broadcast comes to every socket of its port, and would be
+    /// answered by each.
+    pub(crate) fn undivided(mut self) -> Self {
+        for door in &mut self.doors {
+            door.truncate(1);
+        }
+        self
+    }
+
     /// The sockets for each of so many threads; every thread has some of each address, if there are
     /// as many.
     pub(crate) fn divide(self, threads: usize) -> Vec<Vec<UdpSocket>> {

@@ -137,7 +137,9 @@ impl Builder {
             broadcast: self.broadcast,
             policy: self.policy,
         };
-        let caps = self.caps.share(self.threads);
+        // One socket hears all, see `Listener::undivided`.
+        let threads = if self.broadcast { 1 } else { self.threads };
+        let caps = self.caps.share(threads);
         let setup = Setup {
             reception,
             caps,
@@ -146,7 +148,7 @@ impl Builder {
         };
         Ok(Server {
             setup,
-            threads: self.threads,
+            threads,
             drain: self.drain,
         })
     }

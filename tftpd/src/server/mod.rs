@@ -69,6 +69,11 @@ impl Server {
         listener: Listener,
         shutdown: impl Future<Output = ()>,
     ) -> Result<Summary, ServeError> {
+        let listener = if self.setup.reception.broadcast {
+            listener.undivided()
+        } else {
+            listener
+        };
         let parts = listener.divide(self.threads).into_iter();
         let engines = parts.map(|sockets| Engine::new(sockets, self.setup.clone()));
         let engines: io::Result<Vec<_>> = engines.collect();

@@ -1,0 +1,130 @@
+//! Two namespaces with a cable between them, and a folder to serve: a place where a test chooses how
+//! the server is started.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use tempfile::TempDir;
+
+use crate::client::Client;
+use crate::host;
+use crate::netns::Netns;
+use crate::server::Server;
+
+/// The interface at both ends.
+pub const CABLE: &str = "cable0";
+
+/// The addresses of the server: three of each family, those of one family after the other.
+pub const SERVERS: [IpAddr; 6] = [v4(1), v4(2), v4(3), v6(1), v6(2), v6(3)];
+
+/// The addresses of the clients, IPv4 and IPv6.
+pub const CLIENTS: [IpAddr; 2] = [v4(100), v6(100)];
+
+/// Where a broadcast to all of the IPv4 network goes.
+pub const BROADCAST: IpAddr = v4(255);
+
+/// A cable with a folder at its one end. The fields are dropped in their order.
+#[derive(Debug)]
+pub struct Lab {
+    /// Where the server runs.
+    pub there: Netns,
+    /// Where the clients are.
+    pub here: Netns,
+    folder: TempDir,
+}
+
+impl Lab {
+    /// Lays the cable and gives both ends their addresses.
+    ///
+    /// # Panics
+    /// When the caller is not root.
+    #[track_caller]
+    pub fn new() -> Self {
+        let (there, here) = (Netns::new(), Netns::new());
+        there.cable(&here, CABLE);
+        for address in SERVERS {
+            there.address(CABLE, address, prefix(address));
+        }
+        for address in CLIENTS {
+            here.address(CABLE, address, prefix(address));
+        }
+        let folder = TempDir::new().expect("the system has a folder for temporary files");
+        let lab = Self {
+            there,
+            here,
+            folder,
+        };
+        std::fs::create_dir(lab.root()).expect("the folder is empty");
+        lab
+    }
+
+    /// The folder that is served.
+    pub fn root(&self) -> PathBuf {
+        self.folder.path().join("root")
+    }
+
+    /// A folder beside it.
+    pub fn beside(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Puts a file into the folder that is served.
+    ///
+    /// # Panics
+    /// When it cannot be written.
+    #[track_caller]
+    pub fn file(&self, name: &str, bytes: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.root().join(name);
+        host::write(&path, bytes);
+        path
+    }
+
+    /// Starts our server for the folder with these words as further arguments.
+    ///
+    /// # Panics
+    /// When it does not come to listen.
+    #[track_caller]
+    pub fn serve(&self, arguments: &str) -> Server {
+        let root = self.root();
+        let words = arguments.split_whitespace().map(AsRef::as_ref);
+        Server::ours(&self.there, [root.as_os_str()].into_iter().chain(words))
+    }
+
+    /// A client of port 69 on this address of the server, from its own address of that family.
+    ///
+    /// # Panics
+    /// When it cannot be bound.
+    #[track_caller]
+    pub fn client(&self, server: IpAddr) -> Client {
+        self.client_of(SocketAddr::new(server, 69))
+    }
+
+    /// A client of a server on another port.
+    ///
+    /// # Panics
+    /// When it cannot be bound.
+    #[track_caller]
+    pub fn client_of(&self, server: SocketAddr) -> Client {
+        let [v4, v6] = CLIENTS;
+        let from = if server.is_ipv4() { v4 } else { v6 };
+        Client::new(&self.here, SocketAddr::new(from, 0), server)
+    }
+}
+
+impl Default for Lab {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+const fn v4(host: u8) -> IpAddr {
+    IpAddr::V4(Ipv4Addr::new(10, 99, 0, host))
+}
+
+const fn v6(host: u16) -> IpAddr {
+    IpAddr::V6(Ipv6Addr::new(0xfd99, 0, 0, 0, 0, 0, 0, host))
+}
+
+fn prefix(address: IpAddr) -> u8 {
+    if address.is_ipv6() { 64 } else { 24 }
+}

@@ -1,0 +1,105 @@
+//! Ports below 1024, and ports that have run out.
+
+use tests::lab::{Lab, SERVERS};
+use tests::process::Process;
+use tests::server::Server;
+use tests::{built, peers};
+
+use std::process::Command;
+use std::time::Duration;
+
+#[test]
+fn the_port_of_tftp_needs_no_privilege_where_the_kernel_asks_for_none() {
+    if !peers::available(&["ip"]) {
+        return;
+    }
+    let lab = Lab::new();
+    lab.file("x", [7; 600]);
+    let mut denied = Process::start(&mut without_privileges(&lab, "--ports 900-909"));
+    let status = denied.wait(Duration::from_secs(10));
+    assert_eq!(status.code(), Some(77), "{}", denied.output());
+    assert!(
+        denied.output().contains("CAP_NET_BIND_SERVICE"),
+        "{}",
+        denied.output()
+    );
+
+    lab.there
+        .sysctl("net.ipv4.ip_unprivileged_port_start", "69");
+    let server = Server::launch(&mut without_privileges(&lab, "--ports 900-909"));
+    for address in SERVERS {
+        let mut client = lab.client(address);
+        assert_eq!(client.fetch("x"), [7; 600], "{}", server.output());
+        assert!((900..=909).contains(&client.transfer().port()));
+    }
+    server.stop();
+}
+
+/// Our server without a single capability, though as the owner of the files.
+fn without_privileges(lab: &Lab, arguments: &str) -> Command {
+    let mut command = lab.there.command("setpriv");
+    command
+        .args([
+            "--bounding-set=-all",
+            "--inh-caps=-all",
+            "--pdeathsig=KILL",
+            "--",
+        ])
+        .arg(built::binary("tftpd"))
+        .arg(lab.root())
+        .args(arguments.split_whitespace());
+    command
+}
+
+#[test]
+fn where_all_ports_are_taken_the_next_client_waits_until_one_is_free() {
+    if !peers::available(&["ip"]) {
+        return;
+    }
+    let lab = Lab::new();
+    lab.file("x", [7; 600]);
+    let server = lab.serve("--ports 61000-61003 --hold 30");
+    let mut clients: Vec<_> = (0..5).map(|_| lab.client(SERVERS[0])).collect();
+    let (fifth, four) = clients.split_last_mut().expect("five");
+    for client in &mut *four {
+        assert_eq!(client.ask("RRQ x octet"), "DATA 1 len 512");
+        assert_eq!(client.ask("ACK 1"), "DATA 2 len 88");
+    }
+    fifth.send("RRQ x octet");
+    // A refusal is answered after the request before it was looked at: now it waits.
+    let mut refused = lab.client(SERVERS[0]);
+    assert!(refused.ask("RRQ absent octet").starts_with("ERROR 1"));
+    let free = four.first().expect("four");
+    free.send("ACK 2");
+    assert_eq!(fifth.hear(), "DATA 1 len 512", "{}", server.output());
+    assert_eq!(fifth.transfer().port(), free.transfer().port());
+    for client in four.iter().skip(1) {
+        client.send("ACK 2");
+    }
+    assert_eq!(fifth.ask("ACK 1"), "DATA 2 len 88");
+    fifth.send("ACK 2");
+    let log = server.stop();
+    assert_eq!(log.matches("sent client=").count(), 5, "{log}");
+    assert!(!log.contains("no-port"), "{log}");
+}
+
+#[test]
+fn a_client_that_has_waited_in_vain_is_told_nothing_and_the_log_says_why() {
+    if !peers::available(&["ip"]) {
+        return;
+    }
+    let lab = Lab::new();
+    lab.file("x", [7; 600]);
+    let server = lab.serve("--ports 61000 --hold 1");
+    let [mut first, mut second] = [0, 1].map(|_| lab.client(SERVERS[0]));
+    assert_eq!(first.ask("RRQ x octet"), "DATA 1 len 512");
+    second.send("RRQ x octet");
+    let line = server.wait_for_line("no-port");
+    assert!(line.contains("give more ports"), "{line}");
+    assert_eq!(first.ask("ACK 1"), "DATA 2 len 88");
+    first.send("ACK 2");
+    assert_eq!(second.ask("RRQ x octet"), "DATA 1 len 512");
+    assert_eq!(second.ask("ACK 1"), "DATA 2 len 88");
+    second.send("ACK 2");
+    server.stop();
+}

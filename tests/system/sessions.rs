@@ -1,0 +1,219 @@
+//! What clients say at odd times: twice, from odd ports, to other people's transfers, or never again.
+
+use std::net::SocketAddr;
+
+use tests::client::Client;
+use tests::lab::{CLIENTS, Lab, SERVERS};
+use tests::peers;
+
+#[test]
+fn a_write_request_that_comes_again_is_answered_by_the_same_transfer() {
+    if !peers::available(&["ip"]) {
+        return;
+    }
+    let lab = Lab::new();
+    let server = lab.serve("--writable");
+    for (address, name) in [(SERVERS[0], "four"), (SERVERS[3], "six")] {
+        let mut client = lab.client(address);
+        let request = format!("WRQ {name} octet blksize=600");
+        assert_eq!(client.ask(&request), "OACK blksize=600");
+        let transfer = client.transfer();
+        assert_eq!(client.ask(&request), "OACK blksize=600");
+        assert_eq!(client.transfer(), transfer, "there are two transfers");
+        assert_eq!(client.ask("DATA 1 len 600"), "ACK 1");
+        // A copy that was late: it neither begins the file anew nor brings an answer.
+        client.send(&request);
+        assert_eq!(client.ask("DATA 2 len 7"), "ACK 2");
+        assert_eq!(client.transfer(), transfer);
+        let stored = tests::host::read(&lab.root().join(name));
+        assert_eq!(stored.len(), 607, "{}", server.output());
+    }
+    server.stop();
+}
+
+#[test]
+fn what_seems_to_come_from_a_server_is_dropped() {
+    if !peers::available(&["ip", "nft"]) {
+        return;
+    }
+    let lab = Lab::new();
+    lab.file("x", [7; 600]);
+    let listen = "--listen :69 --listen 10.99.0.1:6969";
+    let server = lab.serve(listen);
+    let [v4, _] = CLIENTS;
+    for port in [69, 6969] {
+        let asked = SocketAddr::new(SERVERS[0], port);
+        // Port 69 is that of a server, also where the one that is asked has another; and no program
+        // can receive on port 0.
+        let from_69 = Client::new(&lab.here, SocketAddr::new(v4, 69), asked);
+        from_69.send("RRQ x octet");
+        let from_0 = lab.client_of(asked);
+        let bound = from_0.socket().local_addr().expect("bound").port();
+        lab.here
+            .firewall("out", &format!("udp sport {bound} udp sport set 0"));
+        from_0.send("RRQ x octet");
+        lab.here.no_firewall();
+        let mut honest = lab.client_of(asked);
+        assert!(honest.ask("RRQ absent octet").starts_with("ERROR 1"));
+    }
+    let log = server.stop();
+    assert_eq!(
+        log.matches("path=").count(),
+        2,
+        "only the honest requests: {log}"
+    );
+}
+
+#[test]
+fn strangers_do_not_reach_a_transfer_and_are_told_so() {
+    if !peers::available(&["ip"]) {
+        return;
+    }
+    let lab = Lab::new();
+    lab.file("x", [7; 1100]);
+    let server = lab.serve("");
+    for address in [SERVERS[0], SERVERS[3]] {
+        let mut client = lab.client(address);
+        assert_eq!(client.ask("RRQ x octet"), "DATA 1 len 512");
+        for packet in ["ERROR 0 \"go away\"", "ACK 1", "DATA 1 len 3", "ACK 2"] {
+            let stranger = lab.client_of(client.transfer());
+            // A socket that is connected hears of ICMP "port unreachable".
+            stranger
+                .socket()
+                .connect(client.transfer())
+                .expect("a route");
+            stranger.send(packet);
+            let heard = stranger.socket().recv(&mut [0; 100]);
+            let told = heard.map_err(|error| error.kind());
+            assert_eq!(told, Err(std::io::ErrorKind::ConnectionRefused), "{packet}");
+        }
+        assert_eq!(client.ask("ACK 1"), "DATA 2 len 512");
+        assert_eq!(client.ask("ACK 2"), "DATA 3 len 76");
+        client.send("ACK 3");
+    }
+    let log = server.stop();
+    assert_eq!(log.matches("sent client=").count(), 2, "{log}");
+}
+
+#[test]
+fn who_is_not_done_when_the_server_stops_is_told_so() {
+    if !peers::available(&["ip"]) {
+        return;
+    }
+    let lab = Lab::new();
+    lab.file("x", [7; 1100]);
+    let server = lab.serve("--drain 1 --writable");
+    let mut reader = lab.client(SERVERS[0]);
+    assert_eq!(reader.ask("RRQ x octet"), "DATA 1 len 512");
+    assert_eq!(reader.ask("ACK 1"), "DATA 2 len 512");
+    let mut writer = lab.client(SERVERS[3]);
+    assert_eq!(writer.ask("WRQ half octet"), "ACK 0");
+    assert_eq!(writer.ask("DATA 1 len 512"), "ACK 1");
+    server.interrupt();
+    for client in [&mut reader, &mut writer] {
+        let repeated = ["DATA 2 len 512", "ACK 1"];
+        let last = loop {
+            let heard = client.hear();
+            if !repeated.contains(&heard.as_str()) {
+                break heard;
+            }
+        };
+        assert!(last.starts_with("ERROR 0 "), "{last}\n{}", server.output());
+    }
+    let log = server.stop();
+    assert_eq!(log.matches("cause=shutdown").count(), 2, "{log}");
+    let left = tests::host::files_in(&lab.root());
+    assert_eq!(left, [lab.root().join("x")], "half a file was left");
+}
+
+#[test]
+fn block_numbers_go_on_as_the_client_wants_it() {
+    if !peers::available(&["ip"]) {
+        return;
+    }
+    let lab = Lab::new();
+    // 65 537 blocks of 8 bytes and a rest.
+    let file = tests::host::patternless(8 * 65_537 + 3);
+    lab.file("x", &file);
+    let server = lab.serve("");
+    for (option, granted, after_the_last) in [
+        ("", "", 0),
+        (" rollover=0", " rollover=0", 0),
+        (" rollover=1", " rollover=1", 1),
+    ] {
+        let mut client = lab.client(SERVERS[0]);
+        let answer = client.ask(&format!("RRQ x octet blksize=8 windowsize=64{option}"));
+        assert_eq!(answer, format!("OACK blksize=8 windowsize=64{granted}"));
+        assert!(
+            read_across_the_wrap(&mut client, after_the_last) == file,
+            "{option}: {}",
+            server.output()
+        );
+    }
+    server.stop();
+}
+
+/// Reads a file in windows of 64 blocks of 8 bytes.
+#[track_caller]
+fn read_across_the_wrap(client: &mut Client, after_the_last: u16) -> Vec<u8> {
+    let mut file = Vec::new();
+    let mut number = 0_u16;
+    client.send("ACK 0");
+    for count in 1.. {
+        number = number.checked_add(1).unwrap_or(after_the_last);
+        let payload = client.block(number);
+        file.extend(&payload);
+        if count % 64 == 0 || payload.len() < 8 {
+            client.send(&format!("ACK {number}"));
+        }
+        if payload.len() < 8 {
+            break;
+        }
+    }
+    file
+}
+
+#[test]
+fn sizes_and_block_sizes_are_answered_however_narrow_the_bounds() {
+    if !peers::available(&["ip"]) {
+        return;
+    }
+    let lab = Lab::new();
+    lab.file("x", "line\n".repeat(120));
+    let server = lab.serve("--max-blksize 512 --max-windowsize 1 --single-port --max-transfers 9");
+    // As GRUB, EDK2 and a client of the default ask.
+    for (request, answer) in [
+        (
+            "RRQ x octet blksize=1024 tsize=0",
+            "OACK blksize=512 tsize=600",
+        ),
+        (
+            "RRQ x octet tsize=0 blksize=1468 windowsize=4",
+            "OACK tsize=600 blksize=512 windowsize=1",
+        ),
+        ("RRQ x octet blksize=512", "OACK blksize=512"),
+        ("RRQ x octet tsize=0", "OACK tsize=600"),
+    ] {
+        let mut client = lab.client(SERVERS[0]);
+        let heard = client.ask(request);
+        assert_eq!(in_order(&heard), in_order(answer), "{request}");
+        client.send("ERROR 8 \"\"");
+    }
+    // As netascii the file has another size, which nobody knows beforehand.
+    let mut text = lab.client(SERVERS[0]);
+    assert_eq!(text.ask("RRQ x netascii tsize=0"), "DATA 1 len 512");
+    assert_eq!(text.ask("ACK 1"), "DATA 2 len 208");
+    text.send("ACK 2");
+    let mut text = lab.client(SERVERS[0]);
+    let heard = text.ask("RRQ x netascii tsize=0 blksize=100");
+    assert_eq!(heard, "OACK blksize=100");
+    text.send("ERROR 8 \"\"");
+    server.stop();
+}
+
+/// The words of an answer: servers put options in an order of their own.
+fn in_order(answer: &str) -> Vec<&str> {
+    let mut words: Vec<_> = answer.split(' ').collect();
+    words.sort_unstable();
+    words
+}
