@@ -2,15 +2,16 @@
 //! namespace of its own.
 #![cfg(all(feature = "net", target_os = "linux"))]
 
-#[expect(dead_code, reason = "the other suites need more of it")]
 mod common;
 
 use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpListener, TcpStream, UdpSocket};
 
-use common::{address, in_namespace, received, stranger};
+use common::{address, in_namespace, received, sh, stranger};
 use eport_core::bind::{self, TcpOptions, UdpOptions};
-use eport_core::{Allocator, AnySocket, Lease, LeaseError, PortState, Protocol, Space};
+use eport_core::{
+    Allocator, AnySocket, Lease, LeaseError, Policy, PortState, Protocol, Sharing, Space, WhenFull,
+};
 
 const V4: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 const ANY_V4: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
@@ -114,6 +115,65 @@ fn a_set_that_fails_leaves_no_socket_and_no_lease_behind() {
             assert!((61_000..=61_002).contains(&set.port()));
         },
     );
+}
+
+#[test]
+fn wherever_descriptors_run_out_nothing_is_left_behind() {
+    in_namespace(
+        "wherever_descriptors_run_out_nothing_is_left_behind",
+        || {
+            sh("prlimit --pid $PPID --nofile=64:");
+            let sharing = WhenFull::Share(Sharing::of_the_last(100));
+            let policy = Policy::default;
+            for policy in [policy(), policy().with_when_full(sharing)] {
+                let built = Allocator::builder()
+                    .ports("61000-61099".parse().expect("a range"))
+                    .policy(policy)
+                    .build();
+                let Ok(allocator) = built else { continue };
+                let peer = address("127.0.0.1:9");
+                let requests: [(&str, usize, &dyn Fn() -> bool); 4] = [
+                    ("set", 4, &|| outcome(allocator.set(RPC).lease())),
+                    ("pair", 2, &|| outcome(allocator.pair(V4))),
+                    ("socket", 1, &|| {
+                        outcome(allocator.udp(V4).peer(peer).lease())
+                    }),
+                    ("listener", 1, &|| {
+                        outcome(allocator.tcp_listener(V4).lease())
+                    }),
+                ];
+                for (name, needed, request) in requests {
+                    for left in 0..=needed {
+                        let before = descriptors();
+                        let taken = leave_descriptors(left);
+                        let leased = request();
+                        drop(taken);
+                        assert_eq!(leased, left == needed, "{name} with {left} descriptors");
+                        assert_eq!(descriptors(), before, "{name} with {left} descriptors");
+                        assert_nothing_leased(&allocator);
+                    }
+                }
+                let stats = allocator.stats();
+                assert_eq!((stats.foreign, stats.no_descriptors), (0, 4 + 2 + 1 + 1));
+            }
+        },
+    );
+}
+
+/// Whether there was a lease; if not, it was for want of descriptors.
+fn outcome<T>(lease: Result<T, LeaseError>) -> bool {
+    match lease {
+        Ok(_) => true,
+        Err(LeaseError::NoDescriptors { .. }) => false,
+        Err(other) => panic!("{other:?}"),
+    }
+}
+
+/// Uses up all descriptors but so many.
+fn leave_descriptors(left: usize) -> Vec<UdpSocket> {
+    let mut taken: Vec<UdpSocket> = std::iter::from_fn(|| stranger((V4, 0)).ok()).collect();
+    taken.truncate(taken.len() - left);
+    taken
 }
 
 #[test]
@@ -372,7 +432,7 @@ fn what_is_kept_free_is_for_those_who_ask_for_it() {
     in_namespace("what_is_kept_free_is_for_those_who_ask_for_it", || {
         let allocator = Allocator::builder()
             .ports("61000-61009".parse().expect("a range"))
-            .policy(eport_core::Policy::default().with_keep_free(2))
+            .policy(Policy::default().with_keep_free(2))
             .build()
             .expect("an allocator");
         let leases: Vec<_> = (0..8).map(|_| allocator.udp(V4).lease()).collect();

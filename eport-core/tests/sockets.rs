@@ -177,37 +177,47 @@ fn a_range_is_leased_to_its_last_port_and_not_beyond() {
 }
 
 #[test]
-fn leases_go_on_while_a_neighbour_binds_and_releases_ports_of_the_range() {
+fn leases_go_on_while_a_neighbour_binds_and_releases_ports_at_random() {
     in_namespace(
-        "leases_go_on_while_a_neighbour_binds_and_releases_ports_of_the_range",
+        "leases_go_on_while_a_neighbour_binds_and_releases_ports_at_random",
         || {
-            let (allocator, done) = (allocator("61000-61199"), AtomicBool::new(false));
+            sh("prlimit --pid $PPID --nofile=5000:");
+            let (allocator, done) = (allocator("61000-65535"), AtomicBool::new(false));
             std::thread::scope(|scope| {
-                scope.spawn(|| {
-                    let mut held = std::collections::VecDeque::new();
-                    for port in (61_000..=61_199).cycle().step_by(7) {
-                        held.extend(stranger((V4, port)));
-                        held.drain(..held.len().saturating_sub(40));
-                        if done.load(Ordering::Relaxed) {
-                            break;
-                        }
+                scope.spawn(|| neighbour(&done));
+                let mut leases = Vec::new();
+                for _ in 0..4 {
+                    // At least 4536 - 300 ports are free for us.
+                    while leases.len() < 4000 {
+                        leases.push(allocator.udp(V4).lease().expect("a port is free"));
                     }
-                });
-                for _ in 0..40 {
-                    let leases: Vec<_> = (0..100).map(|_| allocator.udp(V4).lease()).collect();
-                    let ports: HashSet<u16> = leases
-                        .iter()
-                        .map(|lease| lease.as_ref().expect("at least 60 ports are free").port())
-                        .collect();
-                    assert_eq!(ports.len(), 100);
+                    let ports: HashSet<u16> = leases.iter().map(Lease::port).collect();
+                    assert_eq!(ports.len(), 4000, "none is handed out twice");
+                    assert!(ports.iter().all(|port| (61_000..=65_535).contains(port)));
+                    leases.retain(|lease| lease.port() % 4 == 0);
                 }
                 done.store(true, Ordering::Relaxed);
             });
             let stats = allocator.stats();
+            assert!(stats.in_use > 0, "they met: {stats:?}");
             let unleased = stats.free + stats.resting + stats.foreign;
-            assert_eq!((stats.leased, unleased), (0, 200));
+            assert_eq!((stats.leased, stats.leases, unleased), (0, 0, 4536));
         },
     );
+}
+
+/// Binds ports of the range at random until it is told to stop, and keeps the last 300.
+fn neighbour(done: &AtomicBool) {
+    let (mut held, mut number) = (std::collections::VecDeque::new(), 1u64);
+    while !done.load(Ordering::Relaxed) {
+        // Good enough for somebody who only gets in the way.
+        number = number
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        let port = 61_000 + u16::try_from((number >> 40) % 4536).expect("small");
+        held.extend(stranger((V4, port)));
+        held.drain(..held.len().saturating_sub(300));
+    }
 }
 
 #[test]

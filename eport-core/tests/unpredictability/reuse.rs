@@ -1,0 +1,113 @@
+//! When a port comes again: never too soon for the same peer, and as chance has it for others.
+
+use std::collections::{HashMap, VecDeque};
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use eport_core::pool::Rules;
+use eport_core::{PortRange, Quarantine, Strategy};
+
+use crate::{Fifo, Ports, Real, below, peer, rng, touched};
+
+const REST: Duration = Duration::from_secs(120);
+
+fn resting(quarantine: Quarantine, number: u8) -> Real {
+    let mut rules = Rules::default();
+    rules.quarantine = quarantine;
+    Real::with_rules(PortRange::DYNAMIC, rules, rng(number))
+}
+
+#[test]
+fn no_peer_has_a_port_again_within_its_rest_in_a_million_leases() {
+    // 500 a second for half an hour, by peers that come again and again.
+    let mut real = resting(Quarantine::default(), 60);
+    assert_eq!(repeats(&mut real, 1_000_000, 3000, 500, 61), 0);
+    let tally = real.pool.tally();
+    assert_eq!(
+        (tally.quarantine_broken, tally.quarantine_shortened),
+        (0, 0)
+    );
+    let mut control = resting(Quarantine::NONE, 60);
+    assert!(repeats(&mut control, 100_000, 3000, 500, 61) > 10);
+}
+
+#[test]
+fn a_rack_of_machines_that_start_together_never_meets_its_own_ports() {
+    // A hundred peers with two hundred transfers each, in a minute.
+    let mut real = resting(Quarantine::default(), 62);
+    assert_eq!(repeats(&mut real, 20_000, 100, 333, 63), 0);
+    let mut control = resting(Quarantine::NONE, 62);
+    let collisions = repeats(&mut control, 20_000, 100, 333, 63);
+    assert!(collisions > 50, "control: {collisions}");
+}
+
+#[test]
+fn for_others_a_port_comes_again_as_chance_has_it() {
+    const WITHIN: usize = 1000;
+    const DRAWS: usize = 40_000;
+    let share = |ports: &mut dyn FnMut() -> u16| {
+        let mut recent: VecDeque<u16> = VecDeque::new();
+        let mut times: HashMap<u16, usize> = HashMap::new();
+        let mut again = 0;
+        for _ in 0..DRAWS + WITHIN {
+            let port = ports();
+            if recent.len() == WITHIN {
+                again += usize::from(times.get(&port).is_some_and(|times| *times > 0));
+                let gone = recent.pop_front().expect("full");
+                *times.get_mut(&gone).expect("counted") -= 1;
+            }
+            recent.push_back(port);
+            *times.entry(port).or_default() += 1;
+        }
+        again as f64 / DRAWS as f64
+    };
+    let by_chance = 1.0 - (1.0 - 1.0 / 16_384f64).powi(i32::try_from(WITHIN).expect("small"));
+    // Neighbouring draws look at nearly the same thousand, which doubles the spread.
+    let bound = 8.0 * (by_chance * (1.0 - by_chance) / DRAWS as f64).sqrt();
+    let mut real = Real::new(Strategy::Random, rng(64));
+    let found = share(&mut || touched(&mut real, 1)[0]);
+    assert!(
+        (found - by_chance).abs() <= bound,
+        "{found:.4}, expected {by_chance:.4} ± {bound:.4}"
+    );
+    let mut fifo = Fifo::new(16_384, &mut rng(65));
+    let found = share(&mut || touched(&mut fifo, 1)[0]);
+    assert!((found - by_chance).abs() > bound, "control: {found:.4}");
+}
+
+#[test]
+fn a_port_without_a_peer_rests_for_everybody() {
+    let mut real = resting(Quarantine::default(), 66);
+    let mut left: HashMap<u16, Instant> = HashMap::new();
+    // 300 a second: 3000 rest at the same time, fewer than may.
+    for lease in 0..30_000u32 {
+        if lease % 300 == 0 {
+            real.pass(Duration::from_secs(1));
+        }
+        let port = real.take();
+        if let Some(left) = left.insert(port, real.now) {
+            assert!(real.now - left >= Duration::from_secs(10), "{port}");
+        }
+        real.give_back(port);
+    }
+    assert_eq!(real.pool.tally().quarantine_broken, 0);
+}
+
+/// How often one of `peers` had a port again within its rest, in so many leases that are each given
+/// back at once, `rate` of them in a second.
+fn repeats(real: &mut Real, leases: u32, peers: usize, rate: u32, number: u8) -> usize {
+    let mut rng = rng(number);
+    let mut left: HashMap<(u16, SocketAddr), Instant> = HashMap::new();
+    let mut repeats = 0;
+    for lease in 0..leases {
+        if lease % rate == 0 {
+            real.pass(Duration::from_secs(1));
+        }
+        let peer = peer(u32::try_from(below(&mut rng, peers)).expect("small"));
+        let port = real.touch_for(peer);
+        if let Some(left) = left.insert((port, peer), real.now) {
+            repeats += usize::from(real.now - left < REST);
+        }
+    }
+    repeats
+}
