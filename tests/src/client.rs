@@ -113,6 +113,21 @@ impl Client {
         self.hear()
     }
 
+    /// Sends a packet and returns the next one that comes; as often as the server repeats what it said
+    /// before, the packet is sent again, for one of them was lost.
+    ///
+    /// # Panics
+    /// As [`send`](Self::send).
+    #[track_caller]
+    pub fn insist(&mut self, text: &str, before: &str) -> String {
+        loop {
+            let heard = self.ask(text);
+            if heard != before {
+                return heard;
+            }
+        }
+    }
+
     /// The payload of the block with this number on the wire. One that the server repeats, for this
     /// client was slow to acknowledge it, is passed over.
     ///
@@ -121,14 +136,9 @@ impl Client {
     #[track_caller]
     pub fn block(&mut self, number: u16) -> Vec<u8> {
         loop {
-            let Some(bytes) = self.receive() else {
-                panic!("no block {number} came")
-            };
-            let Some((found, payload)) = data(&bytes) else {
-                panic!("instead of block {number} came {bytes:?}")
-            };
+            let (found, payload) = self.data(number);
             if found == number {
-                return payload.to_vec();
+                return payload;
             }
         }
     }
@@ -151,8 +161,13 @@ impl Client {
     pub fn rest(&mut self, first: u16) -> Vec<u8> {
         let mut rest = Vec::new();
         for block in first.. {
-            let payload = self.block(block);
-            self.send(&format!("ACK {block}"));
+            let payload = loop {
+                let (found, payload) = self.data(block);
+                self.send(&format!("ACK {found}"));
+                if found == block {
+                    break payload;
+                }
+            };
             rest.extend(&payload);
             if payload.len() < 512 {
                 break;
@@ -160,10 +175,19 @@ impl Client {
         }
         rest
     }
-}
 
-/// The number and the payload of a DATA packet.
-fn data(bytes: &[u8]) -> Option<(u16, &[u8])> {
-    let (number, payload) = bytes.strip_prefix(&[0, 3])?.split_first_chunk()?;
-    Some((u16::from_be_bytes(*number), payload))
+    /// The number and the payload of the DATA that comes next.
+    #[track_caller]
+    fn data(&mut self, expected: u16) -> (u16, Vec<u8>) {
+        let Some(bytes) = self.receive() else {
+            panic!("no block {expected} came")
+        };
+        let data = bytes
+            .strip_prefix(&[0, 3])
+            .and_then(<[u8]>::split_first_chunk);
+        let Some((number, payload)) = data else {
+            panic!("instead of block {expected} came {bytes:?}")
+        };
+        (u16::from_be_bytes(*number), payload.to_vec())
+    }
 }

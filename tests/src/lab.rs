@@ -48,6 +48,10 @@ impl Lab {
         for address in CLIENTS {
             here.address(CABLE, address, prefix(address));
         }
+        // Else a host says of one client a second that it has vanished, and of no more.
+        for variable in ["net.ipv4.icmp_ratelimit", "net.ipv6.icmp.ratelimit"] {
+            here.sysctl(variable, "0");
+        }
         let folder = TempDir::new().expect("the system has a folder for temporary files");
         let lab = Self {
             there,

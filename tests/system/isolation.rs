@@ -34,10 +34,6 @@ fn two_hundred_transfers_through_one_port_never_mix() {
 #[track_caller]
 fn run(arguments: &str, except: &[Fate]) {
     let lab = Lab::new();
-    // Or the host of the clients would say of one a second only that it has vanished.
-    for variable in ["net.ipv4.icmp_ratelimit", "net.ipv6.icmp.ratelimit"] {
-        lab.here.sysctl(variable, "0");
-    }
     for file in (0..CLIENTS).chain(1000..1000 + CLIENTS) {
         lab.file(&format!("file-{file}"), content(file));
     }

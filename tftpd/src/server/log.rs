@@ -45,7 +45,8 @@ fn forgeable() -> Rate {
 fn is_forgeable(ending: &Ending) -> bool {
     matches!(
         ending,
-        Ending::Refused(_) | Ending::Failed(Cause::NoAck | Cause::Evicted | Cause::ClientGone)
+        Ending::Refused(_)
+            | Ending::Failed(Cause::NoAck | Cause::Evicted | Cause::Replaced | Cause::ClientGone)
     )
 }
 

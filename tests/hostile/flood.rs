@@ -1,0 +1,66 @@
+//! What very many packets cost: no memory by what they ask for, and no line of the log for each.
+
+use tests::client::Client;
+use tests::lab::{Lab, SERVERS};
+use tests::peers;
+
+const CLIENTS: usize = 200;
+
+const PACKETS: usize = 3000;
+
+/// What a flood may leave: a thousand lines at once, and a hundred more each second.
+const LINES: usize = 2200;
+
+#[test]
+fn transfers_hold_no_memory_for_the_windows_that_were_asked_for() {
+    if !peers::available(&["ip"]) {
+        return;
+    }
+    let lab = Lab::new();
+    lab.file("x", vec![7; 4 << 20]);
+    let server = lab.serve("--max-windowsize 65535");
+    assert_eq!(lab.client(SERVERS[0]).fetch("x").len(), 4 << 20);
+    let before = server.process().memory();
+    let clients: Vec<Client> = (0..CLIENTS)
+        .map(|_| {
+            let mut client = lab.client(SERVERS[0]);
+            let granted = client.ask("RRQ x octet blksize=65464 windowsize=65535");
+            assert!(granted.starts_with("OACK blksize="), "{granted}");
+            client.send("ACK 0");
+            client.block(1);
+            client
+        })
+        .collect();
+    let each = server.process().memory().saturating_sub(before) / CLIENTS as u64;
+    assert!(each < 16 << 10, "{each} bytes for each transfer");
+    drop(clients);
+    server.stop();
+}
+
+#[test]
+fn a_flood_from_one_port_fills_no_log() {
+    if !peers::available(&["ip"]) {
+        return;
+    }
+    let lab = Lab::new();
+    lab.file("x", [7; 600]);
+    lab.file("y", [7; 600]);
+    for [even, odd] in [["x", "y"], ["absent", "absent too"], ["x", "absent"]] {
+        let server = lab.serve("");
+        let mut client = lab.client(SERVERS[0]);
+        for _ in 0..PACKETS / 2 {
+            for name in [even, odd] {
+                // The answer is waited for, so that no packet is lost on the way.
+                let heard = client.ask(&format!("RRQ \"{name}\" octet"));
+                assert_ne!(heard, "silence");
+            }
+        }
+        let log = server.stop();
+        let lines = log.lines().count();
+        assert!(
+            lines <= LINES,
+            "{lines} lines for {PACKETS} packets of {even} and {odd}"
+        );
+        assert!(log.contains("suppressed="), "{log}");
+    }
+}

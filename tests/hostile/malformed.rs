@@ -1,0 +1,133 @@
+//! Packets without sense against the program as it is: it stays, it grows in nothing, and others are
+//! served as before.
+
+use std::time::Duration;
+
+use tests::lab::{Lab, SERVERS};
+use tests::server::Server;
+use tests::{host, peers};
+
+use crate::packets;
+
+const ROUNDS: usize = 6;
+
+/// What the heap of an allocator may go up and down by.
+const SLACK: u64 = 1 << 20;
+
+#[test]
+fn requests_without_sense_leave_no_trace() {
+    if !peers::available(&["ip"]) {
+        return;
+    }
+    for arguments in ["--writable --existing replace", "--single-port"] {
+        let packets = packets::first();
+        assert!(packets.len() >= 145, "{}", packets.len());
+        let lab = lab();
+        let server = lab.serve(arguments);
+        check_steady(&lab, &server, |address| {
+            let client = lab.client(address);
+            for packet in &packets {
+                client.send_bytes(packet, (address, 69).into());
+            }
+        });
+        assert_eq!(
+            host::files_in(&lab.root()),
+            ["x", "y"].map(|name| lab.root().join(name)),
+            "a request without sense has written"
+        );
+        server.stop();
+    }
+}
+
+#[test]
+fn packets_without_sense_do_not_disturb_the_transfer_they_come_to() {
+    if !peers::available(&["ip"]) {
+        return;
+    }
+    let packets = packets::mid();
+    assert!(packets.len() >= 145, "{}", packets.len());
+    let lab = lab();
+    let server = lab.serve("--writable --existing replace");
+    check_steady(&lab, &server, |address| {
+        let mut reader = lab.client(address);
+        assert_eq!(reader.ask("RRQ x octet"), "DATA 1 len 512");
+        let mut writer = lab.client(address);
+        assert_eq!(writer.ask("WRQ y octet"), "ACK 0");
+        for packet in &packets {
+            reader.send_bytes(packet, reader.transfer());
+            // DATA that is not due is a matter of its own.
+            if packet.get(..2) != Some(&[0, 3]) {
+                writer.send_bytes(packet, writer.transfer());
+            }
+        }
+        reader.send("ACK 1");
+        assert_eq!(reader.rest(2), [7; 88], "{}", server.output());
+        let heard = writer.insist("DATA 1 len 3", "ACK 0");
+        assert_eq!(heard, "ACK 1", "{}", server.output());
+        assert_eq!(host::read(&lab.root().join("y")), [1; 3]);
+    });
+    server.stop();
+}
+
+#[test]
+fn blocks_without_sense_never_become_part_of_a_file() {
+    if !peers::available(&["ip"]) {
+        return;
+    }
+    let lab = lab();
+    let server = lab.serve("--writable --existing replace");
+    check_steady(&lab, &server, |address| {
+        for block in packets::mid()
+            .iter()
+            .filter(|packet| packet.starts_with(&[0, 3]))
+        {
+            let mut writer = lab.client(address);
+            assert_eq!(writer.ask("WRQ y octet"), "ACK 0");
+            writer.send_bytes(block, writer.transfer());
+            let heard = writer.insist("DATA 1 len 3", "ACK 0");
+            assert!(
+                heard == "ACK 1" || heard.starts_with("ERROR 4"),
+                "{}: {heard}",
+                block.escape_ascii()
+            );
+            assert_eq!(host::read(&lab.root().join("y")).len(), 3);
+        }
+    });
+    server.stop();
+}
+
+fn lab() -> Lab {
+    let lab = Lab::new();
+    lab.file("x", [7; 600]);
+    lab.file("y", [1; 3]);
+    lab
+}
+
+/// Has this done again and again, on both families; after each time an honest client is served, all
+/// sockets are closed again, and after the first the server needs no more memory.
+#[track_caller]
+fn check_steady(lab: &Lab, server: &Server, attack: impl Fn(std::net::IpAddr)) {
+    assert_eq!(lab.client(SERVERS[0]).fetch("x"), [7; 600]);
+    let descriptors = server.process().descriptors();
+    let mut memory = 0;
+    for round in 0..ROUNDS {
+        attack(SERVERS[0]);
+        attack(SERVERS[3]);
+        assert_eq!(lab.client(SERVERS[0]).fetch("x"), [7; 600]);
+        let closed = || server.process().descriptors() <= descriptors;
+        assert!(
+            host::wait_until(Duration::from_secs(20), closed),
+            "{} descriptors, {descriptors} at first\n{}",
+            server.process().descriptors(),
+            server.output()
+        );
+        let now = server.process().memory();
+        if round == 1 {
+            memory = now;
+        }
+        assert!(
+            round < 2 || now <= memory + SLACK,
+            "it has grown from {memory} to {now} bytes"
+        );
+    }
+}
