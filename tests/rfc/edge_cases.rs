@@ -77,7 +77,7 @@ fn tests_in(evidence: &str) -> impl Iterator<Item = &str> {
     parts.filter_map(|part| part.strip_prefix('`')?.strip_suffix('`'))
 }
 
-/// Whether `suite::module::test` is in the file that this names.
+/// Whether `suite::module::test` is in the files that this names.
 fn exists(name: &str) -> bool {
     let Some((module, test)) = name.rsplit_once("::") else {
         return false;
@@ -88,8 +88,9 @@ fn exists(name: &str) -> bool {
         .any(|text| has_test(&text, test))
 }
 
-/// Where the tests of a module can be.
-fn files_of(module: &str) -> [PathBuf; 3] {
+/// Where the tests of a module can be: in it, in the file or folder `tests` below it, or, for the
+/// suites of tftpd, in a file of their own.
+fn files_of(module: &str) -> Vec<PathBuf> {
     let (suite, inner) = module.split_once("::").unwrap_or((module, "main"));
     let suites = Path::new(env!("CARGO_MANIFEST_DIR"));
     let tftpd = suites.with_file_name("tftpd");
@@ -98,11 +99,13 @@ fn files_of(module: &str) -> [PathBuf; 3] {
         _ => suites.join(suite),
     };
     let path = folder.join(inner.replace("::", "/"));
-    [
+    let mut files = folder_of(&path.join("tests"));
+    files.extend([
         path.with_extension("rs"),
         path.join("tests.rs"),
         tftpd.join("tests").join(module).with_extension("rs"),
-    ]
+    ]);
+    files
 }
 
 /// Whether a function of that name is marked as a test, or has the arguments of `proptest!`, which
@@ -114,7 +117,7 @@ fn has_test(text: &str, name: &str) -> bool {
     let before = before.trim_end();
     let before = before.strip_suffix("async").unwrap_or(before).trim_end();
     let marked = before.ends_with("#[test]") || before.ends_with("#[tokio::test]");
-    let arguments = after.split(") {").next().unwrap_or_default();
+    let arguments = after.split(") ").next().unwrap_or_default();
     marked || arguments.contains(" in ")
 }
 
@@ -124,4 +127,10 @@ fn has_test(text: &str, name: &str) -> bool {
 )]
 fn source(file: &Path) -> Option<String> {
     std::fs::read_to_string(file).ok()
+}
+
+/// The files in a folder, if there is one.
+fn folder_of(path: &Path) -> Vec<PathBuf> {
+    let entries = path.read_dir().into_iter().flatten();
+    entries.flatten().map(|entry| entry.path()).collect()
 }
