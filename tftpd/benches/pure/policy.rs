@@ -1,0 +1,83 @@
+//! What is asked about a request before a file is opened.
+
+use std::{hint::black_box, net::IpAddr};
+
+use criterion::Criterion;
+use tftpd::{
+    policy::{Admission, HalfOpen, HalfOpenLimits, Name, Policy, Query, Rules},
+    proto::{Direction, Mode, Options, Request},
+};
+
+/// What administrators put into their map files.
+const MAP_FILE: &[u8] = br"
+ri ^[a-z]:
+rg \\           /
+r  ^[^/]        /tftpboot/\0
+e  ^/tftpboot/pxelinux\.cfg/
+ri ^/tftpboot/(boot/.*)$  /tftpboot/\L\1
+rg //           /
+a  ^/tftpboot/private/
+";
+
+const CLIENT: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 3, 7));
+
+/// As Linux loaders, Windows' boot manager and PXELINUX spell names.
+const NAMES: [(&str, &[u8]); 3] = [
+    ("plain", b"/boot/vmlinuz"),
+    ("backslashes", br"\Boot\Fonts\wgl4_boot.ttf"),
+    ("dots", b"efi64//../pxelinux.cfg/./01-52-54-00-ab-00-01"),
+];
+
+pub(crate) fn all(criterion: &mut Criterion) {
+    let rules = Rules::from_map_file(MAP_FILE).expect("the map file is sound");
+    for (spelling, name) in NAMES {
+        criterion.bench_function(&format!("name/{spelling}"), |bencher| {
+            bencher.iter(|| Name::from_request(black_box(name)));
+        });
+        criterion.bench_function(&format!("map file/{spelling}"), |bencher| {
+            let query = Query {
+                name,
+                client: CLIENT,
+                direction: Direction::Read,
+            };
+            bencher.iter(|| rules.decide(black_box(&query)));
+        });
+    }
+    resolve(criterion);
+    half_open(criterion);
+}
+
+/// The whole question, where nothing is configured.
+fn resolve(criterion: &mut Criterion) {
+    let policy = Policy::default();
+    let request = Request {
+        direction: Direction::Read,
+        filename: b"/boot/vmlinuz",
+        mode: Mode::Octet,
+        options: Options::default(),
+    };
+    criterion.bench_function("policy/resolve by default", |bencher| {
+        bencher.iter(|| policy.resolve(black_box(&request), CLIENT));
+    });
+}
+
+fn half_open(criterion: &mut Criterion) {
+    let limits = HalfOpenLimits::default();
+    let now = crate::beginning();
+    let mut quiet = HalfOpen::new(limits, [1, 2]);
+    criterion.bench_function("half open/admit and settle", |bencher| {
+        bencher.iter(|| match quiet.admit(black_box(CLIENT), (), now) {
+            Admission::Granted { ticket, .. } => quiet.settle(ticket),
+            Admission::Refused { .. } => None,
+        });
+    });
+    // Each from a network of its own: the oldest goes for it.
+    let mut flooded = HalfOpen::new(limits, [1, 2]);
+    let mut address = 0_u32;
+    criterion.bench_function("half open/admit in a flood", |bencher| {
+        bencher.iter(|| {
+            address = address.wrapping_add(256);
+            flooded.admit(IpAddr::from(address.to_be_bytes()), (), now)
+        });
+    });
+}
