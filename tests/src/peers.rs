@@ -27,6 +27,8 @@ pub enum How {
     /// Downloaded and unpacked into the build folder: installing it would start a daemon, change
     /// how the machine boots, or displace another package.
     Unpacked,
+    /// Unpacked by `pip`, from the packages of Python.
+    Python,
     /// Like `Unpacked`, but the package only names the one that holds the file.
     UnpackedDependency,
 }
@@ -62,6 +64,11 @@ pub const ALL: &[Peer] = &[
         how: How::Unpacked,
     },
     Peer {
+        program: "atftpd",
+        package: "atftpd",
+        how: How::Unpacked,
+    },
+    Peer {
         program: "busybox",
         package: "busybox-static",
         how: How::Unpacked,
@@ -71,10 +78,19 @@ pub const ALL: &[Peer] = &[
         package: "linux-image-cloud-amd64",
         how: How::UnpackedDependency,
     },
+    installed("pip3", "python3-pip"),
+    Peer {
+        program: TFTPY,
+        package: "tftpy",
+        how: How::Python,
+    },
 ];
 
 /// The boot ROM that QEMU gives to its virtio network card; it serves a BIOS as well as UEFI.
 pub const IPXE_ROM: &str = "/usr/lib/ipxe/qemu/efi-virtio.rom";
+
+/// A TFTP client in Python, which is a module and no program.
+pub const TFTPY: &str = "tftpy/__init__.py";
 
 /// A Linux kernel with drivers for virtual machines; any version will do.
 pub const KERNEL: &str = "vmlinuz";
@@ -83,6 +99,11 @@ pub const KERNEL: &str = "vmlinuz";
 pub fn unpacked() -> PathBuf {
     let profile = host::build_folder();
     profile.parent().unwrap_or(&profile).join("peers")
+}
+
+/// Where unpacked modules of Python lie.
+pub fn python() -> PathBuf {
+    unpacked().join("python")
 }
 
 /// Where a program is, or `None` where it is missing. One that is to be unpacked is not looked for
@@ -101,6 +122,7 @@ pub fn find(program: &str) -> Option<PathBuf> {
                 .into_iter()
                 .find(|file| is_kernel(file));
         }
+        Some(How::Python) => vec![python()],
         Some(How::Unpacked) => ["bin", "usr/bin", "usr/sbin"]
             .map(|folder| unpacked().join(folder))
             .to_vec(),

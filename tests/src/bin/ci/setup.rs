@@ -57,6 +57,7 @@ fn bring(missing: &[&Peer]) -> Result<(), String> {
 fn unpack(peer: &Peer) -> Result<(), String> {
     let package = match peer.how {
         How::UnpackedDependency => dependency(peer.package)?,
+        How::Python => return from_python(peer.package),
         How::Unpacked | How::Installed => peer.package.to_owned(),
     };
     let target = peers::unpacked();
@@ -80,6 +81,14 @@ fn unpack(peer: &Peer) -> Result<(), String> {
     }
     fs::remove_dir_all(&downloads)
         .map_err(|error| format!("cannot remove {}: {error}", downloads.display()))
+}
+
+fn from_python(package: &str) -> Result<(), String> {
+    let mut pip = Command::new("pip3");
+    pip.args(["install", "--quiet", "--no-deps", "--target"])
+        .arg(peers::python())
+        .arg(package);
+    steps::run(&mut pip).map(drop)
 }
 
 /// The package that one depends on which only names the current version.
