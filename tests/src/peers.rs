@@ -78,6 +78,7 @@ pub const ALL: &[Peer] = &[
         package: "linux-image-cloud-amd64",
         how: How::UnpackedDependency,
     },
+    installed("python3", "python3"),
     installed("pip3", "python3-pip"),
     Peer {
         program: TFTPY,
@@ -95,38 +96,34 @@ pub const TFTPY: &str = "tftpy/__init__.py";
 /// A Linux kernel with drivers for virtual machines; any version will do.
 pub const KERNEL: &str = "vmlinuz";
 
-/// Where unpacked packages lie.
-pub fn unpacked() -> PathBuf {
+/// Where a package lies that is unpacked: each has a folder of its own, for two may hold different
+/// files of one name, as the servers for `inetd` do.
+pub fn unpacked(package: &str) -> PathBuf {
     let profile = host::build_folder();
-    profile.parent().unwrap_or(&profile).join("peers")
-}
-
-/// Where unpacked modules of Python lie.
-pub fn python() -> PathBuf {
-    unpacked().join("python")
+    let all = profile.parent().unwrap_or(&profile).join("peers");
+    all.join(package)
 }
 
 /// Where a program is, or `None` where it is missing. One that is to be unpacked is not looked for
 /// elsewhere: an installed one may be another build, such as a busybox that needs libraries.
 pub fn find(program: &str) -> Option<PathBuf> {
-    let how = ALL
-        .iter()
-        .find(|peer| peer.program == program)
-        .map(|peer| peer.how);
+    if program.starts_with('/') {
+        return Some(PathBuf::from(program)).filter(|file| file.exists());
+    }
+    let peer = ALL.iter().find(|peer| peer.program == program);
+    let how = peer.map_or(How::Installed, |peer| peer.how);
+    let below = unpacked(peer.map_or("", |peer| peer.package));
     let folders = match how {
-        _ if program.starts_with('/') => {
-            return Some(PathBuf::from(program)).filter(|file| file.exists());
-        }
-        Some(How::UnpackedDependency) => {
-            return host::files_in(&unpacked().join("boot"))
+        How::UnpackedDependency => {
+            return host::files_in(&below.join("boot"))
                 .into_iter()
                 .find(|file| is_kernel(file));
         }
-        Some(How::Python) => vec![python()],
-        Some(How::Unpacked) => ["bin", "usr/bin", "usr/sbin"]
-            .map(|folder| unpacked().join(folder))
+        How::Python => vec![below],
+        How::Unpacked => ["bin", "usr/bin", "usr/sbin"]
+            .map(|folder| below.join(folder))
             .to_vec(),
-        Some(How::Installed) | None => {
+        How::Installed => {
             let path = host::variable("PATH").unwrap_or_default();
             std::env::split_paths(&path)
                 .chain(["/usr/sbin".into(), "/sbin".into()])
