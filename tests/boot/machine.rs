@@ -7,7 +7,8 @@ use std::time::Duration;
 use tempfile::TempDir;
 use tests::netns::Netns;
 use tests::process::Process;
-use tests::server::{Program, Server};
+use tests::program::{Program, Task};
+use tests::server::Server;
 use tests::{host, peers};
 
 const SERVER: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 98, 0, 1));
@@ -28,7 +29,7 @@ pub(crate) fn available(more: &[&str]) -> bool {
         "/usr/share/seabios/bios-256k.bin",
         peers::IPXE_ROM,
     ];
-    let server = (Program::under_test() == Program::Hpa).then_some("in.tftpd");
+    let server = Program::under_test().peer();
     let programs: Vec<_> = needed.iter().chain(more).copied().chain(server).collect();
     peers::available(&programs)
 }
@@ -50,13 +51,11 @@ impl Lab {
         let namespace = Netns::new();
         namespace.bridge_with_tap(BRIDGE, TAP);
         namespace.address(BRIDGE, SERVER, 24);
-        let server = Server::start(
-            Program::under_test(),
-            &namespace,
-            &root,
-            SocketAddr::new(SERVER, 69),
-            &PORTS,
-        );
+        let task = Task {
+            listen: SocketAddr::new(SERVER, 69),
+            ..Task::reading(&root, &PORTS)
+        };
+        let server = Server::start(Program::under_test(), &namespace, &task);
         let dhcp = dnsmasq(&namespace);
         Self {
             server,

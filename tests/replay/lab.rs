@@ -7,7 +7,8 @@ use tempfile::TempDir;
 use tests::exchange::{Exchange, Side};
 use tests::netns::Netns;
 use tests::packet::Packet;
-use tests::server::{EVERYWHERE, Program, Server};
+use tests::program::{Program, Task};
+use tests::server::Server;
 use tests::{host, peers};
 
 const SERVER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 69);
@@ -17,10 +18,9 @@ const PATIENCE: Duration = Duration::from_millis(900);
 
 #[track_caller]
 pub(crate) fn available() -> bool {
-    match Program::under_test() {
-        Program::Ours => peers::available(&["ip"]),
-        Program::Hpa => peers::available(&["ip", "in.tftpd"]),
-    }
+    let server = Program::under_test().peer();
+    let programs: Vec<_> = ["ip"].into_iter().chain(server).collect();
+    peers::available(&programs)
 }
 
 /// A running server. The fields are dropped in their order.
@@ -35,13 +35,8 @@ impl Lab {
     pub(crate) fn new() -> Self {
         let folder = TempDir::new().expect("the system has a folder for temporary files");
         let namespace = Netns::new();
-        let server = Server::start(
-            Program::under_test(),
-            &namespace,
-            folder.path(),
-            EVERYWHERE,
-            &(61_000..=61_999),
-        );
+        let task = Task::reading(folder.path(), &(61_000..=61_999));
+        let server = Server::start(Program::under_test(), &namespace, &task);
         Self {
             server,
             namespace,

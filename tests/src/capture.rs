@@ -15,11 +15,12 @@ use crate::process::Process;
 /// How long `tcpdump` may take to start or to end.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// What tells transfers apart and ends them: everything but ACKs and the blocks after the first.
-/// A long transfer is seen at a cost that does not grow with it. IPv4 and IPv6 need a form each,
+/// What tells transfers apart and ends them: everything but the ACKs and the blocks after the first of
+/// each. A long transfer is seen at a cost that does not grow with it. IPv4 and IPv6 need a form each,
 /// since the filter language finds the payload of UDP in IPv4 only.
-const FILTER: &str = "udp and ((ip and (udp[8:2] < 3 or udp[8:2] > 4 or udp[8:4] = 0x30001)) \
-    or (ip6 and (ip6[48:2] < 3 or ip6[48:2] > 4 or ip6[48:4] = 0x30001)))";
+const FILTER: &str = "udp and \
+    ((ip and (udp[8:2] < 3 or udp[8:2] > 4 or udp[8:4] = 0x30001 or udp[8:4] = 0x40000)) or \
+    (ip6 and (ip6[48:2] < 3 or ip6[48:2] > 4 or ip6[48:4] = 0x30001 or ip6[48:4] = 0x40000)))";
 
 /// Parts of datagrams that were too large for the link, of either family.
 const FRAGMENTS: &str = "(ip[6:2] & 0x3fff != 0) or (ip6[6] = 44)";
@@ -36,6 +37,8 @@ pub struct Capture {
 pub struct Transfer {
     /// The file's name.
     pub name: String,
+    /// `octet` or `netascii`, in the client's spelling.
+    pub mode: String,
     /// Who asked.
     pub client: SocketAddr,
     /// Which address was asked.
@@ -122,7 +125,7 @@ fn transfers(datagrams: &[Datagram]) -> Vec<Transfer> {
     let mut transfers: Vec<Transfer> = Vec::new();
     for datagram in datagrams {
         let (from, to) = (datagram.source, datagram.destination);
-        if let Some(Packet::Request { name, .. }) =
+        if let Some(Packet::Request { name, mode, .. }) =
             Packet::from_bytes(&datagram.payload, datagram.length)
         {
             let same = |earlier: &Transfer| earlier.client == from && earlier.name == name;
@@ -133,6 +136,7 @@ fn transfers(datagrams: &[Datagram]) -> Vec<Transfer> {
             {
                 transfers.push(Transfer {
                     name,
+                    mode,
                     client: from,
                     asked: to,
                     answered: BTreeSet::new(),

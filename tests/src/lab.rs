@@ -17,6 +17,10 @@ pub const CABLE: &str = "cable0";
 /// The addresses of the server: three of each family, those of one family after the other.
 pub const SERVERS: [IpAddr; 6] = [v4(1), v4(2), v4(3), v6(1), v6(2), v6(3)];
 
+/// One address of the server of each family, for a server that picks the address it answers from by
+/// itself: where it has one only, it picks that.
+pub const ONE_OF_EACH_FAMILY: [IpAddr; 2] = [v4(1), v6(1)];
+
 /// The addresses of the clients, IPv4 and IPv6.
 pub const CLIENTS: [IpAddr; 2] = [v4(100), v6(100)];
 
@@ -40,9 +44,18 @@ impl Lab {
     /// When the caller is not root.
     #[track_caller]
     pub fn new() -> Self {
+        Self::with_servers(&SERVERS)
+    }
+
+    /// As [`new`](Self::new), with these addresses of the server only.
+    ///
+    /// # Panics
+    /// When the caller is not root.
+    #[track_caller]
+    pub fn with_servers(servers: &[IpAddr]) -> Self {
         let (there, here) = (Netns::new(), Netns::new());
         there.cable(&here, CABLE);
-        for address in SERVERS {
+        for &address in servers {
             there.address(CABLE, address, prefix(address));
         }
         for address in CLIENTS {

@@ -17,4 +17,5 @@ pub mod packet;
 pub mod pcap;
 pub mod peers;
 pub mod process;
+pub mod program;
 pub mod server;

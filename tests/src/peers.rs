@@ -27,6 +27,8 @@ pub enum How {
     /// Downloaded and unpacked into the build folder: installing it would start a daemon, change
     /// how the machine boots, or displace another package.
     Unpacked,
+    /// Unpacked by `pip`, from the packages of Python.
+    Python,
     /// Like `Unpacked`, but the package only names the one that holds the file.
     UnpackedDependency,
 }
@@ -62,6 +64,11 @@ pub const ALL: &[Peer] = &[
         how: How::Unpacked,
     },
     Peer {
+        program: "atftpd",
+        package: "atftpd",
+        how: How::Unpacked,
+    },
+    Peer {
         program: "busybox",
         package: "busybox-static",
         how: How::Unpacked,
@@ -71,40 +78,52 @@ pub const ALL: &[Peer] = &[
         package: "linux-image-cloud-amd64",
         how: How::UnpackedDependency,
     },
+    installed("python3", "python3"),
+    installed("pip3", "python3-pip"),
+    Peer {
+        program: TFTPY,
+        package: "tftpy",
+        how: How::Python,
+    },
 ];
 
 /// The boot ROM that QEMU gives to its virtio network card; it serves a BIOS as well as UEFI.
 pub const IPXE_ROM: &str = "/usr/lib/ipxe/qemu/efi-virtio.rom";
 
+/// A TFTP client in Python, which is a module and no program.
+pub const TFTPY: &str = "tftpy/__init__.py";
+
 /// A Linux kernel with drivers for virtual machines; any version will do.
 pub const KERNEL: &str = "vmlinuz";
 
-/// Where unpacked packages lie.
-pub fn unpacked() -> PathBuf {
+/// Where a package lies that is unpacked: each has a folder of its own, for two may hold different
+/// files of one name, as the servers for `inetd` do.
+pub fn unpacked(package: &str) -> PathBuf {
     let profile = host::build_folder();
-    profile.parent().unwrap_or(&profile).join("peers")
+    let all = profile.parent().unwrap_or(&profile).join("peers");
+    all.join(package)
 }
 
 /// Where a program is, or `None` where it is missing. One that is to be unpacked is not looked for
 /// elsewhere: an installed one may be another build, such as a busybox that needs libraries.
 pub fn find(program: &str) -> Option<PathBuf> {
-    let how = ALL
-        .iter()
-        .find(|peer| peer.program == program)
-        .map(|peer| peer.how);
+    if program.starts_with('/') {
+        return Some(PathBuf::from(program)).filter(|file| file.exists());
+    }
+    let peer = ALL.iter().find(|peer| peer.program == program);
+    let how = peer.map_or(How::Installed, |peer| peer.how);
+    let below = unpacked(peer.map_or("", |peer| peer.package));
     let folders = match how {
-        _ if program.starts_with('/') => {
-            return Some(PathBuf::from(program)).filter(|file| file.exists());
-        }
-        Some(How::UnpackedDependency) => {
-            return host::files_in(&unpacked().join("boot"))
+        How::UnpackedDependency => {
+            return host::files_in(&below.join("boot"))
                 .into_iter()
                 .find(|file| is_kernel(file));
         }
-        Some(How::Unpacked) => ["bin", "usr/bin", "usr/sbin"]
-            .map(|folder| unpacked().join(folder))
+        How::Python => vec![below],
+        How::Unpacked => ["bin", "usr/bin", "usr/sbin"]
+            .map(|folder| below.join(folder))
             .to_vec(),
-        Some(How::Installed) | None => {
+        How::Installed => {
             let path = host::variable("PATH").unwrap_or_default();
             std::env::split_paths(&path)
                 .chain(["/usr/sbin".into(), "/sbin".into()])

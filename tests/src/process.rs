@@ -28,9 +28,18 @@ impl Process {
     /// When the program cannot be started.
     #[track_caller]
     pub fn start(command: &mut Command) -> Self {
+        Self::with_input(command, Stdio::null())
+    }
+
+    /// As [`start`](Self::start), with a standard input.
+    ///
+    /// # Panics
+    /// When the program cannot be started.
+    #[track_caller]
+    pub fn with_input(command: &mut Command, input: Stdio) -> Self {
         let name = shown(command);
         let mut child = command
-            .stdin(Stdio::null())
+            .stdin(input)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .process_group(0)

@@ -111,10 +111,12 @@ impl Client {
     /// The options for `wish`: those that make sense, and a window that `socket` can take in.
     fn asked(&self, wish: Wish<'_>, socket: &ClientSocket) -> Options {
         let mut options = self.options;
+        // What netascii makes of a file is not known before it is read to its end; tftpd-hpa 5.2
+        // refuses a request that wants to know.
+        options.tsize = options.tsize.filter(|_| self.mode == Mode::Octet);
         options.tsize = options.tsize.and(match wish.direction {
             Direction::Read => Some(0),
-            // What netascii makes of it is not known before it is read to its end.
-            Direction::Write => wish.size.filter(|_| self.mode == Mode::Octet),
+            Direction::Write => wish.size,
         });
         if wish.direction == Direction::Read {
             options.windowsize = options.windowsize.map(|window| {

@@ -55,11 +55,12 @@ fn bring(missing: &[&Peer]) -> Result<(), String> {
 
 /// Downloads a package and unpacks it below the build folder: nothing of it is started or set up.
 fn unpack(peer: &Peer) -> Result<(), String> {
+    let target = peers::unpacked(peer.package);
     let package = match peer.how {
         How::UnpackedDependency => dependency(peer.package)?,
+        How::Python => return from_python(peer.package, &target),
         How::Unpacked | How::Installed => peer.package.to_owned(),
     };
-    let target = peers::unpacked();
     let downloads = target.join("downloads");
     fs::create_dir_all(&downloads)
         .map_err(|error| format!("cannot make {}: {error}", downloads.display()))?;
@@ -80,6 +81,14 @@ fn unpack(peer: &Peer) -> Result<(), String> {
     }
     fs::remove_dir_all(&downloads)
         .map_err(|error| format!("cannot remove {}: {error}", downloads.display()))
+}
+
+fn from_python(package: &str, target: &Path) -> Result<(), String> {
+    let mut pip = Command::new("pip3");
+    pip.args(["install", "--quiet", "--no-deps", "--target"])
+        .arg(target)
+        .arg(package);
+    steps::run(&mut pip).map(drop)
 }
 
 /// The package that one depends on which only names the current version.
