@@ -1,10 +1,11 @@
 //! Measures TFTP servers side by side: ours, and whichever are named.
 //!
 //! ```text
-//! cargo run --release -p tests --bin bench -- [--quick] [ITEM…] [NAME='COMMAND {root} {ip} {port}'…]
+//! cargo run --release -p tests --bin bench -- [--quick] [--rivals] [ITEM…] [NAME='COMMAND {root} {ip} {port}'…]
 //! ```
 //! Without an item all are measured, once if it is to be quick, else three times, of which the
-//! median counts. `tests/README.md` says how to read the table.
+//! median counts. `--rivals` measures the servers beside ours that `cargo ci setup` brings.
+//! `tests/README.md` says how to read the table.
 //!
 //! Exit code: 0 when all was measured, 1 where a client failed, 64 for words it does not know.
 
@@ -12,6 +13,7 @@ mod calls;
 mod items;
 mod lab;
 mod load;
+mod rivals;
 mod table;
 mod transfer;
 mod usage;
@@ -29,7 +31,9 @@ use lab::{Lab, Measured, Peer};
 
 fn main() -> ExitCode {
     let Some(wish) = Wish::read(std::env::args().skip(1)) else {
-        eprintln!("usage: bench [--quick] [ITEM…] [NAME='COMMAND {{root}} {{ip}} {{port}}'…]");
+        eprintln!(
+            "usage: bench [--quick] [--rivals] [ITEM…] [NAME='COMMAND {{root}} {{ip}} {{port}}'…]"
+        );
         for (item, about) in ITEMS {
             eprintln!("  {item:<7} {about}");
         }
@@ -69,6 +73,8 @@ impl Wish {
         for word in words {
             if word == "--quick" {
                 wish.quick = true;
+            } else if word == "--rivals" {
+                wish.peers.extend(rivals::installed());
             } else if let Some((name, command)) = word.split_once('=') {
                 let [name, command] = [name, command].map(str::to_owned);
                 wish.peers.push(Peer { name, command });
