@@ -5,7 +5,7 @@ mod upload;
 
 use std::{
     collections::HashMap,
-    fs::File,
+    fs::{File, Metadata},
     io,
     io::IoSliceMut,
     net::SocketAddr,
@@ -30,7 +30,9 @@ pub use upload::{Overwrite, UploadPolicy};
 /// The kernel itself keeps every look-up inside the root (`openat2` with `RESOLVE_IN_ROOT`, Linux
 /// 5.6): an absolute name, `..` or a symbolic link cannot lead out, whatever happens to the tree
 /// meanwhile. Transfers of the same file share one descriptor, and each goes on reading the file
-/// it began with when another is renamed over it.
+/// it began with when another is renamed over it. One that is written over in its place, with as
+/// many bytes or fewer, ends the transfers that read it: no client is given parts of two versions
+/// as a whole. What is appended meanwhile is left out.
 #[derive(Debug)]
 pub struct FileSystem {
     root: OwnedFd,
@@ -120,7 +122,10 @@ impl FileSystem {
         if open.len() == open.capacity() {
             open.retain(|_, file| file.strong_count() > 0);
         }
-        let file = Arc::new(OpenFile(file));
+        let file = Arc::new(OpenFile {
+            file,
+            version: identity,
+        });
         open.insert(identity, Arc::downgrade(&file));
         file
     }
@@ -133,12 +138,7 @@ impl Backend for FileSystem {
         if !metadata.is_file() {
             return Err(OpenError::NotAFile);
         }
-        let identity = Identity {
-            device: metadata.dev(),
-            inode: metadata.ino(),
-            modified: (metadata.mtime(), metadata.mtime_nsec()),
-            size: metadata.size(),
-        };
+        let identity = Identity::of(&metadata);
         Ok(Content::new(self.share(file, identity), identity.size).into())
     }
 
@@ -186,16 +186,46 @@ struct Identity {
     size: u64,
 }
 
+impl Identity {
+    fn of(metadata: &Metadata) -> Self {
+        Self {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+            size: metadata.size(),
+        }
+    }
+}
+
+/// A file, and which version of it was opened.
 #[derive(Debug)]
-struct OpenFile(File);
+struct OpenFile {
+    file: File,
+    version: Identity,
+}
+
+impl OpenFile {
+    /// Whether the bytes up to the size it was opened with are those of one version. The kernel
+    /// sets the time before it writes the bytes, so whoever reads first and asks afterwards cannot
+    /// miss a change.
+    fn is_of_one_version(&self) -> io::Result<bool> {
+        let now = Identity::of(&self.file.metadata()?);
+        Ok(now == self.version || now.size > self.version.size)
+    }
+}
 
 impl ReadAt for OpenFile {
     fn read_at(&self, slices: &mut [IoSliceMut<'_>], offset: u64) -> io::Result<usize> {
-        let offset = offset.try_into().map_err(|_| io::ErrorKind::InvalidInput)?;
-        Ok(match slices {
-            [slice] => nix::sys::uio::pread(&self.0, slice, offset)?,
-            slices => nix::sys::uio::preadv(&self.0, slices, offset)?,
-        })
+        let at = offset.try_into().map_err(|_| io::ErrorKind::InvalidInput)?;
+        let read = match slices {
+            [slice] => nix::sys::uio::pread(&self.file, slice, at)?,
+            slices => nix::sys::uio::preadv(&self.file, slices, at)?,
+        };
+        // Nobody has the file as a whole before its end: asking once is enough.
+        if offset + read as u64 >= self.version.size && !self.is_of_one_version()? {
+            return Err(io::Error::other("the file was changed while it was read"));
+        }
+        Ok(read)
     }
 }
 
@@ -363,6 +393,39 @@ mod tests {
             (read(&first), read(&third)),
             (b"old".to_vec(), b"newer".to_vec())
         );
+    }
+
+    #[test]
+    fn a_file_that_is_changed_in_its_place_is_never_read_to_its_end() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("image");
+        fs::write(&path, "first version").expect("written");
+        let fs = FileSystem::new(dir.path()).expect("a root");
+        let content = open(&fs, "image").expect("there");
+        let mut part = [0; 6];
+        let read_part = |part: &mut [u8]| content.read_at(&mut [IoSliceMut::new(part)], 0);
+        assert_eq!(read_part(&mut part).expect("readable"), 6);
+        fs::write(&path, "other version").expect("written");
+        let mut rest = [0; 20];
+        let error = content
+            .read_at(&mut [IoSliceMut::new(&mut rest)], 6)
+            .expect_err("it has changed");
+        assert!(error.to_string().contains("was changed"), "{error}");
+        assert_eq!(read(&open(&fs, "image").expect("there")), b"other version");
+    }
+
+    #[test]
+    fn what_is_appended_to_a_file_does_not_spoil_what_was_there() {
+        use std::io::Write as _;
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("log");
+        fs::write(&path, "one\n").expect("written");
+        let fs = FileSystem::new(dir.path()).expect("a root");
+        let content = open(&fs, "log").expect("there");
+        let mut file = File::options().append(true).open(&path).expect("there");
+        file.write_all(b"two\n").expect("written");
+        assert_eq!(content.size(), Some(4));
+        assert_eq!(read(&content).get(..4), Some(&b"one\n"[..]));
     }
 
     #[test]

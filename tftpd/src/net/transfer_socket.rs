@@ -277,10 +277,7 @@ impl WindowBuffer {
         });
         let read = read_into(content, payloads, count, offset, expected)?;
         if read < expected && content.size().is_some() {
-            return Err(io::Error::new(
-                io::ErrorKind::UnexpectedEof,
-                "the file became shorter",
-            ));
+            return Err(became_shorter());
         }
         let made = u16::try_from(read / usize::from(blksize.bytes()) + 1)
             .unwrap_or(count)
@@ -318,6 +315,11 @@ impl WindowBuffer {
         }
         Ok((self.0.get(..length).unwrap_or_default(), made))
     }
+}
+
+/// Why a transfer ends whose content has fewer bytes than it was opened with.
+pub(crate) fn became_shorter() -> io::Error {
+    io::Error::new(io::ErrorKind::UnexpectedEof, "the file became shorter")
 }
 
 /// Reads what is at `offset` into `count` payloads with one call.
