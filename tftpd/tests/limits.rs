@@ -193,6 +193,22 @@ fn with_a_single_port_files_are_written_and_strangers_told() {
 }
 
 #[test]
+fn with_a_single_port_the_error_of_another_client_ends_nothing() {
+    let (records, _) = serve(files().single_port(true), &allocator(), |server| {
+        let (client, stranger) = (socket(), socket_at("127.0.0.2"));
+        client.send_to(REQUEST, server).expect("sent");
+        receive(&client);
+        for packet in [&b"\x00\x05\x00\x00\x00"[..], &ack(1)] {
+            stranger.send_to(packet, server).expect("sent");
+        }
+        // The answer to its ACK shows that what came before was heard too.
+        assert_eq!(receive(&stranger).0.get(..4), Some(&[0, 5, 0, 5][..]));
+        finish(&client, server);
+    });
+    assert_eq!(endings(&records), [&Ending::Sent { confirmed: true }]);
+}
+
+#[test]
 fn with_a_single_port_too_a_shutdown_lets_transfers_finish() {
     let server = Server::builder()
         .backend(Memory::new().with("x", vec![1; 600]))
@@ -219,6 +235,27 @@ fn with_a_single_port_too_a_shutdown_lets_transfers_finish() {
 
 fn files() -> Builder {
     Server::builder().backend(Memory::new().with("x", vec![1; 1300]))
+}
+
+#[test]
+fn packets_of_no_known_kind_are_answered_but_not_without_limit() {
+    serve(files(), &allocator(), |server| {
+        let (flood, other) = (socket(), socket_at("127.0.9.1"));
+        for _ in 0..500 {
+            flood.send_to(b"\x00\x09x", server).expect("sent");
+        }
+        // Each thread of the server answers in the order in which it hears, and one client is heard
+        // by one of them.
+        flood
+            .send_to(b"\x00\x01missing\x00octet\x00", server)
+            .expect("sent");
+        let answers = std::iter::repeat_with(|| receive(&flood).0);
+        let illegal = answers.take_while(|answer| answer.get(3) == Some(&4));
+        let count = illegal.count();
+        assert!((1..100).contains(&count), "{count} answers to 500 packets");
+        other.send_to(b"\x00\x09x", server).expect("sent");
+        assert_eq!(receive(&other).0.get(..4), Some(&[0, 5, 0, 4][..]));
+    });
 }
 
 #[test]

@@ -15,6 +15,7 @@ mod sending;
 mod session;
 mod sessions;
 mod source;
+mod strays;
 mod timers;
 mod waiting;
 

@@ -371,3 +371,46 @@ impl Refusal {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backend::Memory;
+
+    #[test]
+    fn what_cannot_come_from_a_client_is_not_heard() {
+        let reception = |broadcast| Reception {
+            policy: Policy::default(),
+            backend: Arc::new(Memory::new()),
+            allocator: Allocator::builder().build().expect("ports"),
+            limits: Limits::default(),
+            patience: Patience::default(),
+            single_port: false,
+            broadcast,
+        };
+        let arrival = |client: &str, local: &str, unicast| Arrival {
+            bytes: b"\x00\x01x\x00octet\x00",
+            client: client.parse().expect("an address"),
+            local: local.parse().expect("an address"),
+            unicast,
+        };
+        let (strict, wide) = (reception(false), reception(true));
+        for (from, asked, heard) in [
+            ("192.0.2.7:2071", "192.0.2.1:6969", true),
+            ("192.0.2.7:0", "192.0.2.1:6969", false),
+            ("192.0.2.7:69", "192.0.2.1:6969", false),
+            ("192.0.2.7:6969", "192.0.2.1:6969", false),
+            ("[2001:db8::7]:0", "[2001:db8::1]:69", false),
+        ] {
+            assert_eq!(
+                strict.is_from_a_client(&arrival(from, asked, true)),
+                heard,
+                "{from}"
+            );
+        }
+        let to_all = arrival("192.0.2.7:2071", "192.0.2.1:69", false);
+        assert!(!strict.is_from_a_client(&to_all) && wide.is_from_a_client(&to_all));
+        let to_a_group = arrival("[2001:db8::7]:2071", "[ff02::1]:69", false);
+        assert!(!wide.is_from_a_client(&to_a_group), "from which address?");
+    }
+}
