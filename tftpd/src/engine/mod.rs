@@ -11,6 +11,7 @@ mod poller;
 mod receiving;
 mod reception;
 mod record;
+mod refused;
 mod sending;
 mod session;
 mod sessions;

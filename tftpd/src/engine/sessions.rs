@@ -254,7 +254,7 @@ impl Sessions {
                 if let Some(code) = no.code {
                     refuse(listener, arrival, code, no.text.as_deref());
                 }
-                self.note(Reception::turned_away(arrival, no.refusal));
+                self.note(no.into_record(arrival));
             }
         }
         Ok(())
