@@ -281,6 +281,33 @@ fn a_server_that_is_not_there_is_named_at_once() {
 }
 
 #[test]
+fn no_block_is_cut_on_the_way_with_ports_of_their_own_and_with_one() {
+    if !Uid::effective().is_root() {
+        eprintln!("skipped: only root can make a network of its own");
+        return;
+    }
+    let root = tempfile::tempdir().expect("a directory");
+    fs::write(root.path().join("x"), "hello").expect("written");
+    // The first process of the namespace becomes the client: when it ends, so does the server.
+    let script = "ip link set lo mtu 1300 up && mkfifo log && \
+        { \"$1\" . --listen 127.0.0.1:6969 $3 2>log & } && \
+        while read -r line; do case $line in *listening*) break;; esac; done <log && \
+        exec \"$2\" probe --blksize 65464 tftp://127.0.0.1:6969/x";
+    for ports in ["", "--single-port"] {
+        let output = Command::new("unshare")
+            .args(["--net", "--pid", "--fork", "--", "sh", "-c", script, "sh"])
+            .args([TFTPD, TFTP, ports])
+            .current_dir(root.path())
+            .output()
+            .expect("unshare runs");
+        let (said, wrong) = (text(&output.stdout), text(&output.stderr));
+        // Headers: IPv4 20, UDP 8, DATA 4.
+        assert!(said.contains("blksize=1268"), "{ports}: {said}{wrong}");
+        fs::remove_file(root.path().join("log")).expect("made");
+    }
+}
+
+#[test]
 fn help_fits_a_screen_and_lists_the_exit_codes() {
     for program in [TFTPD, TFTP] {
         let output = Command::new(program).arg("-h").output().expect("runs");

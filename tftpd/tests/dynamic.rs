@@ -15,7 +15,7 @@ use common::{allocator, receive, serve, socket};
 use tftpd::{
     Server,
     backend::{Content, Dynamic, OpenError, ReadAt},
-    server::{Ending, Refusal},
+    server::{Cause, Ending, Refusal},
 };
 use tokio::{runtime::Runtime, sync::Semaphore};
 
@@ -140,6 +140,38 @@ fn content_of_unknown_size_ends_where_its_reader_ends() {
             }
             assert_eq!(received, size);
         });
+    }
+}
+
+#[test]
+fn content_that_ends_before_its_size_ends_the_transfer_with_an_error() {
+    let runtime = Runtime::new().expect("a runtime");
+    for mode in ["octet", "netascii"] {
+        let backend = Dynamic::on(runtime.handle().clone(), move |_, _| async move {
+            Ok(Content::new(Arc::new(Counted(700)), 1100))
+        });
+        let server = Server::builder().backend(backend);
+        let (records, _) = serve(server, &allocator(), |server| {
+            let socket = socket();
+            let request = format!("\0\x01x\0{mode}\0");
+            socket.send_to(request.as_bytes(), server).expect("sent");
+            let mut heard = receive(&socket);
+            for block in 1.. {
+                if heard.0.get(..2) == Some(&[0, 5]) {
+                    break;
+                }
+                assert_eq!(heard.0.get(..4), Some(&[0, 3, 0, block][..]));
+                assert_eq!(heard.0.len(), 516, "no block looks like the last one");
+                socket.send_to(&[0, 4, 0, block], heard.1).expect("sent");
+                heard = receive(&socket);
+            }
+            assert_eq!(heard.0.get(..4), Some(&[0, 5, 0, 0][..]));
+        });
+        let endings: Vec<_> = records.iter().map(|record| &record.ending).collect();
+        assert!(
+            matches!(endings[..], [Ending::Failed(Cause::Io(why))] if why.contains("shorter")),
+            "{mode}: {endings:?}"
+        );
     }
 }
 

@@ -15,7 +15,7 @@ use common::{allocator, serve, socket};
 use tftpd::{
     Server,
     backend::{Backend, FileSystem, Memory, Overwrite, UploadPolicy},
-    server::Summary,
+    server::{Cause, Ending, Refusal, Summary},
 };
 
 #[test]
@@ -104,6 +104,25 @@ fn what_may_not_be_written_is_refused_with_its_own_code() {
         Put::begin(server, "there", "").send_all(b"new", 512);
     });
     assert_eq!(fs::read(root.path().join("there")).expect("there"), b"new");
+}
+
+#[test]
+fn what_is_too_large_is_told_from_a_disk_that_is_full() {
+    let root = tempfile::tempdir().expect("a directory");
+    let mut policy = UploadPolicy::default();
+    policy.max_size = 1000;
+    let server = Server::builder().backend(writable(root.path(), policy));
+    let (records, _) = serve(server, &allocator(), |server| {
+        assert_eq!(refusal(server, "honest", "tsize\x001001\0"), 3);
+        let mut put = Put::begin(server, "silent", "");
+        put.data(1, &[1; 512]);
+        assert_eq!(put.answer(), ack(1));
+        put.data(2, &[1; 512]);
+        assert_eq!(put.answer().get(..4), Some(&[0, 5, 0, 3][..]));
+    });
+    let endings: Vec<_> = records.iter().map(|record| &record.ending).collect();
+    let too_large = Ending::Failed(Cause::TooLarge { limit: 1000 });
+    assert_eq!(endings, [&Ending::Refused(Refusal::TooLarge), &too_large]);
 }
 
 #[test]

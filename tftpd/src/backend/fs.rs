@@ -5,7 +5,7 @@ mod upload;
 
 use std::{
     collections::HashMap,
-    fs::File,
+    fs::{File, Metadata},
     io,
     io::IoSliceMut,
     net::SocketAddr,
@@ -30,7 +30,9 @@ pub use upload::{Overwrite, UploadPolicy};
 /// The kernel itself keeps every look-up inside the root (`openat2` with `RESOLVE_IN_ROOT`, Linux
 /// 5.6): an absolute name, `..` or a symbolic link cannot lead out, whatever happens to the tree
 /// meanwhile. Transfers of the same file share one descriptor, and each goes on reading the file
-/// it began with when another is renamed over it.
+/// it began with when another is renamed over it. One that is written over in its place, with as
+/// many bytes or fewer, ends the transfers that read it: no client is given parts of two versions
+/// as a whole. What is appended meanwhile is left out.
 #[derive(Debug)]
 pub struct FileSystem {
     root: OwnedFd,
@@ -120,7 +122,10 @@ impl FileSystem {
         if open.len() == open.capacity() {
             open.retain(|_, file| file.strong_count() > 0);
         }
-        let file = Arc::new(OpenFile(file));
+        let file = Arc::new(OpenFile {
+            file,
+            version: identity,
+        });
         open.insert(identity, Arc::downgrade(&file));
         file
     }
@@ -133,12 +138,7 @@ impl Backend for FileSystem {
         if !metadata.is_file() {
             return Err(OpenError::NotAFile);
         }
-        let identity = Identity {
-            device: metadata.dev(),
-            inode: metadata.ino(),
-            modified: (metadata.mtime(), metadata.mtime_nsec()),
-            size: metadata.size(),
-        };
+        let identity = Identity::of(&metadata);
         Ok(Content::new(self.share(file, identity), identity.size).into())
     }
 
@@ -186,16 +186,46 @@ struct Identity {
     size: u64,
 }
 
+impl Identity {
+    fn of(metadata: &Metadata) -> Self {
+        Self {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+            size: metadata.size(),
+        }
+    }
+}
+
+/// A file, and which version of it was opened.
 #[derive(Debug)]
-struct OpenFile(File);
+struct OpenFile {
+    file: File,
+    version: Identity,
+}
+
+impl OpenFile {
+    /// Whether the bytes up to the size it was opened with are those of one version. The kernel
+    /// sets the time before it writes the bytes, so whoever reads first and asks afterwards cannot
+    /// miss a change.
+    fn is_of_one_version(&self) -> io::Result<bool> {
+        let now = Identity::of(&self.file.metadata()?);
+        Ok(now == self.version || now.size > self.version.size)
+    }
+}
 
 impl ReadAt for OpenFile {
     fn read_at(&self, slices: &mut [IoSliceMut<'_>], offset: u64) -> io::Result<usize> {
-        let offset = offset.try_into().map_err(|_| io::ErrorKind::InvalidInput)?;
-        Ok(match slices {
-            [slice] => nix::sys::uio::pread(&self.0, slice, offset)?,
-            slices => nix::sys::uio::preadv(&self.0, slices, offset)?,
-        })
+        let at = offset.try_into().map_err(|_| io::ErrorKind::InvalidInput)?;
+        let read = match slices {
+            [slice] => nix::sys::uio::pread(&self.file, slice, at)?,
+            slices => nix::sys::uio::preadv(&self.file, slices, at)?,
+        };
+        // Nobody has the file as a whole before its end: asking once is enough.
+        if offset + read as u64 >= self.version.size && !self.is_of_one_version()? {
+            return Err(io::Error::other("the file was changed while it was read"));
+        }
+        Ok(read)
     }
 }
 
@@ -263,141 +293,4 @@ fn open_error(errno: Errno) -> OpenError {
 
 #[cfg(test)]
 #[expect(clippy::disallowed_methods, reason = "tests make files")]
-mod tests {
-    use std::{fs, os::unix::fs::symlink};
-
-    use super::*;
-
-    const CLIENT: SocketAddr =
-        SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 2070);
-
-    fn open(fs: &FileSystem, name: &str) -> Result<Content, OpenError> {
-        let opened = fs.open_read(
-            &Name::from_request(name.as_bytes()).expect("a name"),
-            CLIENT,
-        )?;
-        match opened {
-            Opened::Now(content) => Ok(content),
-            Opened::Later(_) => panic!("a file is there at once"),
-        }
-    }
-
-    fn read(content: &Content) -> Vec<u8> {
-        let mut bytes = vec![0; 100];
-        let read = content
-            .read_at(&mut [IoSliceMut::new(&mut bytes)], 0)
-            .expect("readable");
-        bytes.truncate(read);
-        bytes
-    }
-
-    #[test]
-    fn a_file_is_served_with_its_size_and_a_link_inside_the_root_followed() {
-        let dir = tempfile::tempdir().expect("a directory");
-        fs::create_dir(dir.path().join("grub")).expect("made");
-        fs::write(dir.path().join("grub/x64.efi"), "loader").expect("written");
-        symlink("/grub/x64.efi", dir.path().join("link")).expect("linked");
-        let fs = FileSystem::new(dir.path()).expect("a root");
-        for name in ["grub/x64.efi", "/grub/x64.efi", "link"] {
-            let content = open(&fs, name).expect(name);
-            assert_eq!(
-                (content.size(), read(&content)),
-                (Some(6), b"loader".to_vec()),
-                "{name}"
-            );
-        }
-    }
-
-    #[test]
-    fn no_link_and_no_dots_lead_out_of_the_root() {
-        let outside = tempfile::tempdir().expect("a directory");
-        fs::write(outside.path().join("secret"), "s").expect("written");
-        let dir = tempfile::tempdir().expect("a directory");
-        symlink(outside.path().join("secret"), dir.path().join("out")).expect("linked");
-        symlink(
-            format!(
-                "../{}/secret",
-                outside.path().file_name().expect("named").display()
-            ),
-            dir.path().join("up"),
-        )
-        .expect("linked");
-        let fs = FileSystem::new(dir.path()).expect("a root");
-        for name in ["out", "up"] {
-            assert!(
-                matches!(open(&fs, name), Err(OpenError::NotFound)),
-                "{name}"
-            );
-        }
-    }
-
-    #[test]
-    fn only_regular_files_are_served_and_a_pipe_holds_nobody() {
-        let dir = tempfile::tempdir().expect("a directory");
-        fs::create_dir(dir.path().join("sub")).expect("made");
-        nix::unistd::mkfifo(&dir.path().join("pipe"), nix::sys::stat::Mode::S_IRWXU).expect("made");
-        let fs = FileSystem::new(dir.path()).expect("a root");
-        for name in ["sub", "pipe"] {
-            assert!(
-                matches!(open(&fs, name), Err(OpenError::NotAFile)),
-                "{name}"
-            );
-        }
-        assert!(matches!(open(&fs, "sub/missing"), Err(OpenError::NotFound)));
-    }
-
-    #[test]
-    fn transfers_share_a_descriptor_until_the_file_is_replaced() {
-        let dir = tempfile::tempdir().expect("a directory");
-        fs::write(dir.path().join("image"), "old").expect("written");
-        let fs = FileSystem::new(dir.path()).expect("a root");
-        let (first, second) = (
-            open(&fs, "image").expect("there"),
-            open(&fs, "image").expect("there"),
-        );
-        assert!(Arc::ptr_eq(&first.reader, &second.reader), "one descriptor");
-        fs::write(dir.path().join("new"), "newer").expect("written");
-        fs::rename(dir.path().join("new"), dir.path().join("image")).expect("renamed");
-        let third = open(&fs, "image").expect("there");
-        assert_eq!(
-            (read(&first), read(&third)),
-            (b"old".to_vec(), b"newer".to_vec())
-        );
-    }
-
-    #[test]
-    fn case_is_ignored_only_on_request_and_only_where_it_is_clear_what_is_meant() {
-        let dir = tempfile::tempdir().expect("a directory");
-        fs::create_dir(dir.path().join("boot")).expect("made");
-        for name in ["boot/bcd", "boot/two", "boot/Two"] {
-            fs::write(dir.path().join(name), name).expect("written");
-        }
-        let strict = FileSystem::new(dir.path()).expect("a root");
-        assert!(matches!(
-            open(&strict, r"\Boot\BCD"),
-            Err(OpenError::NotFound)
-        ));
-        let fs = strict.ignoring_case();
-        assert_eq!(read(&open(&fs, r"\Boot\BCD").expect("there")), b"boot/bcd");
-        assert_eq!(read(&open(&fs, "boot/Two").expect("there")), b"boot/Two");
-        assert!(
-            matches!(open(&fs, "BOOT/TWO"), Err(OpenError::NotFound)),
-            "which one is meant?"
-        );
-        assert!(matches!(open(&fs, "boot/three"), Err(OpenError::NotFound)));
-    }
-
-    #[test]
-    fn a_root_that_cannot_be_served_is_named() {
-        let dir = tempfile::tempdir().expect("a directory");
-        fs::write(dir.path().join("file"), "").expect("written");
-        assert!(matches!(
-            FileSystem::new(dir.path().join("none")),
-            Err(RootError::NotFound(_))
-        ));
-        assert!(matches!(
-            FileSystem::new(dir.path().join("file")),
-            Err(RootError::NotADirectory(_))
-        ));
-    }
-}
+mod tests;

@@ -92,6 +92,9 @@ struct Clients {
     /// Do not serve these networks.
     #[arg(long, value_name = "NET", action = ArgAction::Append)]
     deny: Vec<Network>,
+    /// Let these networks write, instead of all that are served.
+    #[arg(long, value_name = "NET", action = ArgAction::Append, requires = "writable")]
+    writers: Vec<Network>,
     /// The largest block to grant, in bytes.
     #[arg(long, value_name = "BYTES", default_value_t = Blksize::MAX.bytes())]
     max_blksize: u16,
@@ -176,10 +179,14 @@ impl Args {
 
     /// Who may ask, and which file is meant.
     pub(super) fn policy(&self) -> Result<Policy, Failure> {
-        let list = AccessList::new(
-            self.clients.allow.iter().copied(),
-            self.clients.deny.iter().copied(),
-        );
+        let Clients {
+            allow,
+            deny,
+            writers,
+            ..
+        } = &self.clients;
+        let list =
+            |allowed: &[Network]| AccessList::new(allowed.iter().copied(), deny.iter().copied());
         let directory = self
             .files
             .client_dir
@@ -194,8 +201,8 @@ impl Args {
         };
         Ok(Policy {
             acl: Acl {
-                read: list.clone(),
-                write: list,
+                read: list(allow),
+                write: list(if writers.is_empty() { allow } else { writers }),
             },
             rules,
             directory,
@@ -281,6 +288,28 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn writers_may_be_fewer_than_readers() {
+        use crate::proto::Direction::{Read, Write};
+        let acl = |words: &str| {
+            let args = Args::try_parse_from(words.split(' ')).expect("it makes sense");
+            args.policy().expect("a policy").acl
+        };
+        let may = |acl: &Acl, client: [u8; 4]| {
+            [Read, Write].map(|direction| acl.check(client.into(), direction).is_allowed())
+        };
+        let served = "tftpd . --writable --allow 10.0.0.0/8 --deny 10.6.0.0/16";
+        let all = acl(served);
+        assert_eq!(may(&all, [10, 0, 0, 1]), [true, true]);
+        assert_eq!(may(&all, [10, 6, 0, 1]), [false, false]);
+        let few = acl(&format!("{served} --writers 10.0.0.0/24"));
+        assert_eq!(may(&few, [10, 0, 0, 1]), [true, true]);
+        assert_eq!(may(&few, [10, 0, 1, 1]), [true, false]);
+        assert_eq!(may(&few, [10, 6, 0, 1]), [false, false]);
+        let read_only = Args::try_parse_from(["tftpd", ".", "--writers", "10.0.0.0/24"]);
+        assert!(read_only.is_err(), "nobody writes without --writable");
+    }
 
     #[test]
     fn sizes_have_a_unit_or_none() {

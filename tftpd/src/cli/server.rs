@@ -205,7 +205,7 @@ fn not_listening(error: &ListenError) -> Failure {
         BindError::Denied { .. } => (
             exit::NOPERM,
             "permission denied",
-            "grant CAP_NET_BIND_SERVICE, start from a socket unit, or choose a port above 1023 with --listen",
+            "grant CAP_NET_BIND_SERVICE, lower net.ipv4.ip_unprivileged_port_start, or choose a port above 1023 with --listen",
         ),
         BindError::NotLocal { .. } => (
             exit::UNAVAILABLE,

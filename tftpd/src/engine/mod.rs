@@ -11,10 +11,12 @@ mod poller;
 mod receiving;
 mod reception;
 mod record;
+mod refused;
 mod sending;
 mod session;
 mod sessions;
 mod source;
+mod strays;
 mod timers;
 mod waiting;
 

@@ -131,9 +131,12 @@ impl Receiving {
     }
 
     fn fail(&mut self, link: &mut Link, error: &StoreError, now: Instant) {
-        link.trouble = Some(Cause::Store {
-            code: error.wire_code(),
-            why: error.to_string(),
+        link.trouble = Some(match error {
+            StoreError::TooLarge { limit } => Cause::TooLarge { limit: *limit },
+            _ => Cause::Store {
+                code: error.wire_code(),
+                why: error.to_string(),
+            },
         });
         self.upload = None;
         self.receiver.handle(Input::Abort(error.wire_code()), now);

@@ -6,12 +6,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use eport_core::{Allocator, LeaseError};
+use eport_core::Allocator;
 
 use crate::{
-    backend::{Backend, Content, Later, OpenError, Opened, StoreError, Upload},
+    backend::{Backend, Content, OpenError, Opened, Upload},
     net::{Arrival, TransferSocket},
-    policy::{self, Policy, Resolved, Turned},
+    policy::{Name, Policy, Resolved},
     proto::{
         Blksize, DecodeError, Direction, ErrorCode, Limits, Mode, Opening, Options, Packet,
         Patience, Receiver, ReceiverConfig, Request, Sender, SenderConfig, Terms, grant,
@@ -21,6 +21,7 @@ use crate::{
 use super::{
     receiving::Receiving,
     record::{Ending, Record, Refusal},
+    refused::No,
     sending::Sending,
     session::{About, Link, Role, Session},
     source::{Source, Text},
@@ -91,11 +92,25 @@ impl Reception {
         let Ok(Packet::Request(request)) = Packet::decode(arrival.bytes) else {
             return Err(No::told(Refusal::Malformed, ErrorCode::IllegalOperation));
         };
-        let file = match made {
-            Some(made) => File::Read(made.map_err(|error| No::not_opened(&error, false))?),
-            None => self.open(&request, arrival.client)?,
+        let Resolved {
+            name,
+            quiet_missing,
+            ..
+        } = self.resolve(&request, arrival.client)?;
+        let opened = match made {
+            Some(made) => made.map(File::Read).map_err(No::of_open),
+            None => self.open(&request, &name, arrival.client),
         };
-        self.accept(&request, file, arrival, listener, visit)
+        let session = opened.and_then(|file| self.accept(&request, file, arrival, listener, visit));
+        let file = another_name(&name, request.filename);
+        match session {
+            Ok(mut session) => {
+                session.about.file = file;
+                Ok(session)
+            }
+            Err(no) if quiet_missing => Err(No { file, ..no }.quietly()),
+            Err(no) => Err(No { file, ..no }),
+        }
     }
 
     /// What is to be said of a request that became no transfer; nothing if it makes no sense.
@@ -108,6 +123,7 @@ impl Reception {
             local: arrival.local,
             direction: request.direction,
             path: request.filename.into(),
+            file: None,
             size: None,
             elapsed: Duration::ZERO,
             terms: Terms::default(),
@@ -116,23 +132,20 @@ impl Reception {
         })
     }
 
-    fn open(&self, request: &Request<'_>, client: SocketAddr) -> Result<File, No> {
+    /// Which file is meant, if the client may have any.
+    fn resolve(&self, request: &Request<'_>, client: SocketAddr) -> Result<Resolved, No> {
         if request.mode == Mode::Mail {
             return Err(No::told(Refusal::Mode, ErrorCode::IllegalOperation));
         }
-        let Resolved {
-            name,
-            quiet_missing,
-            ..
-        } = self
-            .policy
-            .resolve(request, client.ip())
-            .map_err(|turned| No::turned(&turned))?;
-        let opened = match request.direction {
-            Direction::Read => match self.backend.open_read(&name, client) {
-                Ok(Opened::Now(content)) => Ok(File::Read(content)),
-                Ok(Opened::Later(later)) => return Err(No::later(later)),
-                Err(error) => Err(error),
+        let resolved = self.policy.resolve(request, client.ip());
+        resolved.map_err(|turned| No::turned(&turned))
+    }
+
+    fn open(&self, request: &Request<'_>, name: &Name, client: SocketAddr) -> Result<File, No> {
+        match request.direction {
+            Direction::Read => match self.backend.open_read(name, client).map_err(No::of_open)? {
+                Opened::Now(content) => Ok(File::Read(content)),
+                Opened::Later(later) => Err(No::later(later)),
             },
             Direction::Write => {
                 // A size in netascii says nothing of the size of the file.
@@ -140,12 +153,10 @@ impl Reception {
                     .options
                     .tsize
                     .filter(|_| request.mode == Mode::Octet);
-                self.backend
-                    .open_write(&name, client, announced)
-                    .map(File::Write)
+                let upload = self.backend.open_write(name, client, announced);
+                upload.map(File::Write).map_err(No::of_open)
             }
-        };
-        opened.map_err(|error| No::not_opened(&error, quiet_missing))
+        }
     }
 
     /// Leases a port for the transfer and makes its state machine.
@@ -181,6 +192,7 @@ impl Reception {
                 client: arrival.client,
                 local,
                 path: request.filename.into(),
+                file: None,
                 terms,
                 started: visit.now,
                 request: visit.digest,
@@ -275,99 +287,57 @@ impl Reception {
 /// repeats after a second, as most do, needs to do so twice.
 const DALLY: Duration = Duration::from_secs(3);
 
+/// The name of the file, if it is not the one that was sent: a slash before it means nothing.
+fn another_name(name: &Name, sent: &[u8]) -> Option<Box<[u8]>> {
+    let sent = sent.strip_prefix(b"/").unwrap_or(sent);
+    (name.as_bytes() != sent).then(|| name.as_bytes().into())
+}
+
 /// A file, for reading or for writing.
 enum File {
     Read(Content),
     Write(Box<dyn Upload>),
 }
 
-/// A request that becomes no transfer.
-pub(super) struct No {
-    pub(super) refusal: Refusal,
-    /// What the client is told, if anything.
-    pub(super) code: Option<ErrorCode>,
-    /// In which words, if not those of the RFC.
-    pub(super) text: Option<Vec<u8>>,
-    /// The content is being made: it is no refusal yet.
-    pub(super) later: Option<Later>,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backend::Memory;
 
-impl No {
-    const fn told(refusal: Refusal, code: ErrorCode) -> Self {
-        Self {
-            refusal,
-            code: Some(code),
-            text: None,
-            later: None,
-        }
-    }
-
-    /// Whether the same request may become a transfer a little later.
-    pub(super) const fn is_temporary(&self) -> bool {
-        matches!(self.refusal, Refusal::NoPort | Refusal::Busy)
-    }
-
-    fn later(later: Later) -> Self {
-        Self {
-            later: Some(later),
-            ..Self::silently(Refusal::Busy)
-        }
-    }
-
-    fn not_opened(error: &OpenError, quiet_missing: bool) -> Self {
-        let refusal = match Refusal::from_open(error) {
-            Refusal::NotFound if quiet_missing => Refusal::QuietlyNotFound,
-            refusal => refusal,
+    #[test]
+    fn what_cannot_come_from_a_client_is_not_heard() {
+        let reception = |broadcast| Reception {
+            policy: Policy::default(),
+            backend: Arc::new(Memory::new()),
+            allocator: Allocator::builder().build().expect("ports"),
+            limits: Limits::default(),
+            patience: Patience::default(),
+            single_port: false,
+            broadcast,
         };
-        Self {
-            code: error.wire_code(),
-            ..Self::silently(refusal)
-        }
-    }
-
-    fn turned(turned: &Turned) -> Self {
-        let refusal = match turned {
-            Turned::Network(_) => Refusal::DeniedByAcl,
-            Turned::Rules(policy::Refusal::NoName(_)) | Turned::Name(_) => Refusal::BadName,
-            _ => Refusal::DeniedByRule,
+        let arrival = |client: &str, local: &str, unicast| Arrival {
+            bytes: b"\x00\x01x\x00octet\x00",
+            client: client.parse().expect("an address"),
+            local: local.parse().expect("an address"),
+            unicast,
         };
-        Self {
-            refusal,
-            code: Some(turned.code()),
-            text: Some(turned.text().to_vec()),
-            later: None,
+        let (strict, wide) = (reception(false), reception(true));
+        for (from, asked, heard) in [
+            ("192.0.2.7:2071", "192.0.2.1:6969", true),
+            ("192.0.2.7:0", "192.0.2.1:6969", false),
+            ("192.0.2.7:69", "192.0.2.1:6969", false),
+            ("192.0.2.7:6969", "192.0.2.1:6969", false),
+            ("[2001:db8::7]:0", "[2001:db8::1]:69", false),
+        ] {
+            assert_eq!(
+                strict.is_from_a_client(&arrival(from, asked, true)),
+                heard,
+                "{from}"
+            );
         }
-    }
-
-    const fn silently(refusal: Refusal) -> Self {
-        Self {
-            refusal,
-            code: None,
-            text: None,
-            later: None,
-        }
-    }
-}
-
-impl Refusal {
-    fn from_open(error: &OpenError) -> Self {
-        match error {
-            OpenError::NotFound | OpenError::NameTooLong => Self::NotFound,
-            OpenError::Denied | OpenError::Store(StoreError::Denied) => Self::Permission,
-            OpenError::NotAFile => Self::NotAFile,
-            OpenError::ReadOnly => Self::ReadOnly,
-            OpenError::Store(StoreError::Exists) => Self::Exists,
-            OpenError::Store(StoreError::DiskFull | StoreError::TooLarge { .. }) => Self::DiskFull,
-            OpenError::Busy(_) => Self::Busy,
-            OpenError::Store(StoreError::Io(_)) | OpenError::Io(_) => Self::Io,
-        }
-    }
-
-    fn from_lease(error: &LeaseError) -> Self {
-        match error {
-            LeaseError::Exhausted { .. } => Self::NoPort,
-            LeaseError::NoDescriptors { .. } | LeaseError::NoMemory { .. } => Self::Busy,
-            _ => Self::Io,
-        }
+        let to_all = arrival("192.0.2.7:2071", "192.0.2.1:69", false);
+        assert!(!strict.is_from_a_client(&to_all) && wide.is_from_a_client(&to_all));
+        let to_a_group = arrival("[2001:db8::7]:2071", "[ff02::1]:69", false);
+        assert!(!wide.is_from_a_client(&to_a_group), "from which address?");
     }
 }

@@ -17,6 +17,8 @@ pub struct Record {
     pub direction: Direction,
     /// The name as the client sent it.
     pub path: Box<[u8]>,
+    /// The name below the root that this means by the rules, if it is another one.
+    pub file: Option<Box<[u8]>>,
     /// Bytes in the file, if it was opened.
     pub size: Option<u64>,
     /// From the request to the end.
@@ -71,8 +73,10 @@ pub enum Refusal {
     ReadOnly,
     /// There is a file of that name, and it is to stay.
     Exists,
-    /// The file is larger than allowed, or than what is left of the disk.
+    /// The file is larger than what is left of the disk.
     DiskFull,
+    /// The file is larger than allowed.
+    TooLarge,
     /// The transfer mode is not served.
     Mode,
     /// The packet is malformed.
@@ -102,6 +106,7 @@ impl Refusal {
             Self::ReadOnly => "read-only",
             Self::Exists => "exists",
             Self::DiskFull => "disk-full",
+            Self::TooLarge => "upload-too-large",
             Self::Mode => "mode",
             Self::Malformed => "malformed",
             Self::NoPort => "no-port",
@@ -112,18 +117,26 @@ impl Refusal {
         }
     }
 
-    /// What an operator might do about it.
+    /// What an operator might do about it, or need not. Nothing for what speaks for itself: firmware
+    /// looks for many files that are not there.
     pub const fn hint(self) -> Option<&'static str> {
-        match self {
-            Self::Permission => Some("this user may not read the file"),
-            Self::NoPort => {
-                Some("all transfer ports are in use; the client asks again; give more ports")
+        Some(match self {
+            Self::DeniedByAcl => {
+                "the lists of networks exclude this client; see --allow and --deny"
             }
-            Self::Busy => {
-                Some("out of descriptors or memory; the client asks again; see ulimit -n")
-            }
-            _ => None,
-        }
+            Self::DeniedByRule => "a rule of the map file turns this name away",
+            Self::Permission => "this user may not read the file",
+            Self::NotAFile => "only regular files are served",
+            Self::ReadOnly => "nothing is taken from clients; see --writable",
+            Self::Exists => "a file of this name is kept; see --existing",
+            Self::DiskFull => "make room where uploads go",
+            Self::TooLarge => "more than is taken from clients; see --max-upload",
+            Self::NoPort => "all transfer ports are in use; the client asks again; give more ports",
+            Self::Overload => "all transfers are taken; the client asks again; see --max-transfers",
+            Self::TooMany => "this client has its share of transfers; see --max-per-client",
+            Self::Busy => "out of descriptors or memory; the client asks again; see ulimit -n",
+            _ => return None,
+        })
     }
 }
 
@@ -157,6 +170,11 @@ pub enum Cause {
         /// What the system says.
         why: String,
     },
+    /// The client wrote more than it may.
+    TooLarge {
+        /// The bytes it may write.
+        limit: u64,
+    },
     /// The file could not be read, or the socket not be written.
     Io(String),
     /// The server was stopped.
@@ -183,22 +201,41 @@ impl Cause {
                 ..
             } => "exists",
             Self::Store { .. } => "store",
+            Self::TooLarge { .. } => "upload-too-large",
             Self::Io(_) => "io",
             Self::Shutdown => "shutdown",
         }
     }
 
-    /// What an operator might do about it.
+    /// What an operator might do about it, or what it most likely means.
     pub const fn hint(&self) -> Option<&'static str> {
-        match self {
-            Self::NoAck => Some(
-                "the client never answered this port; a firewall or NAT between may let only the listening port through",
-            ),
-            Self::LocalFirewall => {
-                Some("a rule for outgoing packets on this host blocks the transfer port")
+        Some(match self {
+            Self::NoAck => {
+                "the client never answered this port; a firewall or NAT between may let only the listening port through"
             }
-            _ => None,
-        }
+            Self::Silence => "the client was switched off, or the path to it is broken",
+            Self::ClientGone => {
+                "nobody listens at the client's port any more: it has left or started over"
+            }
+            Self::Replaced => "the client has started over",
+            Self::Evicted => {
+                "many clients that never answer; somebody may be asking in their names"
+            }
+            Self::LocalFirewall => {
+                "a rule for outgoing packets on this host blocks the transfer port"
+            }
+            Self::Store {
+                code: ErrorCode::DiskFull,
+                ..
+            } => "make room where uploads go",
+            Self::Store {
+                code: ErrorCode::FileExists,
+                ..
+            } => "another upload took this name meanwhile; see --existing",
+            Self::TooLarge { .. } => "more than is taken from clients; see --max-upload",
+            Self::Shutdown => "the client asks again; see --drain",
+            Self::ClientError { .. } | Self::Store { .. } | Self::Io(_) => return None,
+        })
     }
 }
 
@@ -210,6 +247,7 @@ impl fmt::Display for Cause {
                 write!(f, " {}: {}", code.to_wire(), text.escape_ascii())
             }
             Self::Store { why, .. } | Self::Io(why) => write!(f, ": {why}"),
+            Self::TooLarge { limit } => write!(f, ": more than {limit} bytes"),
             _ => Ok(()),
         }
     }

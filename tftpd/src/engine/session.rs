@@ -45,6 +45,8 @@ pub(super) struct About {
     pub(super) client: SocketAddr,
     pub(super) local: SocketAddr,
     pub(super) path: Box<[u8]>,
+    /// See [`Record::file`].
+    pub(super) file: Option<Box<[u8]>>,
     pub(super) terms: Terms,
     pub(super) started: Instant,
     /// A digest of the request, to know it again.
@@ -166,6 +168,7 @@ impl Session {
             local: self.about.local,
             direction,
             path: self.about.path,
+            file: self.about.file,
             size,
             elapsed: over_at - self.about.started,
             terms: self.about.terms,

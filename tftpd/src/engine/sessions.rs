@@ -26,6 +26,7 @@ use super::{
     reception::{Reception, Visit},
     record::{Cause, Record, Refusal, Summary},
     session::{Next, Session, Workspace},
+    strays::Strays,
     timers::Timers,
     waiting::Queue,
 };
@@ -61,6 +62,7 @@ pub(super) struct Sessions {
     gate: Gate,
     queue: Queue,
     parked: Parked,
+    strays: Strays,
     timers: Timers,
     work: Workspace,
     serial: u32,
@@ -105,6 +107,7 @@ impl Sessions {
             gate: Gate::new(caps, census),
             queue: Queue::new(caps.hold, caps.waiting),
             parked: Parked::new(caps.waiting, control),
+            strays: Strays::new(),
             timers: Timers::default(),
             work: Workspace::new(),
             serial: 0,
@@ -251,7 +254,7 @@ impl Sessions {
                 if let Some(code) = no.code {
                     refuse(listener, arrival, code, no.text.as_deref());
                 }
-                self.note(Reception::turned_away(arrival, no.refusal));
+                self.note(no.into_record(arrival));
             }
         }
         Ok(())
@@ -273,6 +276,7 @@ impl Sessions {
             self.answered(key, now);
         } else if let (Some(code), Some(listener)) =
             (self.reception.answer_to_stray(arrival), listener)
+            && self.strays.may_answer(arrival.client.ip(), now)
         {
             refuse(listener, arrival, code, None);
         }

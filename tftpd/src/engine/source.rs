@@ -7,7 +7,7 @@ use std::{
 
 use crate::{
     backend::Content,
-    net::{WindowBuffer, stride},
+    net::{WindowBuffer, became_shorter, stride},
     proto::{Blksize, NetasciiEncoder, Rollover},
 };
 
@@ -123,10 +123,7 @@ impl Text {
         let mut input = [0; 2048];
         let mut written = 0;
         while let Some(rest) = room.get_mut(written..).filter(|rest| !rest.is_empty()) {
-            let wanted = input.get_mut(..rest.len().min(2048)).unwrap_or_default();
-            let read = self
-                .content
-                .read_at(&mut [IoSliceMut::new(wanted)], at.offset)?;
+            let read = self.read(&mut input, rest.len(), at.offset)?;
             let (taken, made) = at
                 .encoder
                 .encode(input.get(..read).unwrap_or_default(), rest);
@@ -139,6 +136,23 @@ impl Text {
         Ok(written)
     }
 
+    /// Reads what is at `offset`, at most `wanted` bytes. A file has the size it was opened with,
+    /// as in octet mode: what was appended meanwhile is left out, and what was cut off is missed.
+    fn read(&self, input: &mut [u8], wanted: usize, offset: u64) -> io::Result<usize> {
+        let left = self.content.size().map(|size| size.saturating_sub(offset));
+        let left = left.map_or(wanted, |left| usize::try_from(left).unwrap_or(wanted));
+        let wanted = wanted.min(left).min(input.len());
+        let room = input.get_mut(..wanted).unwrap_or_default();
+        if room.is_empty() {
+            return Ok(0);
+        }
+        let read = self.content.read_at(&mut [IoSliceMut::new(room)], offset)?;
+        if read < wanted && self.content.size().is_some() {
+            return Err(became_shorter());
+        }
+        Ok(read)
+    }
+
     fn release_before(&mut self, block: u64) {
         while self.first < block && self.starts.len() > 1 {
             self.starts.pop_front();
@@ -149,9 +163,11 @@ impl Text {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::{
-        backend::{Backend, Memory, Opened},
+        backend::{Backend, Memory, Opened, ReadAt},
         policy::Name,
         proto::DATA_HEADER,
     };
@@ -195,6 +211,31 @@ mod tests {
             (r"\n89\r\x00abc|def\r\n".to_owned(), true)
         );
         assert_eq!(source.file_size(), Some(18));
+    }
+
+    #[test]
+    fn a_text_has_the_size_it_was_opened_with() {
+        /// What the file holds by now.
+        struct Now(&'static [u8]);
+        impl ReadAt for Now {
+            fn read_at(&self, slices: &mut [IoSliceMut<'_>], offset: u64) -> io::Result<usize> {
+                let at = usize::try_from(offset).expect("small").min(self.0.len());
+                let (room, rest) = (&mut slices[0], &self.0[at..]);
+                let length = room.len().min(rest.len());
+                room[..length].copy_from_slice(&rest[..length]);
+                Ok(length)
+            }
+        }
+        let opened = |size| {
+            let content = Content::new(Arc::new(Now(b"one\ntwo\n")), size);
+            Source::Netascii(Text::new(content))
+        };
+        assert_eq!(blocks(&mut opened(4), 1, 4), (r"one\r\n".to_owned(), true));
+        let mut window = WindowBuffer::new();
+        let shape = (Blksize::MIN, Rollover::Zero);
+        let cut = opened(20).packets(&mut window, shape, 1, 4).map(drop);
+        let error = cut.expect_err("twelve bytes are missing");
+        assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
     }
 
     #[test]

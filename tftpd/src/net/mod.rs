@@ -18,4 +18,6 @@ pub(crate) use listener::{Arrival, Inbox, reply};
 #[cfg(feature = "server")]
 pub use listener::{ListenError, Listener};
 #[cfg(feature = "server")]
-pub(crate) use transfer_socket::{Received, SendError, TransferSocket, WindowBuffer, stride};
+pub(crate) use transfer_socket::{
+    Received, SendError, TransferSocket, WindowBuffer, became_shorter, stride,
+};

@@ -6,7 +6,10 @@ use std::{
     sync::Arc,
 };
 
-use eport_core::Lease;
+use eport_core::{
+    Lease,
+    bind::{self, UdpOptions},
+};
 use nix::sys::socket::{setsockopt, sockopt};
 
 use super::listener::reply;
@@ -90,19 +93,17 @@ impl TransferSocket {
     /// The largest block that reaches the client in one piece, as far as the kernel knows the path.
     /// Firmware that cannot put fragments together never sees a larger one.
     pub(crate) fn whole_blksize(&self) -> Option<Blksize> {
-        let Self::Own { lease, .. } = self else {
-            return None;
-        };
-        let (mtu, headers) = match lease.peer()? {
-            SocketAddr::V4(_) => (rustix::net::sockopt::ip_mtu(lease).ok()?, 20 + 8),
-            SocketAddr::V6(_) => (rustix::net::sockopt::ipv6_mtu(lease).ok()?, 40 + 8),
-        };
-        let room = mtu.checked_sub(headers + u32::try_from(DATA_HEADER).ok()?)?;
-        Blksize::new(
-            u16::try_from(room)
-                .unwrap_or(u16::MAX)
-                .min(Blksize::MAX.bytes()),
-        )
+        match self {
+            Self::Own { lease, .. } => whole_blksize(lease, lease.peer()?),
+            // A listening socket knows no path. One that does is made for a moment.
+            Self::Shared { local, client, .. } => {
+                let mut any_port = *local;
+                any_port.set_port(0);
+                let socket = bind::udp(any_port, &UdpOptions::default()).ok()?;
+                socket.connect(client).ok()?;
+                whole_blksize(&socket, *client)
+            }
+        }
     }
 
     /// The part of a listening socket that belongs to `client`.
@@ -191,6 +192,17 @@ impl TransferSocket {
     }
 }
 
+/// The largest block that a connected socket sends to `peer` in one piece.
+fn whole_blksize(socket: &UdpSocket, peer: SocketAddr) -> Option<Blksize> {
+    let (mtu, headers) = match peer {
+        SocketAddr::V4(_) => (rustix::net::sockopt::ip_mtu(socket).ok()?, 20 + 8),
+        SocketAddr::V6(_) => (rustix::net::sockopt::ipv6_mtu(socket).ok()?, 40 + 8),
+    };
+    let room = mtu.checked_sub(headers + u32::try_from(DATA_HEADER).ok()?)?;
+    let room = u16::try_from(room).unwrap_or(u16::MAX);
+    Blksize::new(room.min(Blksize::MAX.bytes()))
+}
+
 /// Whether the kernel cuts from now on. A kernel before 4.18 refuses: then each block is sent by
 /// itself.
 fn is_cutting(socket: &UdpSocket, segments: &mut Segments) -> bool {
@@ -277,10 +289,7 @@ impl WindowBuffer {
         });
         let read = read_into(content, payloads, count, offset, expected)?;
         if read < expected && content.size().is_some() {
-            return Err(io::Error::new(
-                io::ErrorKind::UnexpectedEof,
-                "the file became shorter",
-            ));
+            return Err(became_shorter());
         }
         let made = u16::try_from(read / usize::from(blksize.bytes()) + 1)
             .unwrap_or(count)
@@ -318,6 +327,11 @@ impl WindowBuffer {
         }
         Ok((self.0.get(..length).unwrap_or_default(), made))
     }
+}
+
+/// Why a transfer ends whose content has fewer bytes than it was opened with.
+pub(crate) fn became_shorter() -> io::Error {
+    io::Error::new(io::ErrorKind::UnexpectedEof, "the file became shorter")
 }
 
 /// Reads what is at `offset` into `count` payloads with one call.

@@ -54,6 +54,10 @@ fn is_forgeable(ending: &Ending) -> bool {
 fn transfer(record: &Record) {
     let (client, port) = (record.client, record.local.port());
     let path = Printable(&record.path);
+    let file = record
+        .file
+        .as_deref()
+        .map(|file| tracing::field::display(Printable(file)));
     let (size, time) = (record.size, Seconds(record.elapsed));
     let (blksize, windowsize) = (
         record.terms.blksize.bytes(),
@@ -67,28 +71,28 @@ fn transfer(record: &Record) {
                 elapsed: record.elapsed,
             };
             let cause = (!confirmed).then_some("last-ack-not-seen");
-            info!(%client, %path, size, %time, %rate, port, blksize, windowsize, resent, cause, "sent");
+            info!(%client, %path, file, size, %time, %rate, port, blksize, windowsize, resent, cause, "sent");
         }
         Ending::Received => {
             let rate = Speed {
                 bytes: size.unwrap_or(0),
                 elapsed: record.elapsed,
             };
-            info!(%client, %path, size, %time, %rate, port, blksize, windowsize, resent, "received");
+            info!(%client, %path, file, size, %time, %rate, port, blksize, windowsize, resent, "received");
         }
         Ending::Probed => {
-            debug!(%client, %path, size, %time, port, blksize, windowsize, resent, "probed");
+            debug!(%client, %path, file, size, %time, port, blksize, windowsize, resent, "probed");
         }
         Ending::Failed(cause) => {
             let hint = cause.hint();
-            info!(%client, %path, size, %time, port, blksize, windowsize, resent, %cause, hint, "failed");
+            info!(%client, %path, file, size, %time, port, blksize, windowsize, resent, %cause, hint, "failed");
         }
         Ending::Refused(Refusal::QuietlyNotFound) => {
-            debug!(%client, %path, size, %time, port, blksize, windowsize, resent, "refused");
+            debug!(%client, %path, file, size, %time, port, blksize, windowsize, resent, "refused");
         }
         Ending::Refused(refusal) => {
             let (cause, hint) = (refusal.label(), refusal.hint());
-            info!(%client, %path, size, %time, port, blksize, windowsize, resent, cause, hint, "refused");
+            info!(%client, %path, file, size, %time, port, blksize, windowsize, resent, cause, hint, "refused");
         }
     }
 }
@@ -155,6 +159,7 @@ mod tests {
             local: "192.0.2.1:61007".parse().expect("an address"),
             direction: Direction::Read,
             path: b"boot\x1b[2J".as_slice().into(),
+            file: None,
             size: Some(70),
             elapsed: Duration::from_millis(31),
             terms: Terms::default(),
