@@ -97,7 +97,10 @@ mod tests {
         );
         assert_eq!(allocator.stats().leased, addresses.len());
         for (space, state) in holders(&allocator, number) {
-            assert!(matches!(state, PortState::Leased { .. }), "{space}: {state}");
+            assert!(
+                matches!(state, PortState::Leased { .. }),
+                "{space}: {state}"
+            );
         }
         drop(port);
         assert_eq!(allocator.stats().leased, 0);
