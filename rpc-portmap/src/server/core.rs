@@ -9,6 +9,7 @@ use super::layer::{Layer, Outcome, Refused, Request};
 use super::panics::Caught;
 use super::program::ProgramVersion;
 use crate::rpc::{AuthStat, Call, CallError, Fault, NULL_PROCEDURE, reply};
+use crate::transport::now;
 
 /// The longest reply that fits into a datagram, in bytes.
 const MAX_DATAGRAM: usize = 65_507;
@@ -66,6 +67,15 @@ impl Core {
                 Some(out)
             }
         }
+    }
+
+    /// Whether a datagram from this caller is looked at.
+    pub(super) fn hears(&self, caller: &Caller) -> bool {
+        if self.layers.is_empty() {
+            return true;
+        }
+        let now = now();
+        self.layers.iter().all(|layer| layer.hears(caller, now))
     }
 
     /// The reply as it may be sent by datagram: another one if it would be too much for a sender

@@ -125,11 +125,14 @@ impl Post {
             peer,
             local,
         } = letter;
+        let transport = Netid::Udp.over(Family::of(peer.ip()));
+        let caller = Caller::new(transport, Peer::Ip(peer), Some(local.ip().to_canonical()));
+        if !self.core.hears(&caller) {
+            return;
+        }
         let Ok(remembered) = self.recall(&message, peer, local) else {
             return;
         };
-        let transport = Netid::Udp.over(Family::of(peer.ip()));
-        let caller = Caller::new(transport, Peer::Ip(peer), Some(local.ip().to_canonical()));
         let Some(bytes) = self.core.answer(caller.clone(), &message).await else {
             return;
         };
