@@ -125,8 +125,10 @@ impl Post {
             peer,
             local,
         } = letter;
-        let transport = Netid::Udp.over(Family::of(peer.ip()));
-        let caller = Caller::new(transport, Peer::Ip(peer), Some(local.ip().to_canonical()));
+        // A dual-stack socket has peers of IPv4 too, in the form of IPv6.
+        let from = SocketAddr::new(peer.ip().to_canonical(), peer.port());
+        let transport = Netid::Udp.over(Family::of(from.ip()));
+        let caller = Caller::new(transport, Peer::Ip(from), Some(local.ip().to_canonical()));
         if !self.core.hears(&caller) {
             return;
         }

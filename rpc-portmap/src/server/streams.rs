@@ -73,8 +73,10 @@ fn welcome_tcp(stream: TcpStream, peer: SocketAddr, shared: &Shared) {
     let Ok(local) = stream.local_addr() else {
         return;
     };
+    // A dual-stack socket has peers of IPv4 too, in the form of IPv6.
+    let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
     let transport = Netid::Tcp.over(Family::of(peer.ip()));
-    let peer = Peer::Ip(SocketAddr::new(peer.ip().to_canonical(), peer.port()));
+    let peer = Peer::Ip(peer);
     let Some(seat) = shared.connections.admit(&peer, now()) else {
         return;
     };

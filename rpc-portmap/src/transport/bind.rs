@@ -1,11 +1,15 @@
-//! The door for what [`eport_core::bind`] does not make: unix sockets.
+//! The door for what [`eport_core::bind`] does not make: unix sockets; and the interfaces.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{SocketAddr as UnixAddress, UnixListener, UnixStream};
 use std::path::Path;
+
+use nix::ifaddrs::getifaddrs;
+use nix::net::if_::{InterfaceFlags, if_nametoindex};
 
 /// Makes a unix listener that every user may connect to. A name that begins with `@` is abstract;
 /// at a path, what a predecessor left behind is removed if nobody listens there any more.
@@ -26,6 +30,22 @@ pub(super) fn unix(name: &str) -> io::Result<UnixListener> {
     };
     listener.set_nonblocking(true)?;
     Ok(listener)
+}
+
+/// The numbers of the interfaces that IPv6 multicast can come by.
+pub(super) fn multicast_interfaces() -> BTreeSet<u32> {
+    let Ok(interfaces) = getifaddrs() else {
+        return BTreeSet::new();
+    };
+    let usable = InterfaceFlags::IFF_UP | InterfaceFlags::IFF_MULTICAST;
+    interfaces
+        .filter(|interface| interface.flags.contains(usable))
+        .filter(|interface| {
+            let address = interface.address.as_ref();
+            address.is_some_and(|address| address.as_sockaddr_in6().is_some())
+        })
+        .filter_map(|interface| if_nametoindex(interface.interface_name.as_str()).ok())
+        .collect()
 }
 
 fn is_abandoned(path: &str) -> bool {

@@ -12,5 +12,5 @@ mod udp;
 pub(crate) use clock::{now, seconds_since_1970};
 pub use dynamic::DynamicPort;
 pub(crate) use listeners::AsyncUnixEndpoint;
-pub use listeners::{ListenError, Listeners};
+pub use listeners::{AdoptError, ListenError, Listeners};
 pub(crate) use udp::{Inbox, reply};
