@@ -24,6 +24,7 @@ mod host;
 mod journal;
 mod netbuf;
 mod programs;
+mod recent;
 mod service;
 mod stats;
 mod versions;

@@ -9,7 +9,6 @@ use super::layer::{Layer, Outcome, Refused, Request};
 use super::panics::Caught;
 use super::program::ProgramVersion;
 use crate::rpc::{AuthStat, Call, CallError, Fault, NULL_PROCEDURE, reply};
-use crate::transport::now;
 
 /// The longest reply that fits into a datagram, in bytes.
 const MAX_DATAGRAM: usize = 65_507;
@@ -71,11 +70,7 @@ impl Core {
 
     /// Whether a datagram from this caller is looked at.
     pub(super) fn hears(&self, caller: &Caller) -> bool {
-        if self.layers.is_empty() {
-            return true;
-        }
-        let now = now();
-        self.layers.iter().all(|layer| layer.hears(caller, now))
+        self.layers.iter().all(|layer| layer.hears(caller))
     }
 
     /// The reply as it may be sent by datagram: another one if it would be too much for a sender

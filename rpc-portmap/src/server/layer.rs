@@ -1,7 +1,6 @@
 //! What surrounds all procedures of a server: access, limits, counters, logs.
 
 use std::fmt;
-use std::time::Instant;
 
 use super::caller::Caller;
 use crate::rpc::Fault;
@@ -12,8 +11,8 @@ use crate::rpc::Fault;
 pub trait Layer: Send + Sync + 'static {
     /// Whether a datagram is looked at, before anything of it is. What is not is dropped. (Callers
     /// on streams are slowed down by their transport and are not asked about.)
-    fn hears(&self, caller: &Caller, now: Instant) -> bool {
-        let _ = (caller, now);
+    fn hears(&self, caller: &Caller) -> bool {
+        let _ = caller;
         true
     }
 

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::super::caller::Caller;
 use super::super::layer::Layer;
+use crate::transport::now;
 
 /// Buckets; sources that meet in one share it, so that a flood from many addresses costs them
 /// something and the server no memory.
@@ -63,9 +64,9 @@ impl RateLimit {
 }
 
 impl Layer for RateLimit {
-    fn hears(&self, caller: &Caller, now: Instant) -> bool {
+    fn hears(&self, caller: &Caller) -> bool {
         match caller.ip() {
-            Some(source) if !caller.is_this_machine() => self.take(source.to_canonical(), now),
+            Some(source) if !caller.is_this_machine() => self.take(source.to_canonical(), now()),
             _ => true,
         }
     }
@@ -80,12 +81,11 @@ mod tests {
     #[test]
     fn a_source_may_be_hasty_once_and_then_has_its_rate() {
         let limit = RateLimit::new(10, 5);
-        let start = crate::transport::now();
+        let start = now();
         let heard = |milliseconds: u64| {
             let now = start + Duration::from_millis(milliseconds);
-            (0..100)
-                .filter(|_| limit.hears(&caller("192.0.2.1"), now))
-                .count()
+            let source = IpAddr::from([192, 0, 2, 1]);
+            (0..100).filter(|_| limit.take(source, now)).count()
         };
         assert_eq!(heard(0), 5);
         assert_eq!(heard(99), 0);
@@ -97,28 +97,30 @@ mod tests {
     #[test]
     fn a_network_of_ipv6_is_one_source_and_this_machine_is_none() {
         let limit = RateLimit::new(1, 1);
-        let now = crate::transport::now();
-        assert!(limit.hears(&caller("2001:db8::1"), now));
-        assert!(!limit.hears(&caller("2001:db8::2"), now));
+        assert!(limit.take(ip("2001:db8::1"), now()));
+        assert!(!limit.hears(&caller("2001:db8::2")));
         for local in ["127.0.0.1", "::1", "::ffff:127.0.0.1"] {
-            assert!((0..9).all(|_| limit.hears(&caller(local), now)), "{local}");
+            assert!((0..9).all(|_| limit.hears(&caller(local))), "{local}");
         }
     }
 
     #[test]
     fn other_sources_are_heard_while_one_floods() {
         let limit = RateLimit::new(1, 1);
-        let now = crate::transport::now();
-        assert!(limit.hears(&caller("192.0.2.1"), now));
+        let now = now();
+        assert!(limit.take(ip("192.0.2.1"), now));
         // One in 4096 shares a bucket with the flood.
         let heard = (0..=255_u8)
-            .filter(|last| limit.hears(&caller(&format!("198.51.100.{last}")), now))
+            .filter(|last| limit.take(ip(&format!("198.51.100.{last}")), now))
             .count();
         assert!(heard > 200, "{heard}");
     }
 
+    fn ip(address: &str) -> IpAddr {
+        address.parse().expect("an address")
+    }
+
     fn caller(peer: &str) -> Caller {
-        let peer: IpAddr = peer.parse().expect("an address");
-        Caller::new(Netid::Udp, Peer::Ip((peer, 700).into()), None)
+        Caller::new(Netid::Udp, Peer::Ip((ip(peer), 700).into()), None)
     }
 }
