@@ -3,6 +3,7 @@
 //! Results go to standard output, everything else to standard error; exit codes are those of
 //! `sysexits.h`, listed in `--help`.
 
+mod activation;
 mod ask;
 mod doctor;
 mod exit;

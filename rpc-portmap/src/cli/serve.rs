@@ -11,23 +11,25 @@ use eport_core::bind::BindError;
 use eport_core::{Allocator, PortSpec};
 use ipnet::IpNet;
 use tokio::signal::unix::{SignalKind, signal};
-use tracing::{Level, info};
+use tracing::{Level, debug, info};
 
+use super::activation;
 use super::exit::{self, Failure};
 use crate::portmapper::{Access, Forwarding, Portmapper};
 use crate::registry::Policy;
-use crate::rpcbind::{ABSTRACT_SOCKET, PORT, SOCKET};
+use crate::rpcbind::{ABSTRACT_SOCKET, GROUP, PORT, SOCKET};
 use crate::transport::{ListenError, Listeners};
 
 /// The arguments.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Where to listen by UDP and TCP: an address, with :PORT if that is not 111; :PORT alone means every address.
-    /// May be given more than once [default: every address].
+    /// May be given more than once [default: every address, unless a service manager passes sockets].
     #[arg(long, value_name = "ADDRESS")]
     listen: Vec<Listen>,
-    /// A unix socket to listen at; @ begins an abstract name. May be given more than once.
-    #[arg(long, value_name = "NAME|none", default_values = [ABSTRACT_SOCKET, SOCKET])]
+    /// A unix socket to listen at; @ begins an abstract name. May be given more than once
+    /// [default: @/run/rpcbind.sock and /run/rpcbind.sock, unless a service manager passes sockets].
+    #[arg(long, value_name = "NAME|none")]
     socket: Vec<String>,
     /// Where registrations are kept, so that a restart forgets none.
     #[arg(
@@ -98,6 +100,7 @@ pub(super) async fn serve(args: Args) -> Result<ExitCode, Failure> {
         info!("listening at {address} ({netid})");
     }
     info!(registrations = portmapper.registrations(), "serving");
+    activation::notify("READY=1");
     tokio::select! {
         end = portmapper.server().serve(listeners, stop.wait()) => {
             end.map_err(|error| Failure::from_error(exit::OSERR, &error))?;
@@ -108,11 +111,23 @@ pub(super) async fn serve(args: Args) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// All sockets or none: what was bound is closed again when one cannot be had.
+/// All sockets or none: what was bound is closed again when one cannot be had. Where sockets are
+/// passed, others are bound only if they are asked for.
 fn listeners(args: &Args) -> Result<Listeners, Failure> {
     let mut listeners = Listeners::new();
+    let passed = activation::sockets()
+        .map_err(|error| Failure::from_error(exit::OSERR, &error).hint("see sd_listen_fds(3)"))?;
+    let defaults = passed.is_empty();
+    for (number, socket) in passed {
+        listeners.adopt(socket).map_err(|error| {
+            Failure::new(
+                exit::USAGE,
+                format!("descriptor {number} was passed: {error}"),
+            )
+        })?;
+    }
     let every = [Listen(SocketAddr::new(EVERY, PORT))];
-    let addresses = if args.listen.is_empty() {
+    let addresses = if args.listen.is_empty() && defaults {
         &every[..]
     } else {
         &args.listen
@@ -122,10 +137,20 @@ fn listeners(args: &Args) -> Result<Listeners, Failure> {
             .bind_ip(*address)
             .map_err(|error| not_listening(&error))?;
     }
-    for name in args.socket.iter().filter(|name| *name != "none") {
+    let usual = [ABSTRACT_SOCKET, SOCKET];
+    let asked = args.socket.iter().map(String::as_str);
+    let usual = usual
+        .into_iter()
+        .filter(|_| args.socket.is_empty() && defaults);
+    for name in asked.chain(usual).filter(|name| *name != "none") {
         listeners
             .bind_unix(name)
             .map_err(|error| not_listening(&error))?;
+    }
+    if args.forward {
+        // Without forwarding there is nothing to answer there.
+        let joined = listeners.join(GROUP);
+        debug!(joined, "listening for multicast at {GROUP}");
     }
     Ok(listeners)
 }
@@ -162,10 +187,12 @@ fn portmapper(args: &Args, listeners: &Listeners) -> Result<Portmapper, Failure>
 
 fn not_listening(error: &ListenError) -> Failure {
     let kind = match error {
-        ListenError::Udp(BindError::InUse { .. }) => io::ErrorKind::AddrInUse,
-        ListenError::Udp(BindError::Denied { .. }) => io::ErrorKind::PermissionDenied,
-        ListenError::Tcp { source, .. } | ListenError::Unix { source, .. } => source.kind(),
-        ListenError::Udp(_) => io::ErrorKind::Other,
+        ListenError::Udp(error) | ListenError::Tcp(error) => match error {
+            BindError::InUse { .. } => io::ErrorKind::AddrInUse,
+            BindError::Denied { .. } => io::ErrorKind::PermissionDenied,
+            _ => io::ErrorKind::Other,
+        },
+        ListenError::Unix { source, .. } => source.kind(),
     };
     match kind {
         io::ErrorKind::AddrInUse => Failure::from_error(exit::UNAVAILABLE, error)
@@ -196,6 +223,7 @@ impl Stop {
             _ = self.terminate.recv() => {}
         }
         info!("stopping");
+        activation::notify("STOPPING=1");
     }
 }
 

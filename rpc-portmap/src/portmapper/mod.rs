@@ -24,6 +24,7 @@ mod host;
 mod journal;
 mod netbuf;
 mod programs;
+mod recent;
 mod service;
 mod stats;
 mod versions;
@@ -42,12 +43,18 @@ use service::Service;
 
 use crate::registry::{Claim, Policy, Registry};
 use crate::rpcbind::{Netid, PROGRAM, UniversalAddress, v2, v3, v4};
-use crate::server::Server;
+use crate::server::{RateLimit, Server};
 use crate::transport::Listeners;
 use journal::Journal;
 
 /// How often the portmapper looks for services that are gone without having said so.
 pub const SWEEP: Duration = Duration::from_secs(60);
+
+/// Datagrams that are answered each second for one source that is not this machine: far more than
+/// a client has to look up, far less than is worth having sent to somebody else.
+const PER_SECOND: u32 = 500;
+/// Datagrams of such a source that are answered after a pause.
+const AT_ONCE: u32 = 1000;
 
 /// A portmapper that is ready to be served.
 #[derive(Clone, Debug)]
@@ -154,6 +161,7 @@ impl Portmapper {
     pub fn add_to(&self, server: crate::server::Builder) -> crate::server::Builder {
         let service = &self.service;
         server
+            .layer(RateLimit::new(PER_SECOND, AT_ONCE))
             .layer(self.access.clone())
             .layer(service.counters.clone())
             .version(forward::Quiet(programs::Portmap2Server::new(Arc::clone(

@@ -9,6 +9,7 @@ use super::forward::Forwarding;
 use super::host::LocalHost;
 use super::journal::Journal;
 use super::programs::RpcbList;
+use super::recent::{Recent, Remembered};
 use super::stats::Counters;
 use crate::registry::{Authority, Claim, ClaimError, Host, Refusal, Registration, Registry};
 use crate::rpc::Fault;
@@ -39,6 +40,7 @@ pub(super) struct Service {
 pub(super) struct Table {
     pub(super) registry: Registry,
     journal: Option<Journal>,
+    recent: Recent,
     /// When services that are gone were last looked for.
     swept: Option<Instant>,
     /// All of it as it was last asked for, if nothing has changed since: lists are asked for much
@@ -70,6 +72,7 @@ impl Service {
             table: Mutex::new(Table {
                 registry,
                 journal,
+                recent: Recent::new(),
                 swept: None,
                 list: None,
             }),
@@ -167,11 +170,14 @@ impl Service {
         exact: bool,
     ) -> Option<Registration> {
         let mut table = self.lock();
-        let registry = &mut table.registry;
+        let Table {
+            registry, recent, ..
+        } = &mut *table;
+        let host = Remembered::new(&self.host, recent, now());
         let found = if exact {
-            registry.exact(program, version, netid, &self.host)
+            registry.exact(program, version, netid, &host)
         } else {
-            registry.find(program, version, netid, &self.host)
+            registry.find(program, version, netid, &host)
         };
         let found = found.cloned();
         table.write_down();

@@ -17,6 +17,8 @@ pub use universal::{ParseAddressError, UniversalAddress};
 pub use v2::Mapping;
 pub use v3::Rpcb;
 
+use std::net::Ipv6Addr;
+
 use crate::xdr::Text;
 
 /// The number of the program.
@@ -27,6 +29,11 @@ pub const PORT: u16 = 111;
 pub const ABSTRACT_SOCKET: &str = "@/run/rpcbind.sock";
 /// The unix socket in the file system.
 pub const SOCKET: &str = "/run/rpcbind.sock";
+
+/// The multicast group of IPv6 in which programs are looked for
+/// ([RFC 1833 §3.2](https://www.rfc-editor.org/rfc/rfc1833#section-3.2) broadcasts; IPv6 has this
+/// group of IANA's instead).
+pub const GROUP: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 0x202);
 
 /// The longest string of the binding protocols that is taken, in bytes. The RFC has no bound;
 /// netids have a handful of characters, addresses at most 108.

@@ -1,5 +1,6 @@
 //! Who calls.
 
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
 use crate::rpc::Credential;
@@ -29,6 +30,15 @@ pub enum Peer {
         /// Its number, if the kernel tells.
         pid: Option<i32>,
     },
+}
+
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ip(address) => address.fmt(f),
+            Self::Unix { uid, .. } => write!(f, "uid {uid}"),
+        }
+    }
 }
 
 /// The user that an `AUTH_SYS` credential names. Anybody can write anything there.

@@ -68,6 +68,11 @@ impl Core {
         }
     }
 
+    /// Whether a datagram from this caller is looked at.
+    pub(super) fn hears(&self, caller: &Caller) -> bool {
+        self.layers.iter().all(|layer| layer.hears(caller))
+    }
+
     /// The reply as it may be sent by datagram: another one if it would be too much for a sender
     /// who may not be who it says, none if any would be.
     pub(super) fn by_datagram(

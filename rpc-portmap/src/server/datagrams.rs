@@ -125,11 +125,16 @@ impl Post {
             peer,
             local,
         } = letter;
+        // A dual-stack socket has peers of IPv4 too, in the form of IPv6.
+        let from = SocketAddr::new(peer.ip().to_canonical(), peer.port());
+        let transport = Netid::Udp.over(Family::of(from.ip()));
+        let caller = Caller::new(transport, Peer::Ip(from), Some(local.ip().to_canonical()));
+        if !self.core.hears(&caller) {
+            return;
+        }
         let Ok(remembered) = self.recall(&message, peer, local) else {
             return;
         };
-        let transport = Netid::Udp.over(Family::of(peer.ip()));
-        let caller = Caller::new(transport, Peer::Ip(peer), Some(local.ip().to_canonical()));
         let Some(bytes) = self.core.answer(caller.clone(), &message).await else {
             return;
         };

@@ -1,5 +1,7 @@
 //! What surrounds all procedures of a server: access, limits, counters, logs.
 
+use std::fmt;
+
 use super::caller::Caller;
 use crate::rpc::Fault;
 
@@ -7,6 +9,13 @@ use crate::rpc::Fault;
 ///
 /// The layers that were added first see a call first and its outcome last.
 pub trait Layer: Send + Sync + 'static {
+    /// Whether a datagram is looked at, before anything of it is. What is not is dropped. (Callers
+    /// on streams are slowed down by their transport and are not asked about.)
+    fn hears(&self, caller: &Caller) -> bool {
+        let _ = caller;
+        true
+    }
+
     /// Whether the call may go on.
     ///
     /// # Errors
@@ -55,6 +64,16 @@ pub enum Outcome {
     Failed(Fault),
     /// It was not answered.
     Silent,
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Done { bytes } => write!(f, "answered with {bytes} bytes"),
+            Self::Failed(fault) => write!(f, "refused: {fault}"),
+            Self::Silent => f.write_str("not answered"),
+        }
+    }
 }
 
 /// A call that is not carried out.

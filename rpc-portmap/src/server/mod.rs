@@ -6,6 +6,10 @@
 //! with the lowest and highest version, `PROC_UNAVAIL`, `GARBAGE_ARGS`, and `SYSTEM_ERR` where a
 //! method panics.
 //!
+//! A [`Layer`] surrounds all procedures; there are [`Networks`] for who may call, [`RateLimit`] for
+//! how often, [`Trace`] for the log and [`Statistics`] to count. [`Limits`] bound what callers may
+//! hold, and [`Builder::reply_cache`] keeps repeated datagrams from being carried out twice.
+//!
 //! ```
 //! use std::sync::Arc;
 //! use rpc_portmap::rpc::Fault;
@@ -42,6 +46,7 @@ mod connections;
 mod core;
 mod datagrams;
 mod layer;
+mod layers;
 mod panics;
 mod program;
 mod registration;
@@ -56,6 +61,7 @@ use std::time::Duration;
 
 pub use caller::{Caller, ClaimedUser, Peer};
 pub use layer::{Layer, Outcome, Refused, Request};
+pub use layers::{Networks, RateLimit, Statistics, Totals, Trace};
 pub use program::{BoxFuture, ProgramVersion};
 pub use registration::{Registration, RegistrationState};
 use tokio::sync::mpsc;
@@ -78,6 +84,9 @@ pub struct Limits {
     /// Connections open at once. When they are all taken, the TCP connection that has been idle
     /// for longest makes room; unix connections stay.
     pub connections: usize,
+    /// Connections open at once from one other machine (IPv6: one network of /64) or of one user
+    /// other than root; when it has them all, its own that has been idle for longest makes room.
+    pub connections_per_peer: usize,
     /// How long a caller on a stream may take to accept a reply.
     pub write: Duration,
     /// Calls by datagram that may be waiting for something at once; further ones are dropped.
@@ -91,6 +100,7 @@ impl Default for Limits {
         Self {
             record: RecordLimits::default(),
             connections: 800,
+            connections_per_peer: 64,
             write: Duration::from_secs(10),
             waiting_datagrams: 1024,
             drain: Duration::from_secs(5),
@@ -209,7 +219,10 @@ impl Server {
     ) -> io::Result<()> {
         let (udp, tcp, unix, tickets) = listeners.into_parts();
         let tickets = Arc::new(tickets);
-        let connections = Arc::new(Connections::new(self.limits.connections));
+        let connections = Arc::new(Connections::new(
+            self.limits.connections,
+            self.limits.connections_per_peer,
+        ));
         let replies = self.reply_cache.map(ReplyCache::new).map(Arc::new);
         let spawn = |task: BoxFuture<'static, ()>| {
             let (abort, alive, tickets) = (abort.clone(), alive.clone(), Arc::clone(&tickets));

@@ -73,14 +73,16 @@ fn welcome_tcp(stream: TcpStream, peer: SocketAddr, shared: &Shared) {
     let Ok(local) = stream.local_addr() else {
         return;
     };
-    let Some(seat) = shared.connections.admit(true, now()) else {
+    // A dual-stack socket has peers of IPv4 too, in the form of IPv6.
+    let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
+    let transport = Netid::Tcp.over(Family::of(peer.ip()));
+    let peer = Peer::Ip(peer);
+    let Some(seat) = shared.connections.admit(&peer, now()) else {
         return;
     };
     // Replies are written whole; waiting for more would only delay them.
     let _ = stream.set_nodelay(true);
-    let transport = Netid::Tcp.over(Family::of(peer.ip()));
-    let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
-    let caller = Caller::new(transport, Peer::Ip(peer), Some(local.ip().to_canonical()));
+    let caller = Caller::new(transport, peer, Some(local.ip().to_canonical()));
     shared.attend(stream, caller, seat);
 }
 
@@ -88,14 +90,13 @@ fn welcome_unix(stream: UnixStream, shared: &Shared) {
     let Ok(credentials) = stream.peer_cred() else {
         return;
     };
-    // The kernel's own connection to its portmapper is idle for months.
-    let Some(seat) = shared.connections.admit(false, now()) else {
-        return;
-    };
     let peer = Peer::Unix {
         uid: credentials.uid(),
         gid: credentials.gid(),
         pid: credentials.pid(),
+    };
+    let Some(seat) = shared.connections.admit(&peer, now()) else {
+        return;
     };
     shared.attend(stream, Caller::new(Netid::Local, peer, None), seat);
 }

@@ -8,7 +8,7 @@ use super::*;
 use crate::client::{CallFailed, Client};
 use crate::hex;
 use crate::rpc::{Call, Credential, Fault, Reply};
-use crate::xdr::{Opaque, Xdr};
+use crate::xdr::{self, Opaque, Xdr};
 
 crate::rpc_program! {
     /// A program for tests.
@@ -312,6 +312,48 @@ async fn layers_see_calls_from_the_outside_in_and_outcomes_from_the_inside_out()
         seen,
         format!("{first}, outer before, inner before, outer after false")
     );
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn statistics_count_what_became_of_calls() {
+    let statistics = Statistics::default();
+    let running = Running::start(tester().layer(statistics.clone()).layer(Trace));
+    let one = Tester1Client(Client::udp(running.udp).expect("loopback"));
+    one.double(1).await.expect("a result");
+    assert!(one.panic().await.is_err());
+    let totals = statistics.totals();
+    assert_eq!((totals.done, totals.failed, totals.silent), (1, 1, 0));
+    assert_eq!((totals.received, totals.results), (44 + 40, 8));
+    running.stop().await;
+}
+
+/// Hears only every other datagram.
+#[derive(Default)]
+struct HardOfHearing(std::sync::atomic::AtomicBool);
+
+impl Layer for HardOfHearing {
+    fn hears(&self, _: &Caller) -> bool {
+        self.0.fetch_xor(true, std::sync::atomic::Ordering::Relaxed)
+    }
+}
+
+#[tokio::test]
+async fn a_datagram_that_is_not_heard_is_not_answered_even_if_it_is_malformed() {
+    let running = Running::start(tester().layer(HardOfHearing::default()));
+    let socket = tokio::net::UdpSocket::from_std(udp_socket()).expect("a socket");
+    socket.connect(running.udp).await.expect("loopback");
+    for xid in 0..4_u32 {
+        let mut bytes = xdr::to_bytes(&xid);
+        bytes.extend([0; 4]);
+        socket.send(&bytes).await.expect("sent");
+    }
+    for heard in [1_u32, 3] {
+        let mut reply = [0; 64];
+        let length = socket.recv(&mut reply).await.expect("a reply");
+        let reply = Reply::decode(&reply[..length]).expect("a reply");
+        assert_eq!((reply.xid, reply.outcome), (heard, Err(Fault::GarbageArgs)));
+    }
     running.stop().await;
 }
 

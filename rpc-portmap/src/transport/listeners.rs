@@ -2,16 +2,20 @@
 
 use std::fs;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::linux::net::SocketAddrExt;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 
-use eport_core::Ticket;
-use eport_core::bind::{self as eport_bind, BindError, UdpOptions};
+use eport_core::bind::{self as eport_bind, BindError, TcpOptions, UdpOptions};
+use eport_core::{AnySocket, Lease, Ticket};
+
+use socket2::{Domain, SockRef, Type};
 
 use super::bind;
-use crate::rpcbind::{Netid, UniversalAddress};
+use crate::rpcbind::{Family, Netid, UniversalAddress};
 
 /// The sockets of a server.
 #[derive(Debug, Default)]
@@ -37,7 +41,7 @@ impl Listeners {
     /// [`ListenError`]; what was bound before stays.
     pub fn bind_ip(&mut self, address: SocketAddr) -> Result<(), ListenError> {
         let v4 = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), address.port());
-        if address.ip() != IpAddr::V6(std::net::Ipv6Addr::UNSPECIFIED) {
+        if address.ip() != IpAddr::V6(Ipv6Addr::UNSPECIFIED) {
             return self.bind_one(address);
         }
         match self.bind_one(address) {
@@ -64,69 +68,85 @@ impl Listeners {
         Ok(())
     }
 
-    /// Adds a UDP socket that is bound already.
+    /// Adds a socket that is bound already, as a service manager passes it: UDP, TCP or a unix
+    /// stream, the latter two listening.
     ///
     /// # Errors
-    /// What the system says if it cannot be made non-blocking.
-    pub fn add_udp(&mut self, socket: UdpSocket) -> io::Result<()> {
-        socket.set_nonblocking(true)?;
-        self.udp.push(socket);
+    /// [`AdoptError`] if it is something else.
+    pub fn adopt(&mut self, socket: OwnedFd) -> Result<(), AdoptError> {
+        match kind(&socket)? {
+            (Domain::IPV4 | Domain::IPV6, Type::DGRAM, false) => {
+                let socket = UdpSocket::from(socket);
+                socket.set_nonblocking(true)?;
+                self.udp.push(socket);
+            }
+            (Domain::IPV4 | Domain::IPV6, Type::STREAM, true) => {
+                let socket = TcpListener::from(socket);
+                socket.set_nonblocking(true)?;
+                self.tcp.push(socket);
+            }
+            (Domain::UNIX, Type::STREAM, true) => self.adopt_unix(UnixListener::from(socket))?,
+            (_, Type::STREAM, false) => return Err(AdoptError::NotListening),
+            _ => return Err(AdoptError::Kind),
+        }
         Ok(())
     }
 
-    /// Adds a TCP socket that listens already.
-    ///
-    /// # Errors
-    /// What the system says if it cannot be made non-blocking.
-    pub fn add_tcp(&mut self, socket: TcpListener) -> io::Result<()> {
-        socket.set_nonblocking(true)?;
-        self.tcp.push(socket);
-        Ok(())
-    }
-
-    /// Adds a unix socket that listens already, as a service manager passes it, under the name it
-    /// is known by.
-    ///
-    /// # Errors
-    /// What the system says if it cannot be made non-blocking.
-    pub fn add_unix(&mut self, listener: UnixListener, name: &str) -> io::Result<()> {
-        listener.set_nonblocking(true)?;
-        self.unix.push(UnixEndpoint {
-            listener,
-            name: name.to_owned(),
-            created: None,
+    /// Lets the UDP sockets of IPv6 hear what is sent to a multicast group on any interface; how
+    /// many memberships that made. Interfaces that come later are not in it.
+    pub fn join(&self, group: Ipv6Addr) -> usize {
+        let interfaces = bind::multicast_interfaces();
+        let wildcards = self.udp.iter().filter(|socket| {
+            let any = |address: SocketAddr| address.ip() == Ipv6Addr::UNSPECIFIED;
+            socket.local_addr().is_ok_and(any)
         });
-        Ok(())
+        let join = |socket: &UdpSocket| {
+            let joined = |index: &&u32| socket.join_multicast_v6(&group, **index).is_ok();
+            interfaces.iter().filter(joined).count()
+        };
+        wildcards.map(join).sum()
     }
 
-    /// Where the server is, by transport: TCP before UDP before unix sockets, IPv6 before IPv4.
+    /// Where the server is, by transport: TCP before UDP before unix sockets, IPv6 before IPv4,
+    /// abstract names before paths.
     pub fn addresses(&self) -> Vec<(Netid, UniversalAddress)> {
         let tcp = self
             .tcp
             .iter()
-            .map(|socket| (Netid::Tcp, socket.local_addr()));
+            .map(|socket| (Netid::Tcp, places(socket.as_fd())));
         let udp = self
             .udp
             .iter()
-            .map(|socket| (Netid::Udp, socket.local_addr()));
+            .map(|socket| (Netid::Udp, places(socket.as_fd())));
         let mut addresses: Vec<_> = tcp
             .chain(udp)
-            .filter_map(|(netid, address)| {
-                let address = address.ok()?;
-                let family = crate::rpcbind::Family::of(address.ip());
-                Some((netid.over(family), UniversalAddress::from(address)))
+            .flat_map(|(netid, places)| places.map(move |address| (netid, address)))
+            .map(|(netid, address)| {
+                let family = Family::of(address.ip());
+                (netid.over(family), UniversalAddress::from(address))
             })
             .collect();
         addresses.sort_by_key(|(netid, _)| std::cmp::Reverse(*netid));
-        let unix = self.unix.iter().map(|endpoint| {
-            let path = UniversalAddress::Path(endpoint.name.clone());
-            (Netid::Local, path)
-        });
-        addresses.extend(unix);
+        // Where one of them can be shown only, that is the last: the one that older programs know.
+        let mut unix: Vec<_> = self.unix.iter().map(|at| at.name.clone()).collect();
+        unix.sort_by_key(|name| !name.starts_with('@'));
+        let paths = unix.into_iter().map(UniversalAddress::Path);
+        addresses.extend(paths.map(|path| (Netid::Local, path)));
         addresses
     }
 
-    pub(super) fn hold(&mut self, ticket: Ticket) {
+    /// Adds a socket on a leased port, which goes back when this and what it served are gone.
+    pub(super) fn add_leased(&mut self, lease: Lease<AnySocket>) {
+        let (socket, ticket) = lease.into_parts();
+        match socket {
+            AnySocket::Udp(socket) => {
+                // The system's default holds fewer calls; it serves all the same.
+                let _ = SockRef::from(&socket).set_recv_buffer_size(RECEIVE_BUFFER);
+                self.udp.push(socket);
+            }
+            AnySocket::Tcp(socket) => self.tcp.push(socket),
+            _ => return,
+        }
         self.tickets.push(ticket);
     }
 
@@ -141,6 +161,22 @@ impl Listeners {
         (self.udp, self.tcp, self.unix, self.tickets)
     }
 
+    fn adopt_unix(&mut self, listener: UnixListener) -> io::Result<()> {
+        listener.set_nonblocking(true)?;
+        let address = listener.local_addr()?;
+        let path = address.as_pathname().map(|path| path.display().to_string());
+        let name = path.or_else(|| {
+            let name = address.as_abstract_name()?;
+            Some(format!("@{}", String::from_utf8_lossy(name)))
+        });
+        self.unix.push(UnixEndpoint {
+            listener,
+            name: name.unwrap_or_default(),
+            created: None,
+        });
+        Ok(())
+    }
+
     fn has_udp(&self, address: SocketAddr) -> bool {
         let mut bound = self
             .udp
@@ -153,12 +189,32 @@ impl Listeners {
         let options = UdpOptions::default()
             .only_v6(true)
             .receive_buffer(RECEIVE_BUFFER);
-        let udp = eport_bind::udp(address, &options)?;
-        let tcp = bind::tcp(address).map_err(|source| ListenError::Tcp { address, source })?;
+        let udp = eport_bind::udp(address, &options).map_err(ListenError::Udp)?;
+        let options = TcpOptions::default().only_v6(true);
+        let tcp = eport_bind::tcp(address, &options).map_err(ListenError::Tcp)?;
         self.udp.push(udp);
         self.tcp.push(tcp);
         Ok(())
     }
+}
+
+/// Where a socket is; a dual-stack one, as only others make them, is in two places.
+fn places(socket: BorrowedFd<'_>) -> impl Iterator<Item = SocketAddr> {
+    let socket = SockRef::from(&socket);
+    let address = socket
+        .local_addr()
+        .ok()
+        .and_then(|address| address.as_socket());
+    let v4 = address
+        .filter(|address| address.ip() == Ipv6Addr::UNSPECIFIED)
+        .filter(|_| socket.only_v6().is_ok_and(|only| !only))
+        .map(|address| SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), address.port()));
+    address.into_iter().chain(v4)
+}
+
+fn kind(socket: &OwnedFd) -> io::Result<(Domain, Type, bool)> {
+    let socket = SockRef::from(socket);
+    Ok((socket.domain()?, socket.r#type()?, socket.is_listener()?))
 }
 
 /// Bytes of datagrams that may wait: a few thousand calls.
@@ -237,16 +293,11 @@ impl Drop for SocketFile {
 #[non_exhaustive]
 pub enum ListenError {
     /// A UDP port could not be had.
-    #[error(transparent)]
-    Udp(#[from] BindError),
+    #[error("cannot listen by UDP")]
+    Udp(#[source] BindError),
     /// A TCP port could not be had.
-    #[error("cannot listen on {address} (TCP)")]
-    Tcp {
-        /// The address.
-        address: SocketAddr,
-        /// What the system says.
-        source: io::Error,
-    },
+    #[error("cannot listen by TCP")]
+    Tcp(#[source] BindError),
     /// A unix socket could not be had.
     #[error("cannot listen on the unix socket {name}")]
     Unix {
@@ -255,6 +306,21 @@ pub enum ListenError {
         /// What the system says.
         source: io::Error,
     },
+}
+
+/// Why a socket that was passed cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AdoptError {
+    /// It is a stream that does not listen.
+    #[error("the socket is a stream that does not listen; pass listening ones (Accept=no)")]
+    NotListening,
+    /// Calls come by UDP, TCP and unix streams.
+    #[error("the socket is neither UDP nor TCP nor a unix stream")]
+    Kind,
+    /// The system does not say what it is.
+    #[error("the descriptor cannot be used as a socket")]
+    Io(#[from] io::Error),
 }
 
 #[cfg(test)]
@@ -284,7 +350,8 @@ mod tests {
         let mut first = Listeners::new();
         first.bind_ip(address).expect("free");
         let error = Listeners::new().bind_ip(address).expect_err("taken");
-        assert!(error.to_string().contains(&address.to_string()), "{error}");
+        let cause = std::error::Error::source(&error).expect("a cause");
+        assert!(cause.to_string().contains(&address.to_string()), "{cause}");
     }
 
     #[test]
@@ -320,10 +387,61 @@ mod tests {
         assert!(UnixEndpoint::bind(&name).is_ok());
     }
 
+    #[test]
+    fn what_a_service_manager_passes_is_taken_for_what_it_is() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("sock").display().to_string();
+        let abstract_name = format!("@{path}");
+        let any: SocketAddr = "[::]:0".parse().expect("an address");
+        let udp = eport_bind::udp(any, &UdpOptions::default()).expect("free");
+        let tcp = eport_bind::tcp(any, &TcpOptions::default().only_v6(true)).expect("free");
+        let mut listeners = Listeners::new();
+        for socket in [OwnedFd::from(udp), tcp.into()] {
+            listeners.adopt(socket).expect("of use");
+        }
+        for name in [&path, &abstract_name] {
+            let listener = bind::unix(name).expect("free");
+            listeners.adopt(listener.into()).expect("of use");
+        }
+        let addresses = listeners.addresses();
+        let netids: Vec<_> = addresses.iter().map(|(netid, _)| *netid).collect();
+        let local = Netid::Local;
+        // The UDP socket is dual-stack.
+        assert_eq!(netids, [Netid::Tcp6, Netid::Udp6, Netid::Udp, local, local]);
+        let names: Vec<_> = addresses[3..]
+            .iter()
+            .map(|(_, at)| at.to_string())
+            .collect();
+        assert_eq!(names, [abstract_name, path]);
+    }
+
+    #[test]
+    fn what_nobody_can_call_at_is_not_taken() {
+        let (stream, _other) = std::os::unix::net::UnixStream::pair().expect("a pair");
+        let datagrams = std::os::unix::net::UnixDatagram::unbound().expect("a socket");
+        let file = tempfile::tempfile().expect("a file");
+        let mut listeners = Listeners::new();
+        let mut refused = |fd: OwnedFd| listeners.adopt(fd).expect_err("of no use");
+        assert!(matches!(refused(stream.into()), AdoptError::NotListening));
+        assert!(matches!(refused(datagrams.into()), AdoptError::Kind));
+        assert!(matches!(refused(file.into()), AdoptError::Io(_)));
+    }
+
+    #[test]
+    fn the_wildcard_of_ipv6_joins_the_group_and_the_others_do_not() {
+        let group = crate::rpcbind::GROUP;
+        let mut listeners = Listeners::new();
+        listeners.bind_ip(free_port("127.0.0.1:0")).expect("free");
+        assert_eq!(listeners.join(group), 0);
+        listeners.bind_ip(free_port("[::]:0")).expect("free");
+        assert_eq!(listeners.join(group), bind::multicast_interfaces().len());
+    }
+
     /// An address with a port that is free for UDP and TCP at this moment.
     fn free_port(address: &str) -> SocketAddr {
         let mut address: SocketAddr = address.parse().expect("an address");
-        let probe = bind::tcp(address).expect("some port is free");
+        let probe = eport_bind::tcp(address, &TcpOptions::default());
+        let probe = probe.expect("some port is free");
         address.set_port(probe.local_addr().expect("bound").port());
         address
     }

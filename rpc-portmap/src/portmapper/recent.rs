@@ -1,0 +1,141 @@
+//! What was seen of this machine a moment ago.
+
+use std::cell::RefCell;
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+use super::host::LocalHost;
+use crate::registry::{Host, Liveness};
+use crate::rpcbind::{Netid, UniversalAddress};
+
+/// How long a service counts as live after it was seen. Whoever is told of one that has gone since
+/// might as well have asked this much earlier.
+const MEMORY: Duration = Duration::from_millis(50);
+
+/// Services that are remembered; two with equal ports modulo this take turns.
+const PLACES: usize = 1024;
+
+/// The services that were seen to be live last, so that a flood of look-ups does not ask the kernel
+/// of the same sockets again and again. That a service is gone is never remembered.
+#[derive(Debug)]
+pub(super) struct Recent(Box<[Option<Seen>]>);
+
+#[derive(Debug)]
+struct Seen {
+    netid: Netid,
+    address: UniversalAddress,
+    at: Instant,
+}
+
+impl Recent {
+    pub(super) fn new() -> Self {
+        Self((0..PLACES).map(|_| None).collect())
+    }
+
+    fn place(&mut self, address: &UniversalAddress) -> Option<&mut Option<Seen>> {
+        let port = address.port()?;
+        self.0.get_mut(usize::from(port) % PLACES)
+    }
+
+    fn knows(&mut self, netid: Netid, address: &UniversalAddress, now: Instant) -> bool {
+        let seen = self.place(address).and_then(|place| place.as_ref());
+        seen.is_some_and(|seen| {
+            seen.netid == netid
+                && seen.address == *address
+                && now.saturating_duration_since(seen.at) < MEMORY
+        })
+    }
+
+    fn note(&mut self, netid: Netid, address: &UniversalAddress, at: Instant) {
+        if let Some(place) = self.place(address) {
+            *place = Some(Seen {
+                netid,
+                address: address.clone(),
+                at,
+            });
+        }
+    }
+}
+
+/// This machine as it is looked at for a look-up: with a little memory.
+pub(super) struct Remembered<'a, H = LocalHost> {
+    host: &'a H,
+    recent: RefCell<&'a mut Recent>,
+    now: Instant,
+}
+
+impl<'a, H> Remembered<'a, H> {
+    pub(super) fn new(host: &'a H, recent: &'a mut Recent, now: Instant) -> Self {
+        Self {
+            host,
+            recent: RefCell::new(recent),
+            now,
+        }
+    }
+}
+
+impl<H: Host> Host for Remembered<'_, H> {
+    fn liveness(&self, netid: Netid, address: &UniversalAddress) -> Liveness {
+        let mut recent = self.recent.borrow_mut();
+        if recent.knows(netid, address, self.now) {
+            return Liveness::Live;
+        }
+        let liveness = self.host.liveness(netid, address);
+        if liveness == Liveness::Live {
+            recent.note(netid, address, self.now);
+        }
+        liveness
+    }
+
+    fn is_local(&self, address: IpAddr) -> bool {
+        self.host.is_local(address)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    /// A machine that counts how often it is asked.
+    struct Asked {
+        liveness: Cell<Liveness>,
+        times: Cell<u32>,
+    }
+
+    impl Host for Asked {
+        fn liveness(&self, _: Netid, _: &UniversalAddress) -> Liveness {
+            self.times.set(self.times.get() + 1);
+            self.liveness.get()
+        }
+
+        fn is_local(&self, _: IpAddr) -> bool {
+            true
+        }
+    }
+
+    #[test]
+    fn a_service_is_live_for_a_moment_after_it_was_seen_and_gone_at_once() {
+        let host = Asked {
+            liveness: Cell::new(Liveness::Live),
+            times: Cell::new(0),
+        };
+        let mut recent = Recent::new();
+        let start = crate::transport::now();
+        let mut look = |milliseconds, netid, port| {
+            let now = start + Duration::from_millis(milliseconds);
+            let address = UniversalAddress::Ip(IpAddr::from([127, 0, 0, 1]), port);
+            Remembered::new(&host, &mut recent, now).liveness(netid, &address)
+        };
+        assert_eq!(look(0, Netid::Udp, 2049), Liveness::Live);
+        host.liveness.set(Liveness::Dead);
+        assert_eq!(look(49, Netid::Udp, 2049), Liveness::Live);
+        assert_eq!(host.times.get(), 1);
+        assert_eq!(look(49, Netid::Tcp, 2049), Liveness::Dead);
+        assert_eq!(look(49, Netid::Udp, 2049 + 1024), Liveness::Dead);
+        assert_eq!(look(50, Netid::Udp, 2049), Liveness::Dead);
+        host.liveness.set(Liveness::Live);
+        assert_eq!(look(51, Netid::Udp, 2049), Liveness::Live);
+    }
+}

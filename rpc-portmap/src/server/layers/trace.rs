@@ -1,0 +1,27 @@
+//! One line for each call.
+
+use tracing::debug;
+
+use super::super::caller::Caller;
+use super::super::layer::{Layer, Outcome, Request};
+
+/// Writes a `debug` event for each call that is carried out: who asked for what, and what became of
+/// it. A stranger causes them, so they are not `info`.
+#[derive(Clone, Copy, Debug, Default)]
+#[non_exhaustive]
+pub struct Trace;
+
+impl Layer for Trace {
+    fn after(&self, caller: &Caller, request: &Request, outcome: Outcome) {
+        debug!(
+            peer = %caller.peer(),
+            netid = %caller.transport(),
+            program = request.program,
+            version = request.version,
+            procedure = request.procedure,
+            bytes = request.bytes,
+            outcome = %outcome,
+            "call"
+        );
+    }
+}
