@@ -221,8 +221,10 @@ impl ReadAt for OpenFile {
             [slice] => nix::sys::uio::pread(&self.file, slice, at)?,
             slices => nix::sys::uio::preadv(&self.file, slices, at)?,
         };
-        // Nobody has the file as a whole before its end: asking once is enough.
-        if offset + read as u64 >= self.version.size && !self.is_of_one_version()? {
+        // Nobody has the file as a whole before its end: asking once is enough. A file that is read
+        // at once is of one version, whichever that is.
+        let is_end = offset > 0 && offset + read as u64 >= self.version.size;
+        if is_end && !self.is_of_one_version()? {
             return Err(io::Error::other("the file was changed while it was read"));
         }
         Ok(read)
