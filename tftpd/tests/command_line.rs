@@ -84,6 +84,12 @@ fn what_cannot_be_meant_is_refused_before_anything_is_bound() {
             "a line is an operation",
         ),
         (
+            &[".", "--client-dir", "../${client}"],
+            64,
+            "--client-dir: ",
+            "a directory below the root",
+        ),
+        (
             &[".", "--max-blksize", "7"],
             64,
             "--max-blksize must be 8 to 65464",
@@ -278,6 +284,22 @@ fn a_server_that_is_not_there_is_named_at_once() {
     let said = text(&output.stderr);
     assert_eq!(output.status.code(), Some(69), "{said}");
     assert!(said.contains("no-such-host.invalid"), "{said}");
+}
+
+#[test]
+fn descriptors_that_will_run_out_are_told_beforehand() {
+    for (limit, few) in [("40", true), ("20000", false)] {
+        let mut shell = Command::new("sh");
+        shell.args([
+            "-c",
+            "ulimit -n $1 && exec \"$2\" . --listen 127.0.0.1:0",
+            "sh",
+        ]);
+        shell.args([limit, TFTPD]);
+        let (_, log) = Serving::start(shell).stop();
+        let told = log.contains("WARN") && log.contains("descriptors are few");
+        assert_eq!(told, few, "{log}");
+    }
 }
 
 #[test]

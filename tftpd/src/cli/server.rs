@@ -44,7 +44,7 @@ async fn serve(args: Args) -> Result<(), Failure> {
         .as_deref()
         .ok_or_else(|| Failure::new(exit::USAGE, NO_ROOT))?;
     start_logging(args.log);
-    raise_descriptor_limit();
+    let descriptors = raise_descriptor_limit();
     let (limits, policy) = (args.limits()?, args.policy()?);
     let files = args.files(root).map_err(|error| no_root(&error))?;
     let exclude = args
@@ -65,6 +65,7 @@ async fn serve(args: Args) -> Result<(), Failure> {
     let signals =
         Signals::new().map_err(|error| Failure::new(exit::OSERR, "no signals").because(&error))?;
 
+    warn_of_few(descriptors, &args, &allocator);
     announce(root, &args, &allocator, &listener);
     let server = Server::builder()
         .backend(files)
@@ -93,12 +94,32 @@ async fn serve(args: Args) -> Result<(), Failure> {
     Ok(())
 }
 
-/// One descriptor for each transfer: as many as this process may have.
-fn raise_descriptor_limit() {
+/// One descriptor for each transfer: as many as this process may have. Answers with their number.
+fn raise_descriptor_limit() -> Option<u64> {
     use nix::sys::resource::{Resource, getrlimit, setrlimit};
-    if let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).ok()?;
+    match setrlimit(Resource::RLIMIT_NOFILE, hard, hard) {
+        Ok(()) => Some(hard),
         // Then it stays as it was, and transfers wait for descriptors.
-        let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
+        Err(_) => Some(soft),
+    }
+}
+
+/// Descriptors for anything but the sockets of transfers: listeners, files, the process's own.
+const OTHER_DESCRIPTORS: u64 = 64;
+
+/// Says beforehand that descriptors will run out before transfers do.
+fn warn_of_few(descriptors: Option<u64>, args: &Args, allocator: &Allocator) {
+    let ports = allocator.plan().ports().len() as u64;
+    let transfers = ports.min(args.caps().transfers.get() as u64);
+    if let Some(descriptors) = descriptors
+        && !args.single_port
+        && descriptors < transfers + OTHER_DESCRIPTORS
+    {
+        warn!(
+            "{descriptors} descriptors are few for {transfers} transfers: raise the limit \
+             (ulimit -n, LimitNOFILE= in a unit), or lower --max-transfers"
+        );
     }
 }
 
