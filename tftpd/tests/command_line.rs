@@ -26,6 +26,7 @@ fn every_mistake_is_one_clear_line_with_its_remedy_and_an_exit_code() {
     let root = root.path().to_str().expect("UTF-8");
     let taken = taken_port();
     let in_use = format!("127.0.0.1:{}", taken.local_addr().expect("bound").port());
+    let holder = format!("({})", std::process::id());
     for (arguments, code, error, hint) in [
         (
             &[][..],
@@ -48,7 +49,7 @@ fn every_mistake_is_one_clear_line_with_its_remedy_and_an_exit_code() {
         (
             &[root, "--listen", &in_use],
             69,
-            "the port is taken",
+            &*holder,
             "choose another port with --listen",
         ),
         (

@@ -1,13 +1,18 @@
 //! `tftpd`.
 
 use std::{
+    collections::BTreeSet,
     io::{self, IsTerminal},
     path::Path,
     pin::pin,
     process::ExitCode,
 };
 
-use eport_core::{Allocator, BuildError, PortSet, Severity, bind::BindError};
+use eport_core::{
+    Allocator, BuildError, PortSet, Protocol, Severity,
+    bind::BindError,
+    system::{BoundSocket, Host},
+};
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     sync::oneshot,
@@ -220,7 +225,7 @@ fn not_listening(error: &ListenError) -> Failure {
     let (code, why, hint) = match bind {
         BindError::InUse { .. } => (
             exit::UNAVAILABLE,
-            "the port is taken",
+            &*taken(bind.address().port()),
             "another TFTP server is running (ss -lunp shows which): stop it, or choose another port with --listen",
         ),
         BindError::Denied { .. } => (
@@ -236,4 +241,26 @@ fn not_listening(error: &ListenError) -> Failure {
         _ => return Failure::from_error(exit::OSERR, error),
     };
     Failure::new(code, format!("cannot listen on {}: {why}", bind.address())).hint(hint)
+}
+
+/// That the port is taken, and by whom, as far as this user may know.
+fn taken(port: u16) -> String {
+    let host = Host::new();
+    let sockets = host.sockets(Protocol::Udp).ok().flatten();
+    let open = sockets.into_iter().flatten().filter(BoundSocket::is_open);
+    let inodes = open
+        .filter(|socket| socket.port() == port)
+        .map(|socket| socket.inode)
+        .collect();
+    let holders: BTreeSet<String> = host
+        .holders(&inodes)
+        .into_values()
+        .flatten()
+        .map(|process| process.to_string())
+        .collect();
+    let holders: Vec<String> = holders.into_iter().collect();
+    match holders.as_slice() {
+        [] => "the port is taken".to_owned(),
+        holders => format!("the port is taken by {}", holders.join(", ")),
+    }
 }
