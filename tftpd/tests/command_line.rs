@@ -314,7 +314,7 @@ fn no_block_is_cut_on_the_way_with_ports_of_their_own_and_with_one() {
     // The first process of the namespace becomes the client: when it ends, so does the server.
     let script = "ip link set lo mtu 1300 up && mkfifo log && \
         { \"$1\" . --listen 127.0.0.1:6969 $3 2>log & } && \
-        while read -r line; do case $line in *listening*) break;; esac; done <log && \
+        while read -r line; do case $line in *listening\\ on*) break;; esac; done <log && \
         exec \"$2\" probe --blksize 65464 tftp://127.0.0.1:6969/x";
     for ports in ["", "--single-port"] {
         let output = Command::new("unshare")
