@@ -26,6 +26,7 @@ fn every_mistake_is_one_clear_line_with_its_remedy_and_an_exit_code() {
     let root = root.path().to_str().expect("UTF-8");
     let taken = taken_port();
     let in_use = format!("127.0.0.1:{}", taken.local_addr().expect("bound").port());
+    let holder = format!("({})", std::process::id());
     for (arguments, code, error, hint) in [
         (
             &[][..],
@@ -48,7 +49,7 @@ fn every_mistake_is_one_clear_line_with_its_remedy_and_an_exit_code() {
         (
             &[root, "--listen", &in_use],
             69,
-            "the port is taken",
+            &*holder,
             "choose another port with --listen",
         ),
         (
@@ -82,6 +83,12 @@ fn what_cannot_be_meant_is_refused_before_anything_is_bound() {
             78,
             "cannot be used",
             "a line is an operation",
+        ),
+        (
+            &[".", "--client-dir", "../${client}"],
+            64,
+            "--client-dir: ",
+            "a directory below the root",
         ),
         (
             &[".", "--max-blksize", "7"],
@@ -281,6 +288,22 @@ fn a_server_that_is_not_there_is_named_at_once() {
 }
 
 #[test]
+fn descriptors_that_will_run_out_are_told_beforehand() {
+    for (limit, few) in [("40", true), ("20000", false)] {
+        let mut shell = Command::new("sh");
+        shell.args([
+            "-c",
+            "ulimit -n $1 && exec \"$2\" . --listen 127.0.0.1:0",
+            "sh",
+        ]);
+        shell.args([limit, TFTPD]);
+        let (_, log) = Serving::start(shell).stop();
+        let told = log.contains("WARN") && log.contains("descriptors are few");
+        assert_eq!(told, few, "{log}");
+    }
+}
+
+#[test]
 fn no_block_is_cut_on_the_way_with_ports_of_their_own_and_with_one() {
     if !Uid::effective().is_root() {
         eprintln!("skipped: only root can make a network of its own");
@@ -291,7 +314,7 @@ fn no_block_is_cut_on_the_way_with_ports_of_their_own_and_with_one() {
     // The first process of the namespace becomes the client: when it ends, so does the server.
     let script = "ip link set lo mtu 1300 up && mkfifo log && \
         { \"$1\" . --listen 127.0.0.1:6969 $3 2>log & } && \
-        while read -r line; do case $line in *listening*) break;; esac; done <log && \
+        while read -r line; do case $line in *listening\\ on*) break;; esac; done <log && \
         exec \"$2\" probe --blksize 65464 tftp://127.0.0.1:6969/x";
     for ports in ["", "--single-port"] {
         let output = Command::new("unshare")

@@ -1,7 +1,9 @@
 //! The arguments of `tftpd`.
 
 use std::{
+    error::Error,
     io,
+    net::Ipv4Addr,
     num::{NonZeroU32, NonZeroUsize},
     path::{Path, PathBuf},
     str::FromStr,
@@ -18,7 +20,7 @@ use super::{
 };
 use crate::{
     backend::{FileSystem, Overwrite, RootError, UploadPolicy},
-    policy::{AccessList, Acl, ClientDirectory, Network, Policy, Rules},
+    policy::{AccessList, Acl, ClientDirectory, Name, Network, Policy, Rules},
     proto::{Blksize, Limits, Windowsize},
     server::Caps,
 };
@@ -187,14 +189,7 @@ impl Args {
         } = &self.clients;
         let list =
             |allowed: &[Network]| AccessList::new(allowed.iter().copied(), deny.iter().copied());
-        let directory = self
-            .files
-            .client_dir
-            .as_deref()
-            .map(ClientDirectory::new)
-            .transpose();
-        let directory =
-            directory.map_err(|error| Failure::new(exit::USAGE, "--client-dir").because(&error))?;
+        let directory = self.client_directory()?;
         let rules = match &self.files.map_file {
             Some(path) => map_file(path)?,
             None => Rules::default(),
@@ -233,6 +228,23 @@ impl Args {
 
     pub(super) fn drain(&self) -> Duration {
         Duration::from_secs(self.drain.into())
+    }
+
+    fn client_directory(&self) -> Result<Option<ClientDirectory>, Failure> {
+        let wrong = |error: &dyn Error| {
+            Failure::new(exit::USAGE, "--client-dir")
+                .because(error)
+                .hint("write a directory below the root, such as clients/${client}")
+        };
+        let Some(template) = &self.files.client_dir else {
+            return Ok(None);
+        };
+        let directory = ClientDirectory::new(template).map_err(|error| wrong(&error))?;
+        // A template that leads out of the root does so for every client.
+        let sample = Name::from_request(b"x")
+            .and_then(|name| directory.place(&name, Ipv4Addr::LOCALHOST.into()));
+        sample.map_err(|error| wrong(&error))?;
+        Ok(Some(directory))
     }
 
     fn upload_policy(&self) -> UploadPolicy {

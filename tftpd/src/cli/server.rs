@@ -1,13 +1,18 @@
 //! `tftpd`.
 
 use std::{
+    collections::BTreeSet,
     io::{self, IsTerminal},
     path::Path,
     pin::pin,
     process::ExitCode,
 };
 
-use eport_core::{Allocator, BuildError, PortSet, Severity, bind::BindError};
+use eport_core::{
+    Allocator, BuildError, PortSet, Protocol, Severity,
+    bind::BindError,
+    system::{BoundSocket, Host},
+};
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     sync::oneshot,
@@ -44,7 +49,7 @@ async fn serve(args: Args) -> Result<(), Failure> {
         .as_deref()
         .ok_or_else(|| Failure::new(exit::USAGE, NO_ROOT))?;
     start_logging(args.log);
-    raise_descriptor_limit();
+    let descriptors = raise_descriptor_limit();
     let (limits, policy) = (args.limits()?, args.policy()?);
     let files = args.files(root).map_err(|error| no_root(&error))?;
     let exclude = args
@@ -65,6 +70,7 @@ async fn serve(args: Args) -> Result<(), Failure> {
     let signals =
         Signals::new().map_err(|error| Failure::new(exit::OSERR, "no signals").because(&error))?;
 
+    warn_of_few(descriptors, &args, &allocator);
     announce(root, &args, &allocator, &listener);
     let server = Server::builder()
         .backend(files)
@@ -93,12 +99,32 @@ async fn serve(args: Args) -> Result<(), Failure> {
     Ok(())
 }
 
-/// One descriptor for each transfer: as many as this process may have.
-fn raise_descriptor_limit() {
+/// One descriptor for each transfer: as many as this process may have. Answers with their number.
+fn raise_descriptor_limit() -> Option<u64> {
     use nix::sys::resource::{Resource, getrlimit, setrlimit};
-    if let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).ok()?;
+    match setrlimit(Resource::RLIMIT_NOFILE, hard, hard) {
+        Ok(()) => Some(hard),
         // Then it stays as it was, and transfers wait for descriptors.
-        let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
+        Err(_) => Some(soft),
+    }
+}
+
+/// Descriptors for anything but the sockets of transfers: listeners, files, the process's own.
+const OTHER_DESCRIPTORS: u64 = 64;
+
+/// Says beforehand that descriptors will run out before transfers do.
+fn warn_of_few(descriptors: Option<u64>, args: &Args, allocator: &Allocator) {
+    let ports = allocator.plan().ports().len() as u64;
+    let transfers = ports.min(args.caps().transfers.get() as u64);
+    if let Some(descriptors) = descriptors
+        && !args.single_port
+        && descriptors < transfers + OTHER_DESCRIPTORS
+    {
+        warn!(
+            "{descriptors} descriptors are few for {transfers} transfers: raise the limit \
+             (ulimit -n, LimitNOFILE= in a unit), or lower --max-transfers"
+        );
     }
 }
 
@@ -199,7 +225,7 @@ fn not_listening(error: &ListenError) -> Failure {
     let (code, why, hint) = match bind {
         BindError::InUse { .. } => (
             exit::UNAVAILABLE,
-            "the port is taken",
+            &*taken(bind.address().port()),
             "another TFTP server is running (ss -lunp shows which): stop it, or choose another port with --listen",
         ),
         BindError::Denied { .. } => (
@@ -215,4 +241,26 @@ fn not_listening(error: &ListenError) -> Failure {
         _ => return Failure::from_error(exit::OSERR, error),
     };
     Failure::new(code, format!("cannot listen on {}: {why}", bind.address())).hint(hint)
+}
+
+/// That the port is taken, and by whom, as far as this user may know.
+fn taken(port: u16) -> String {
+    let host = Host::new();
+    let sockets = host.sockets(Protocol::Udp).ok().flatten();
+    let open = sockets.into_iter().flatten().filter(BoundSocket::is_open);
+    let inodes = open
+        .filter(|socket| socket.port() == port)
+        .map(|socket| socket.inode)
+        .collect();
+    let holders: BTreeSet<String> = host
+        .holders(&inodes)
+        .into_values()
+        .flatten()
+        .map(|process| process.to_string())
+        .collect();
+    let holders: Vec<String> = holders.into_iter().collect();
+    match holders.as_slice() {
+        [] => "the port is taken".to_owned(),
+        holders => format!("the port is taken by {}", holders.join(", ")),
+    }
 }
