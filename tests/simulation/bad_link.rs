@@ -2,17 +2,14 @@
 
 use std::time::Duration;
 
-use tests::link::{Quality, Rng};
+use tests::link::Quality;
 
 use crate::{
     client::Get,
-    scenario::Scenario,
+    scenario::{Scenario, WINDOWS, anything, links, sizes_around_boundaries},
     server::Ports,
-    world::{Fetched, World, fetch},
+    world::{World, fetch},
 };
-
-/// Windows that tile a boundary differently.
-const WINDOWS: [u16; 7] = [1, 2, 3, 4, 8, 16, 64];
 
 #[test]
 fn every_size_around_a_boundary_arrives_over_every_link() {
@@ -56,7 +53,7 @@ fn with_a_fifth_lost_each_way_both_sides_end_and_neither_claims_too_much() {
     for seed in 20_000..20_800 {
         let scenario = anything(seed).losing(200);
         let fetched = fetch(&scenario);
-        assert_bounded(&scenario, &fetched);
+        fetched.report.assert_bounded(&scenario);
         let acknowledged =
             fetched.report.sessions.iter().any(|session| {
                 session.outcome == tftpd::proto::Outcome::Completed { last_ack: true }
@@ -130,88 +127,9 @@ fn a_server_that_cannot_lease_a_port_is_silent_until_it_can() {
     assert_eq!((ports.taken(), ports.held()), (1, 0));
 }
 
-/// One of each kind of link.
-fn links() -> [Quality; 6] {
-    let plain = Quality {
-        jitter: 50,
-        ..Quality::steady(Duration::from_millis(10))
-    };
-    [
-        Quality::steady(Duration::from_micros(50)),
-        Quality { loss: 10, ..plain },
-        Quality { loss: 50, ..plain },
-        Quality {
-            duplicate: 50,
-            ..plain
-        },
-        Quality {
-            reorder: 50,
-            ..plain
-        },
-        Quality {
-            loss: 50,
-            duplicate: 50,
-            reorder: 50,
-            ..plain
-        },
-    ]
-}
-
-fn sizes_around_boundaries(window: u16) -> [usize; 8] {
-    let blksize = 16;
-    let whole = blksize * usize::from(window);
-    [
-        0,
-        1,
-        blksize - 1,
-        blksize,
-        blksize + 1,
-        whole - 1,
-        whole,
-        whole + 1,
-    ]
-}
-
-/// Any size, window, block size and link with jitter; as yet nothing is lost.
-fn anything(seed: u64) -> Scenario {
-    let mut rng = Rng::new(seed);
-    let delay = Duration::from_micros(*rng.pick(&[50, 500, 10_000, 100_000]));
-    let link = Quality {
-        jitter: *rng.pick(&[0, 20, 50]),
-        ..Quality::steady(delay)
-    };
-    let window = *rng.pick(&WINDOWS);
-    let blksize = *rng.pick(&[8, 16, 100, 512]);
-    let blocks = 1 + rng.below(150);
-    let size = blocks * u64::from(blksize) - rng.below(u64::from(blksize));
-    Scenario {
-        size: usize::try_from(size).expect("a small file"),
-        blksize,
-        asks_size: rng.chance(500),
-        icmp: rng.chance(500),
-        ..Scenario::new(seed, window, 1)
-    }
-    .over(link)
-}
-
 #[track_caller]
 fn assert_arrives(scenario: &Scenario) {
     let fetched = fetch(scenario);
     assert!(fetched.complete, "{scenario:#?}: {:?}", fetched.report);
-    assert_bounded(scenario, &fetched);
-}
-
-/// No more than twice of what the defects cost a window protocol on average, and a few windows.
-#[track_caller]
-fn assert_bounded(scenario: &Scenario, fetched: &Fetched) {
-    let tally = fetched.report.tally;
-    let slack = 8 * u64::from(scenario.window) + 20;
-    let most = 2 * scenario.expected_data() + slack;
-    assert!(tally.data <= most, "{} > {most}: {scenario:#?}", tally.data);
-    let most = 2 * most / u64::from(scenario.window) + tally.data + slack;
-    assert!(tally.acks <= most, "{} > {most}: {scenario:#?}", tally.acks);
-    assert!(
-        tally.requests + tally.oacks + tally.errors <= 80,
-        "{tally:?}: {scenario:#?}"
-    );
+    fetched.report.assert_bounded(scenario);
 }

@@ -29,10 +29,15 @@ pub(crate) trait Client {
     /// Whether somebody listens on the client's port.
     fn is_listening(&self) -> bool;
 
-    /// What has arrived.
-    fn file(&self) -> &[u8];
+    /// The server's host says that nobody listens on `port`. Firmware does not listen to that.
+    fn unreachable(&mut self, _port: Port, _now: Instant, _send: Send<'_>) {}
 
-    /// Whether it has the whole file.
+    /// What has arrived.
+    fn file(&self) -> &[u8] {
+        &[]
+    }
+
+    /// Whether it has the whole file, or knows that the server has.
     fn is_complete(&self) -> bool;
 }
 
@@ -40,6 +45,7 @@ pub(crate) trait Client {
 pub(crate) struct Asking {
     request: Vec<u8>,
     sends: u32,
+    asked_at: Instant,
     next: Instant,
 }
 
@@ -47,9 +53,14 @@ impl Asking {
     /// Patience of an ordinary client.
     const SENDS: u32 = 8;
 
+    /// For a file to be read.
     pub(crate) fn new(name: &[u8], options: Options, now: Instant) -> Self {
+        Self::for_a(Direction::Read, name, options, now)
+    }
+
+    pub(crate) fn for_a(direction: Direction, name: &[u8], options: Options, now: Instant) -> Self {
         let request = Request {
-            direction: Direction::Read,
+            direction,
             filename: name,
             mode: Mode::Octet,
             options,
@@ -59,6 +70,7 @@ impl Asking {
         Self {
             request: datagram,
             sends: 0,
+            asked_at: now,
             next: now,
         }
     }
@@ -76,6 +88,11 @@ impl Asking {
 
     pub(crate) fn next(&self) -> Instant {
         self.next
+    }
+
+    /// How long an answer took that comes now, if it can only be to one request.
+    pub(crate) fn round_trip(&self, now: Instant) -> Option<Duration> {
+        (self.sends == 1).then(|| now - self.asked_at)
     }
 }
 
@@ -158,7 +175,7 @@ impl Get {
     }
 }
 
-fn accepted(asked: &Options, body: &[u8]) -> Terms {
+pub(crate) fn accepted(asked: &Options, body: &[u8]) -> Terms {
     let oack = Oack::decode(body).expect("an OACK that can be read");
     accept(asked, &oack.options).expect("an OACK that can be accepted")
 }

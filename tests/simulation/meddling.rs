@@ -62,6 +62,10 @@ impl<C: Client> Client for Echoing<C> {
         echo.into_iter().chain(self.client.deadline()).min()
     }
 
+    fn unreachable(&mut self, port: Port, now: Instant, send: Send<'_>) {
+        self.client.unreachable(port, now, send);
+    }
+
     fn is_listening(&self) -> bool {
         self.client.is_listening()
     }
@@ -134,6 +138,10 @@ impl<C: Client, M: FnMut(&[u8]) -> Vec<Vec<u8>>> Client for Meddled<C, M> {
 
     fn deadline(&self) -> Option<Instant> {
         self.client.deadline()
+    }
+
+    fn unreachable(&mut self, port: Port, now: Instant, send: Send<'_>) {
+        self.client.unreachable(port, now, send);
     }
 
     fn is_listening(&self) -> bool {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use tftpd::proto::{Blksize, Options, Packet, Rollover, Windowsize};
 
 use crate::{
-    client::{Asking, Client, FILE, Get},
+    client::{Asking, Client, FILE},
     ends::ack,
     server::{LISTENER, Port, Send},
 };
@@ -203,10 +203,6 @@ impl Client for Mute {
         true
     }
 
-    fn file(&self) -> &[u8] {
-        &[]
-    }
-
     fn is_complete(&self) -> bool {
         false
     }
@@ -214,16 +210,16 @@ impl Client for Mute {
 
 /// A machine that loses its power when `at` datagrams have come, is down for a while, and asks
 /// again from the port it used before.
-pub(crate) struct Rebooting<F> {
-    client: Get,
+pub(crate) struct Rebooting<C, F> {
+    client: C,
     until_crash: u32,
     /// How long it is down, and what it does then.
     then: Option<(Duration, F)>,
     up_at: Option<Instant>,
 }
 
-impl<F: FnOnce(Instant) -> Get> Rebooting<F> {
-    pub(crate) fn new(client: Get, until_crash: u32, down: Duration, then: F) -> Self {
+impl<C: Client, F: FnOnce(Instant) -> C> Rebooting<C, F> {
+    pub(crate) fn new(client: C, until_crash: u32, down: Duration, then: F) -> Self {
         Self {
             client,
             until_crash,
@@ -233,7 +229,7 @@ impl<F: FnOnce(Instant) -> Get> Rebooting<F> {
     }
 }
 
-impl<F: FnOnce(Instant) -> Get> Client for Rebooting<F> {
+impl<C: Client, F: FnOnce(Instant) -> C> Client for Rebooting<C, F> {
     fn receive(&mut self, port: Port, datagram: &[u8], now: Instant, send: Send<'_>) {
         if self.up_at.is_some() {
             return;
@@ -261,6 +257,12 @@ impl<F: FnOnce(Instant) -> Get> Client for Rebooting<F> {
         self.up_at.or_else(|| self.client.deadline())
     }
 
+    fn unreachable(&mut self, port: Port, now: Instant, send: Send<'_>) {
+        if self.up_at.is_none() {
+            self.client.unreachable(port, now, send);
+        }
+    }
+
     /// While it is down, nobody answers for it.
     fn is_listening(&self) -> bool {
         self.up_at.is_some() || self.client.is_listening()
@@ -268,6 +270,51 @@ impl<F: FnOnce(Instant) -> Get> Client for Rebooting<F> {
 
     fn file(&self) -> &[u8] {
         self.client.file()
+    }
+
+    fn is_complete(&self) -> bool {
+        self.client.is_complete()
+    }
+}
+
+/// A client that is gone for good when so many datagrams have come.
+pub(crate) struct Gone<C> {
+    client: C,
+    left: u32,
+    asked: bool,
+}
+
+impl<C: Client> Gone<C> {
+    /// With 0 it sends its request and is gone.
+    pub(crate) fn after(datagrams: u32, client: C) -> Self {
+        Self {
+            client,
+            left: datagrams,
+            asked: false,
+        }
+    }
+}
+
+impl<C: Client> Client for Gone<C> {
+    fn receive(&mut self, port: Port, datagram: &[u8], now: Instant, send: Send<'_>) {
+        self.left -= 1;
+        if self.left > 0 {
+            self.client.receive(port, datagram, now, send);
+        }
+    }
+
+    fn tick(&mut self, now: Instant, send: Send<'_>) {
+        self.asked = true;
+        self.client.tick(now, send);
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        let is_here = !self.asked || self.left > 0;
+        self.client.deadline().filter(|_| is_here)
+    }
+
+    fn is_listening(&self) -> bool {
+        self.deadline().is_some()
     }
 
     fn is_complete(&self) -> bool {

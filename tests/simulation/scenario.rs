@@ -86,10 +86,94 @@ impl Scenario {
         }
     }
 
-    /// What the server has: random bytes, other ones for each seed.
+    /// What the client asks for that has the file: the same, and it knows the size.
+    pub(crate) fn announced(&self) -> Options {
+        Options {
+            tsize: self.asks_size.then_some(self.size as u64),
+            ..self.asked()
+        }
+    }
+
+    /// The same with the link turned round: what an upload sends up is what a download sends down.
+    pub(crate) fn turned(&self) -> Self {
+        Self {
+            up: self.down,
+            down: self.up,
+            ..self.clone()
+        }
+    }
+
+    /// What the server has, or gets: random bytes, other ones for each seed.
     pub(crate) fn file(&self) -> Rc<[u8]> {
         Rng::new(!self.seed).bytes(self.size).into()
     }
+}
+
+/// Windows that tile a boundary differently.
+pub(crate) const WINDOWS: [u16; 7] = [1, 2, 3, 4, 8, 16, 64];
+
+/// One of each kind of link.
+pub(crate) fn links() -> [Quality; 6] {
+    let plain = Quality {
+        jitter: 50,
+        ..Quality::steady(Duration::from_millis(10))
+    };
+    [
+        Quality::steady(Duration::from_micros(50)),
+        Quality { loss: 10, ..plain },
+        Quality { loss: 50, ..plain },
+        Quality {
+            duplicate: 50,
+            ..plain
+        },
+        Quality {
+            reorder: 50,
+            ..plain
+        },
+        Quality {
+            loss: 50,
+            duplicate: 50,
+            reorder: 50,
+            ..plain
+        },
+    ]
+}
+
+pub(crate) fn sizes_around_boundaries(window: u16) -> [usize; 8] {
+    let blksize = 16;
+    let whole = blksize * usize::from(window);
+    [
+        0,
+        1,
+        blksize - 1,
+        blksize,
+        blksize + 1,
+        whole - 1,
+        whole,
+        whole + 1,
+    ]
+}
+
+/// Any size, window, block size and link with jitter; as yet nothing is lost.
+pub(crate) fn anything(seed: u64) -> Scenario {
+    let mut rng = Rng::new(seed);
+    let delay = Duration::from_micros(*rng.pick(&[50, 500, 10_000, 100_000]));
+    let link = Quality {
+        jitter: *rng.pick(&[0, 20, 50]),
+        ..Quality::steady(delay)
+    };
+    let window = *rng.pick(&WINDOWS);
+    let blksize = *rng.pick(&[8, 16, 100, 512]);
+    let blocks = 1 + rng.below(150);
+    let size = blocks * u64::from(blksize) - rng.below(u64::from(blksize));
+    Scenario {
+        size: usize::try_from(size).expect("a small file"),
+        blksize,
+        asks_size: rng.chance(500),
+        icmp: rng.chance(500),
+        ..Scenario::new(seed, window, 1)
+    }
+    .over(link)
 }
 
 /// Says which scenario it was when a test fails.

@@ -6,10 +6,14 @@ use std::{collections::BTreeMap, net::Ipv4Addr, rc::Rc, time::Duration, time::In
 use eport_core::{Allocator, Lease, Policy, Reserved, Space};
 
 use tftpd::proto::{
-    Direction, ErrorCode, Input, Limits, Options, Outcome, Packet, Request, SenderConfig, grant,
+    Direction, ErrorCode, Input, Limits, Opening, Outcome, Packet, ReceiverConfig, Request,
+    SenderConfig, grant,
 };
 
-use crate::{ends, ends::Sending};
+use crate::{
+    ends,
+    ends::{Receiving, Sending, Transfer},
+};
 
 /// A port of the server. There is one client, with one port.
 pub(crate) type Port = u16;
@@ -21,6 +25,9 @@ pub(crate) const LISTENER: Port = 69;
 /// served: no machine starts again so fast.
 const LATE_COPY: Duration = Duration::from_secs(1);
 
+/// How long a finished upload waits for its last block to come again.
+const DALLY: Duration = Duration::from_secs(3);
+
 /// Takes requests and serves each from a port of its own. `L` leases what a session holds: a port
 /// in real life; without one, the answer is silence.
 pub(crate) struct Server<L, R> {
@@ -31,12 +38,14 @@ pub(crate) struct Server<L, R> {
     /// The session of the one client there is.
     session: Option<Session<R>>,
     pub(crate) ended: Vec<Ended>,
+    /// What was written, in the order in which it was made to last.
+    pub(crate) stored: Vec<Vec<u8>>,
 }
 
 struct Session<R> {
     port: Port,
     request: Vec<u8>,
-    sending: Sending,
+    transfer: Transfer,
     deadline: Option<Instant>,
     _lease: R,
 }
@@ -60,6 +69,7 @@ impl<R, L: FnMut() -> Option<R>> Server<L, R> {
             next_port: 61_000,
             session: None,
             ended: Vec::new(),
+            stored: Vec::new(),
         }
     }
 
@@ -84,8 +94,8 @@ impl<R, L: FnMut() -> Option<R>> Server<L, R> {
         if self.port() == Some(port)
             && let Some(session) = &mut self.session
         {
-            session.sending.sender.handle(input, now);
-            self.drain(send);
+            session.transfer.handle(input, now);
+            self.drain(now, send);
         }
     }
 
@@ -93,6 +103,11 @@ impl<R, L: FnMut() -> Option<R>> Server<L, R> {
         if let Some(port) = self.port() {
             self.input(port, Input::Timer, now, send);
         }
+    }
+
+    /// Whether something is bound to `port`.
+    pub(crate) fn is_listening(&self, port: Port) -> bool {
+        port == LISTENER || self.port() == Some(port)
     }
 
     fn port(&self) -> Option<Port> {
@@ -104,7 +119,7 @@ impl<R, L: FnMut() -> Option<R>> Server<L, R> {
             return;
         };
         if self.is_repeated(datagram, now) {
-            self.drain(send);
+            self.drain(now, send);
             return;
         }
         // Whatever the client did before, it does no longer.
@@ -116,13 +131,18 @@ impl<R, L: FnMut() -> Option<R>> Server<L, R> {
                 &mut |_, _| (),
             );
         }
-        let Some(file) = self.files.get(request.filename).map(Rc::clone) else {
+        let file = self.files.get(request.filename).map(Rc::clone);
+        if file.is_none() && request.direction == Direction::Read {
             send(LISTENER, ends::error(ErrorCode::FileNotFound));
             return;
-        };
+        }
         if let Some(lease) = (self.lease)() {
-            self.open(&request, datagram, file, lease, now);
-            self.drain(send);
+            let transfer = match file.filter(|_| request.direction == Direction::Read) {
+                Some(file) => Transfer::Sending(self.sending(&request, file, now)),
+                None => Transfer::Receiving(self.receiving(&request, now).into()),
+            };
+            self.open(transfer, datagram, lease);
+            self.drain(now, send);
         }
     }
 
@@ -134,61 +154,68 @@ impl<R, L: FnMut() -> Option<R>> Server<L, R> {
         if session.request != datagram {
             return false;
         }
-        let sender = &mut session.sending.sender;
-        let young = sender.is_half_open() || now < sender.progress_at() + LATE_COPY;
-        sender.repeat_first_reply();
+        let transfer = &mut session.transfer;
+        let young = transfer.is_half_open() || now < transfer.progress_at() + LATE_COPY;
+        transfer.repeat_first_reply(now);
         young
     }
 
-    fn open(
-        &mut self,
-        request: &Request<'_>,
-        datagram: &[u8],
-        file: Rc<[u8]>,
-        lease: R,
-        now: Instant,
-    ) {
-        assert_eq!(request.direction, Direction::Read);
+    fn open(&mut self, transfer: Transfer, datagram: &[u8], lease: R) {
         self.next_port += 1;
-        let (config, oack) = negotiate(request, file.len() as u64, self.jitter_seed);
         self.session = Some(Session {
             port: self.next_port,
             request: datagram.to_vec(),
-            sending: Sending::new(config, oack, file, now),
+            transfer,
             deadline: None,
             _lease: lease,
         });
     }
 
+    fn sending(&self, request: &Request<'_>, file: Rc<[u8]>, now: Instant) -> Sending {
+        let size = file.len() as u64;
+        let (terms, oack) = grant(&request.options, &Limits::default(), Some(size));
+        let config = SenderConfig {
+            terms,
+            jitter_seed: self.jitter_seed,
+            ..SenderConfig::new(size)
+        };
+        Sending::new(config, oack, file, now)
+    }
+
+    fn receiving(&self, request: &Request<'_>, now: Instant) -> Receiving {
+        let announced = request.options.tsize;
+        let (terms, oack) = grant(&request.options, &Limits::default(), announced);
+        let config = ReceiverConfig {
+            terms,
+            dally: DALLY,
+            jitter_seed: self.jitter_seed,
+            ..ReceiverConfig::default()
+        };
+        let opening = oack.map_or(Opening::AckRequest, Opening::Oack);
+        Receiving::new(config, opening, now)
+    }
+
     /// Sends what is due, and lets go of a session that is over.
-    fn drain(&mut self, send: Send<'_>) {
+    fn drain(&mut self, now: Instant, send: Send<'_>) {
         let Some(session) = &mut self.session else {
             return;
         };
         let port = session.port;
-        session.deadline = session.sending.drain(|datagram| send(port, datagram));
-        if let Some(outcome) = session.sending.sender.outcome() {
+        session.deadline = session.transfer.drain(now, |datagram| send(port, datagram));
+        if let Transfer::Receiving(receiving) = &mut session.transfer
+            && receiving.committed
+        {
+            receiving.committed = false;
+            self.stored.push(std::mem::take(&mut receiving.file));
+        }
+        if let Some(outcome) = session.transfer.outcome() {
             self.ended.push(Ended {
                 outcome: outcome.clone(),
-                resent: session.sending.sender.resent(),
+                resent: session.transfer.resent(),
             });
             self.session = None;
         }
     }
-}
-
-fn negotiate(
-    request: &Request<'_>,
-    size: u64,
-    jitter_seed: u32,
-) -> (SenderConfig, Option<Options>) {
-    let (terms, oack) = grant(&request.options, &Limits::default(), Some(size));
-    let config = SenderConfig {
-        terms,
-        jitter_seed,
-        ..SenderConfig::new(size)
-    };
-    (config, oack)
 }
 
 /// The allocator of the real server, on a host without sockets.

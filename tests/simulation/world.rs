@@ -7,6 +7,7 @@ use tftpd::proto::{Input, Packet};
 
 use crate::{
     client::{Client, FILE, Get},
+    put::Put,
     scenario::{Blame, Scenario},
     server::{Ended, Port, Ports, Server},
 };
@@ -27,13 +28,23 @@ pub(crate) struct World<C, L, R> {
     client_ended: Option<Duration>,
 }
 
-/// What travels: a datagram to or from a port of the server, or the client's host saying that
-/// nobody listens there.
+/// What travels: a datagram to or from a port of the server, or word of the host that it comes
+/// from that nobody listens there.
 #[derive(Clone, Debug)]
 struct Parcel {
     port: Port,
     /// Nothing is ICMP's word for it.
     datagram: Option<Vec<u8>>,
+}
+
+impl Parcel {
+    /// Nobody listens on `port`, or on the client's port that `port` wrote to.
+    fn closed(port: Port) -> Self {
+        Self {
+            port,
+            datagram: None,
+        }
+    }
 }
 
 /// How many packets were sent, by kind.
@@ -84,6 +95,21 @@ impl Report {
     pub(crate) fn lingered(&self) -> Duration {
         self.took.saturating_sub(self.client_took)
     }
+
+    /// No more than twice of what the defects cost a window protocol on average, and a few windows.
+    #[track_caller]
+    pub(crate) fn assert_bounded(&self, scenario: &Scenario) {
+        let tally = self.tally;
+        let slack = 8 * u64::from(scenario.window) + 20;
+        let most = 2 * scenario.expected_data() + slack;
+        assert!(tally.data <= most, "{} > {most}: {scenario:#?}", tally.data);
+        let most = 2 * most / u64::from(scenario.window) + tally.data + slack;
+        assert!(tally.acks <= most, "{} > {most}: {scenario:#?}", tally.acks);
+        assert!(
+            tally.requests + tally.oacks + tally.errors <= 80,
+            "{tally:?}: {scenario:#?}"
+        );
+    }
 }
 
 /// Whether the client has the file, and what came of the run.
@@ -121,6 +147,56 @@ pub(crate) fn fetch_with<C: Client>(
         "bytes are missing"
     );
     Fetched { complete, report }
+}
+
+/// Whether the client knows that its file is stored, whether it is, and what came of the run.
+pub(crate) struct Stored {
+    pub(crate) confirmed: bool,
+    pub(crate) stored: bool,
+    pub(crate) report: Report,
+}
+
+/// Stores a file with the project's own sender; asserts what is true of every run.
+pub(crate) fn store(scenario: &Scenario) -> Stored {
+    store_with(scenario, |now| put(scenario, now))
+}
+
+/// The project's own sender with the file of `scenario`.
+pub(crate) fn put(scenario: &Scenario, now: Instant) -> Put {
+    Put::new(
+        scenario.announced(),
+        jitter_seed(scenario, 1),
+        scenario.file(),
+        now,
+    )
+}
+
+/// Stores a file with the client that `make` makes; asserts what is true of every run: both sides
+/// end, nothing is held, what is stored is the whole file, and who says that it is stored is right.
+pub(crate) fn store_with<C: Client>(
+    scenario: &Scenario,
+    make: impl FnOnce(Instant) -> C,
+) -> Stored {
+    let _blame = Blame(scenario);
+    let ports = Ports::new();
+    let mut world = World::new(scenario, || ports.take(), make);
+    let report = world.run();
+    assert_eq!(ports.held(), 0, "a port is still leased");
+    assert_eq!(ports.taken(), report.sessions.len() as u64);
+
+    let file = scenario.file();
+    let (stored, confirmed) = (&world.server.stored, world.client.is_complete());
+    assert!(stored.len() <= 1, "stored {} times", stored.len());
+    assert!(
+        stored.iter().all(|stored| *file == **stored),
+        "not the file"
+    );
+    assert!(!confirmed || !stored.is_empty(), "nothing is stored");
+    Stored {
+        confirmed,
+        stored: !stored.is_empty(),
+        report,
+    }
 }
 
 fn jitter_seed(scenario: &Scenario, stream: u64) -> u32 {
@@ -195,31 +271,35 @@ impl<C: Client, L: FnMut() -> Option<R>, R> World<C, L, R> {
     }
 
     fn reach_server(&mut self, parcel: &Parcel) {
-        self.with_server(|server, now, send| match &parcel.datagram {
-            Some(datagram) => server.receive(parcel.port, datagram, now, send),
-            None => server.input(parcel.port, Input::Unreachable, now, send),
-        });
+        let Some(datagram) = &parcel.datagram else {
+            self.with_server(|server, now, send| {
+                server.input(parcel.port, Input::Unreachable, now, send);
+            });
+            return;
+        };
+        if self.server.is_listening(parcel.port) {
+            self.with_server(|server, now, send| server.receive(parcel.port, datagram, now, send));
+        } else if self.scenario.icmp {
+            self.down.send(self.now, Parcel::closed(parcel.port));
+        }
     }
 
     fn reach_client(&mut self, parcel: &Parcel) {
         let Some(datagram) = &parcel.datagram else {
+            self.with_client(|client, now, send| client.unreachable(parcel.port, now, send));
             return;
         };
         if self.client.is_listening() {
             self.with_client(|client, now, send| client.receive(parcel.port, datagram, now, send));
         } else if self.scenario.icmp {
-            let closed = Parcel {
-                port: parcel.port,
-                datagram: None,
-            };
-            self.up.send(self.now, closed);
+            self.up.send(self.now, Parcel::closed(parcel.port));
         }
     }
 
     fn with_client(&mut self, act: impl FnOnce(&mut C, Instant, &mut dyn FnMut(Port, Vec<u8>))) {
         let Self { up, tally, now, .. } = self;
         act(&mut self.client, *now, &mut |port, bytes| {
-            put(up, tally, *now, port, bytes);
+            carry(up, tally, *now, port, bytes);
         });
     }
 
@@ -231,12 +311,12 @@ impl<C: Client, L: FnMut() -> Option<R>, R> World<C, L, R> {
             down, tally, now, ..
         } = self;
         act(&mut self.server, *now, &mut |port, bytes| {
-            put(down, tally, *now, port, bytes);
+            carry(down, tally, *now, port, bytes);
         });
     }
 }
 
-fn put(path: &mut Path<Parcel>, tally: &mut Tally, now: Instant, port: Port, bytes: Vec<u8>) {
+fn carry(path: &mut Path<Parcel>, tally: &mut Tally, now: Instant, port: Port, bytes: Vec<u8>) {
     tally.note(&bytes);
     assert!(tally.total() < 5_000_000, "datagrams without bound");
     let parcel = Parcel {

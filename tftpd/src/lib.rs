@@ -4,6 +4,23 @@
 //!   leased from [`eport_core::Allocator`].
 //! * [`proto`] is the protocol without any I/O: packets, options, and the state machines of both
 //!   sides of a transfer.
+//! * [`testing`] is a server for tests, on a network as bad as a test wants it:
+//!
+//! ```
+//! # #[cfg(not(all(feature = "server", feature = "client")))]
+//! # fn main() {}
+//! # #[cfg(all(feature = "server", feature = "client"))]
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use tftpd::{Client, Server, backend::Memory, testing::{Script, TestServer, Which}};
+//!
+//! let files = Memory::new().with("kernel", vec![7; 5000]);
+//! let link = Script::new().lose(Which::Data(3)).repeat(Which::Ack(4));
+//! let server = TestServer::start(Server::builder().backend(files).link(link))?;
+//! let kernel = Client::new()?.get_bytes(server.address(), "kernel").await?;
+//! assert_eq!(kernel, [7; 5000]);
+//! # Ok(()) }
+//! ```
 //!
 //! # Features
 //! `server` and `client` bring the two halves, `cli` the binaries; all three are on by default.
@@ -21,10 +38,14 @@ pub mod cli;
 pub mod client;
 #[cfg(feature = "server")]
 mod engine;
+#[cfg(feature = "server")]
+mod link;
 #[cfg(feature = "net")]
 mod net;
 #[cfg(feature = "server")]
 pub mod server;
+#[cfg(feature = "server")]
+pub mod testing;
 
 #[cfg(feature = "client")]
 pub use client::Client;

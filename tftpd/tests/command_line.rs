@@ -96,6 +96,12 @@ fn what_cannot_be_meant_is_refused_before_anything_is_bound() {
             "--max-blksize must be 8 to 65464",
             "",
         ),
+        (
+            &[".", "--max-windowsize", "32768"],
+            64,
+            "--max-windowsize must be 1 to 32767",
+            "",
+        ),
     ] {
         check_mistake(arguments, code, error, hint);
     }

@@ -100,7 +100,7 @@ struct Clients {
     /// The largest block to grant, in bytes.
     #[arg(long, value_name = "BYTES", default_value_t = Blksize::MAX.bytes())]
     max_blksize: u16,
-    /// The most blocks of a window.
+    /// The most blocks of a window, up to 32767.
     #[arg(long, value_name = "BLOCKS", default_value_t = 64)]
     max_windowsize: u16,
     /// The most transfers at once; further requests wait.
@@ -212,7 +212,7 @@ impl Args {
             blksize: Blksize::new(self.clients.max_blksize)
                 .ok_or_else(|| wrong("--max-blksize", "8 to 65464"))?,
             windowsize: Windowsize::new(self.clients.max_windowsize)
-                .ok_or_else(|| wrong("--max-windowsize", "1 to 65535"))?,
+                .ok_or_else(|| wrong("--max-windowsize", "1 to 32767"))?,
             ..Limits::default()
         })
     }

@@ -71,8 +71,8 @@ pub(super) struct Settings {
     /// Bytes to a block, 8 to 65464; 1468 fill an Ethernet packet over IPv4.
     #[arg(long, value_name = "BYTES", default_value_t = BLKSIZE, value_parser = value_parser!(u16).range(8..=65464))]
     blksize: u16,
-    /// Blocks to an acknowledgement, 1 to 65535.
-    #[arg(long, value_name = "BLOCKS", default_value_t = WINDOWSIZE, value_parser = value_parser!(u16).range(1..))]
+    /// Blocks to an acknowledgement, 1 to 32767.
+    #[arg(long, value_name = "BLOCKS", default_value_t = WINDOWSIZE, value_parser = value_parser!(u16).range(1..=32767))]
     windowsize: u16,
     /// How many seconds the server may take to answer at all [default: 5; probe: 3].
     #[arg(long, value_name = "SECONDS", value_parser = value_parser!(u16).range(1..))]

@@ -125,7 +125,7 @@ impl Client {
                 let wanted = block * 2 * usize::from(window.blocks());
                 let room = socket.reserve(wanted.min(MOST_BUFFER));
                 let fitting = u16::try_from(room / block).unwrap_or(u16::MAX);
-                window.min(Windowsize::new(fitting).unwrap_or(Windowsize::ONE))
+                window.min(Windowsize::closest_to(fitting))
             });
         }
         options

@@ -70,7 +70,7 @@ impl Receiving {
                 ReceiverOutput::Ack(block) => {
                     work.packet.clear();
                     Ack { block }.encode(&mut work.packet);
-                    link.socket.send(&work.packet)
+                    link.send(&work.packet)
                 }
                 ReceiverOutput::Oack(options) => link.send_oack(work, options),
                 ReceiverOutput::Error(code) => {

@@ -10,6 +10,7 @@ use eport_core::Allocator;
 
 use crate::{
     backend::{Backend, Content, OpenError, Opened, Upload},
+    link::{self, Crossing},
     net::{Arrival, TransferSocket},
     policy::{Name, Policy, Resolved},
     proto::{
@@ -39,6 +40,8 @@ pub(crate) struct Reception {
     pub(crate) single_port: bool,
     /// Whether requests to a broadcast address are answered.
     pub(crate) broadcast: bool,
+    /// What lies between the server and its clients, if a test says so.
+    pub(crate) link: Option<Arc<dyn link::Link>>,
 }
 
 /// The port of TFTP servers (RFC 1350, appendix I), from which no client asks.
@@ -186,6 +189,7 @@ impl Reception {
             link: Link {
                 socket,
                 trouble: None,
+                crossing: self.crossing(arrival.client),
             },
             role,
             about: About {
@@ -200,6 +204,11 @@ impl Reception {
             queued: None,
             deadline: visit.now,
         }))
+    }
+
+    fn crossing(&self, client: SocketAddr) -> Option<Box<Crossing>> {
+        let link = Arc::clone(self.link.as_ref()?);
+        Some(Box::new(Crossing::new(link, client)))
     }
 
     /// What is granted on this path: no block that would be cut to pieces on the way. Blocks of 512

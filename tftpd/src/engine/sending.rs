@@ -69,7 +69,7 @@ impl Sending {
             if packets.end {
                 self.sender.ends_with(next - 1);
             }
-            link.socket.send_run(packets.bytes, stride(blksize))?;
+            link.send_run(packets.bytes, stride(blksize))?;
             if packets.end {
                 break;
             }

@@ -51,6 +51,7 @@ pub(super) const fn count(size: u64, blksize: u16) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::proto::Windowsize;
 
     #[test]
     fn numbers_are_recognised_across_the_wrap() {
@@ -87,6 +88,25 @@ mod tests {
                 );
             }
         }
+    }
+
+    #[test]
+    fn in_the_largest_window_no_block_of_the_one_before_looks_like_one_of_this() {
+        let window = u64::from(Windowsize::MAX.blocks());
+        for rollover in [Rollover::Zero, Rollover::One] {
+            for from in [window + 1, 65_535, 65_536, 65_537, 200_000] {
+                for behind in 1..=window {
+                    let ahead = rollover.ahead(from, rollover.to_wire(from - behind));
+                    assert!(ahead.is_none_or(|ahead| ahead > window), "{behind}");
+                }
+            }
+        }
+        // One more, and an acknowledgement of what was there before means the whole window.
+        let from = 65_536;
+        assert_eq!(
+            Rollover::Zero.ahead(from, Rollover::Zero.to_wire(from - window - 1)),
+            Some(window + 1)
+        );
     }
 
     #[test]

@@ -87,9 +87,7 @@ pub fn grant(asked: &Options, limits: &Limits, tsize: Option<u64>) -> (Terms, Op
             .map(|blksize| blksize.min(limits.blksize).to_power_of_two()),
     };
     let block_bytes = u32::from(blksize.or(blksize2).unwrap_or(Blksize::DEFAULT).bytes());
-    let window_cap = u16::try_from(limits.window_bytes / block_bytes)
-        .unwrap_or(u16::MAX)
-        .max(1);
+    let window_cap = u16::try_from(limits.window_bytes / block_bytes).unwrap_or(u16::MAX);
     let granted = Options {
         blksize,
         tsize: asked.tsize.and(tsize),
@@ -98,8 +96,9 @@ pub fn grant(asked: &Options, limits: &Limits, tsize: Option<u64>) -> (Terms, Op
         utimeout: asked.utimeout,
         rollover: asked.rollover,
         windowsize: asked.windowsize.map(|asked| {
-            let cap = Windowsize::new(window_cap).unwrap_or(Windowsize::ONE);
-            asked.min(limits.windowsize).min(cap)
+            asked
+                .min(limits.windowsize)
+                .min(Windowsize::closest_to(window_cap))
         }),
     };
     (
@@ -220,6 +219,17 @@ mod tests {
             (terms.blksize.bytes(), terms.windowsize.blocks()),
             (1024, 1)
         );
+    }
+
+    #[test]
+    fn no_limits_are_so_wide_that_block_numbers_become_ambiguous() {
+        let wide = Limits {
+            windowsize: Windowsize::MAX,
+            window_bytes: u32::MAX,
+            ..Limits::default()
+        };
+        let (terms, _) = grant(&asked("blksize=8 windowsize=65535"), &wide, None);
+        assert_eq!(terms.windowsize.blocks(), 32_767);
     }
 
     #[test]

@@ -38,20 +38,35 @@ impl Blksize {
     }
 }
 
-/// Blocks sent before an acknowledgement is due, 1 to 65535
+/// Blocks sent before an acknowledgement is due, 1 to 32767
 /// ([RFC 7440](https://www.rfc-editor.org/rfc/rfc7440)).
+///
+/// The RFC lets a window have 65535 blocks. Their numbers have 16 bits, so that with more than half
+/// of them in flight a late copy of an old packet looks like a new one: an old ACK like one for
+/// blocks that never arrived. More is neither asked for nor granted here.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Windowsize(NonZeroU16);
 
 impl Windowsize {
     /// One block, one acknowledgement: what RFC 1350 does.
     pub const ONE: Self = Self(NonZeroU16::MIN);
+    /// The largest, 32767 blocks.
+    pub const MAX: Self = Self(NonZeroU16::new(u16::MAX / 2).expect("not zero"));
 
-    /// The window of `blocks`, if it is not empty.
+    /// The window of `blocks`, if it is neither empty nor larger than [`MAX`](Self::MAX).
     pub const fn new(blocks: u16) -> Option<Self> {
         match NonZeroU16::new(blocks) {
-            Some(blocks) => Some(Self(blocks)),
-            None => None,
+            Some(blocks) if blocks.get() <= Self::MAX.blocks() => Some(Self(blocks)),
+            _ => None,
+        }
+    }
+
+    /// The window that is closest to `blocks`.
+    pub const fn closest_to(blocks: u16) -> Self {
+        match Self::new(blocks) {
+            Some(window) => window,
+            None if blocks == 0 => Self::ONE,
+            None => Self::MAX,
         }
     }
 
@@ -128,7 +143,8 @@ impl Options {
 
     /// Reads the options of a request, as forgiving as RFC 2347 wants a server to be: what is
     /// unknown, malformed or out of bounds counts as not asked. A name that comes twice counts
-    /// once, with its first value; a block size above the maximum means the maximum.
+    /// once, with its first value; a block size above the maximum means the maximum, and so does a
+    /// window that the RFC allows.
     pub(super) fn from_request(bytes: &[u8]) -> Self {
         let mut options = Self::default();
         let mut seen = Seen::default();
@@ -143,7 +159,7 @@ impl Options {
                 continue;
             };
             // A failure leaves the option unset; the request goes on without it.
-            let _ = options.set(name, value.min(name.ceiling()));
+            let _ = options.set(name, name.lowered(value));
         }
         options
     }
@@ -315,12 +331,15 @@ impl Name {
         }
     }
 
-    /// The value that stands for anything above it: only a block size may be lowered by the
-    /// server without being asked again.
-    fn ceiling(self) -> u64 {
+    /// What `value` is taken for: only the sizes of blocks and windows may be lowered by the server
+    /// without being asked again.
+    fn lowered(self, value: u64) -> u64 {
         match self {
-            Self::Blksize | Self::Blksize2 => Blksize::MAX.bytes().into(),
-            _ => u64::MAX,
+            Self::Blksize | Self::Blksize2 => value.min(Blksize::MAX.bytes().into()),
+            Self::Windowsize if value <= u16::MAX.into() => {
+                value.min(Windowsize::MAX.blocks().into())
+            }
+            _ => value,
         }
     }
 }
@@ -411,6 +430,22 @@ mod tests {
         assert_eq!(
             asked(b"blksize\x0099999999999999999999999\x00"),
             "blksize=65464"
+        );
+    }
+
+    #[test]
+    fn a_window_of_more_than_half_of_all_block_numbers_means_that_half() {
+        assert_eq!(asked(b"windowsize\x0032767\x00"), "windowsize=32767");
+        assert_eq!(asked(b"windowsize\x0032768\x00"), "windowsize=32767");
+        assert_eq!(asked(b"windowsize\x0065535\x00"), "windowsize=32767");
+        assert_eq!(
+            Options::from_oack(b"windowsize\x0032768\x00"),
+            Err(OackError::BadValue("windowsize"))
+        );
+        assert_eq!([0, 32_768, 65_535].map(Windowsize::new), [None; 3]);
+        assert_eq!(
+            [0, 7, 65_535].map(|blocks| Windowsize::closest_to(blocks).blocks()),
+            [1, 7, 32_767]
         );
     }
 

@@ -40,6 +40,8 @@ pub struct Receiver {
     gap_reported: bool,
     phase: Phase,
     opening: Opening,
+    /// Whether a block has come, be it not the first: the peer exists, and has had the opening.
+    heard: bool,
     pending: Option<ReceiverOutput>,
     /// Whether the last acknowledgement went out once and no block answered it yet.
     measuring: bool,
@@ -139,6 +141,7 @@ impl Receiver {
             gap_reported: false,
             phase: Phase::Data,
             opening,
+            heard: false,
             pending: None,
             measuring: opening == Opening::Ack,
             received: 0,
@@ -199,6 +202,7 @@ impl Receiver {
             self.complete();
         } else {
             self.phase = Phase::Dallying;
+            self.clock.sent_at = now;
             self.clock.deadline = now + self.dally;
         }
     }
@@ -222,7 +226,7 @@ impl Receiver {
 
     /// Whether the peer has not yet sent a block.
     pub fn is_half_open(&self) -> bool {
-        matches!(self.phase, Phase::Data) && self.expected == 1
+        matches!(self.phase, Phase::Data) && !self.heard
     }
 
     /// How it ended, once it has.
@@ -256,13 +260,30 @@ impl Receiver {
             Phase::Data if ahead == Some(0) => return self.in_order(data, now),
             Phase::Data if is_copy && self.asks_again(now) => self.repeat(now),
             Phase::Data if ahead.is_some_and(|ahead| ahead < window) => self.out_of_order(now),
-            Phase::Dallying if is_copy => {
-                self.resent += 1;
-                self.pending = Some(ReceiverOutput::Ack(data.block));
-            }
+            Phase::Dallying if is_copy || self.lacks_the_last_ack(data, now) => self.dally_on(now),
             _ => {}
         }
         None
+    }
+
+    /// Whether a block of the last window comes again that is not the last. A sender that has heard
+    /// nothing since the options repeats the first block alone.
+    fn lacks_the_last_ack(&self, data: Data<'_>, now: Instant) -> bool {
+        let window = u64::from(self.terms.windowsize.blocks());
+        let first = self.expected.saturating_sub(window).max(1);
+        let ahead = self.terms.rollover.ahead(first, data.block);
+        let answer_at = self.clock.sent_at + self.timer.round_trip().unwrap_or_default();
+        ahead.is_some_and(|ahead| ahead < window) && now > answer_at
+    }
+
+    /// The last acknowledgement was lost, and this one may be: the wait begins anew, but no peer
+    /// draws it out for longer than silence is borne.
+    fn dally_on(&mut self, now: Instant) {
+        self.resent += 1;
+        self.pending = Some(ReceiverOutput::Ack(self.last_in_order()));
+        self.clock.sent_at = now;
+        let end = self.clock.progress_at + self.patience.silence;
+        self.clock.deadline = self.clock.deadline.max(end.min(now + self.dally));
     }
 
     fn in_order<'a>(&mut self, data: Data<'a>, now: Instant) -> Option<Stored<'a>> {
@@ -286,6 +307,7 @@ impl Receiver {
         self.expected += 1;
         self.unacknowledged += 1;
         self.gap_reported = false;
+        self.heard = true;
         self.clock.progressed(now);
         if data.payload.len() < blksize {
             self.phase = Phase::Committing;
@@ -318,6 +340,7 @@ impl Receiver {
     /// A block of this window is missing: that is said once (RFC 7440 §4), and again only if the
     /// sender falls silent.
     fn out_of_order(&mut self, now: Instant) {
+        self.heard = true;
         if !self.gap_reported {
             self.gap_reported = true;
             self.measuring = false;
@@ -362,7 +385,7 @@ impl Receiver {
     /// Says how far it has come: the opening, or the last block that is in order.
     fn reply(&mut self, now: Instant) {
         self.pending = Some(match self.opening {
-            Opening::Oack(options) if self.expected == 1 => ReceiverOutput::Oack(options),
+            Opening::Oack(options) if !self.heard => ReceiverOutput::Oack(options),
             _ => ReceiverOutput::Ack(self.last_in_order()),
         });
         self.unacknowledged = 0;

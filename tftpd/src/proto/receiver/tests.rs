@@ -90,6 +90,24 @@ fn a_gap_is_reported_once() {
 }
 
 #[test]
+fn a_first_window_without_its_first_block_shows_that_the_oack_has_arrived() {
+    let options = Options {
+        windowsize: Windowsize::new(4),
+        ..Options::default()
+    };
+    let mut t = client(4, Opening::Oack(options));
+    t.expect(ReceiverOutput::Oack(options))
+        .recv(data(2, 512))
+        .expect(ack(0));
+    // Nor does the peer look forged any more: three first replies were all that it would get.
+    for _ in 0..5 {
+        t.wait().expect(ack(0));
+    }
+    t.recv(data(1, 512)).recv(data(2, 5));
+    t.expect(ReceiverOutput::Commit).commit().expect(ack(2));
+}
+
+#[test]
 fn a_window_that_comes_again_is_acknowledged_by_its_last_block() {
     let mut t = client(4, Opening::Ack);
     t.expect(ack(0));
@@ -184,6 +202,46 @@ fn while_it_dallies_a_repeated_last_block_is_acknowledged_again() {
     t.recv(data(1, 3)).expect(ack(1)).expect_nothing();
     t.wait().expect_end(&Outcome::Completed { last_ack: true });
     assert_eq!(t.file.len(), 3);
+}
+
+#[test]
+fn it_dallies_anew_after_each_repeated_last_block_but_not_for_ever() {
+    let config = ReceiverConfig {
+        dally: Duration::from_secs(3),
+        ..ReceiverConfig::default()
+    };
+    let mut t = Trace::new(config, Opening::Ack);
+    t.expect(ack(0)).recv(data(1, 3)).commit().expect(ack(1));
+    for second in (2..=38).step_by(2) {
+        t.at(second * 1000).recv(data(1, 3)).expect(ack(1));
+    }
+    t.at(39_999).recv(data(1, 3)).expect(ack(1));
+    t.at(40_000)
+        .wait()
+        .expect_end(&Outcome::Completed { last_ack: true });
+}
+
+#[test]
+fn while_it_dallies_one_block_of_the_last_window_is_enough_and_a_whole_one_brings_two_acks() {
+    let config = ReceiverConfig {
+        terms: Terms {
+            windowsize: Windowsize::new(4).expect("not empty"),
+            ..Terms::default()
+        },
+        dally: Duration::from_secs(3),
+        ..ReceiverConfig::default()
+    };
+    let mut t = Trace::new(config, Opening::Ack);
+    t.expect(ack(0)).at(10);
+    for block in 1..=5 {
+        t.recv(data(block, 512));
+    }
+    t.recv(data(6, 3)).commit().expect(ack(6));
+    t.at(1000).recv(data(5, 512)).expect(ack(6));
+    t.at(2000).recv(data(5, 512)).expect(ack(6));
+    t.recv(data(6, 3)).expect(ack(6));
+    // An earlier window was acknowledged, or there would be no later one.
+    t.at(3000).recv(data(2, 512)).expect_nothing();
 }
 
 #[test]
