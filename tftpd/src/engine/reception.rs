@@ -323,6 +323,7 @@ mod tests {
             patience: Patience::default(),
             single_port: false,
             broadcast,
+            link: None,
         };
         let arrival = |client: &str, local: &str, unicast| Arrival {
             bytes: b"\x00\x01x\x00octet\x00",
