@@ -31,9 +31,10 @@ pub(super) struct ListArgs {
 
 /// `get` and `ping`.
 #[derive(Debug, clap::Args)]
+#[command(allow_missing_positional = true)]
 pub(super) struct ProgramArgs {
     /// Whom to ask.
-    host: String,
+    host: Option<String>,
     /// Which program: PROGRAM or PROGRAM:VERSION.
     program: String,
     /// Over UDP instead of TCP.
@@ -43,6 +44,9 @@ pub(super) struct ProgramArgs {
     #[arg(long)]
     json: bool,
 }
+
+/// This machine as others see it: what is looked up is to be called.
+const LOOPBACK: &str = "127.0.0.1";
 
 /// `set`.
 #[derive(Debug, clap::Args)]
@@ -97,7 +101,7 @@ pub(super) async fn list(args: ListArgs, within: Duration) -> Result<ExitCode, F
 
 pub(super) async fn get(args: ProgramArgs, within: Duration) -> Result<ExitCode, Failure> {
     let (program, version) = target::program(&args.program)?;
-    let host = target::resolve(&args.host).await?;
+    let host = target::resolve(args.host.as_deref().unwrap_or(LOOPBACK)).await?;
     let address = locate(host, program, version.unwrap_or(0), args.udp, within).await?;
     if args.json {
         let object = Json::Object(vec![
@@ -113,7 +117,7 @@ pub(super) async fn get(args: ProgramArgs, within: Duration) -> Result<ExitCode,
 
 pub(super) async fn ping(args: ProgramArgs, within: Duration) -> Result<ExitCode, Failure> {
     let (program, version) = target::program(&args.program)?;
-    let host = target::resolve(&args.host).await?;
+    let host = target::resolve(args.host.as_deref().unwrap_or(LOOPBACK)).await?;
     let address = locate(host, program, version.unwrap_or(0), args.udp, within).await?;
     let client = connect(address, args.udp, within).await?;
     let mut all = true;

@@ -96,7 +96,10 @@ impl From<ConnectFailed> for Failure {
             ConnectFailed::Unix { .. } => {
                 failure.hint("no portmapper is running here; start one with: rpc-portmap serve")
             }
-            _ => failure,
+            ConnectFailed::Ip { .. } => failure.hint(
+                "nobody may be listening there, or a firewall refuses; HOST:PORT asks elsewhere",
+            ),
+            ConnectFailed::NoSocket { .. } => failure,
         }
     }
 }

@@ -89,17 +89,19 @@ fn add_first(list: &mut Vec<String>, item: String) {
 
 /// For programs to read.
 pub(super) fn json(entries: &[Rpcb], names: &Names) -> Json {
-    let object = |entry: &Rpcb| {
-        Json::Object(vec![
-            ("program", entry.program.into()),
-            ("version", entry.version.into()),
-            ("netid", Json::from(&*entry.netid)),
-            ("address", Json::from(&*entry.address)),
-            ("service", names.of(entry.program).into()),
-            ("owner", Json::from(&*entry.owner)),
-        ])
-    };
-    entries.iter().map(object).collect()
+    entries.iter().map(|entry| object(entry, names)).collect()
+}
+
+/// One registration, for programs to read.
+pub(super) fn object(entry: &Rpcb, names: &Names) -> Json {
+    Json::Object(vec![
+        ("program", entry.program.into()),
+        ("version", entry.version.into()),
+        ("netid", Json::from(&*entry.netid)),
+        ("address", Json::from(&*entry.address)),
+        ("service", names.of(entry.program).into()),
+        ("owner", Json::from(&*entry.owner)),
+    ])
 }
 
 /// The mappings of version 2, for programs to read.

@@ -5,6 +5,8 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use super::exit::Failure;
+use super::json::Json;
+use super::layout;
 use super::names::{Names, printable};
 use super::target;
 use crate::rpcbind::Rpcb;
@@ -17,6 +19,9 @@ pub(super) struct Args {
     /// How often to ask, in seconds.
     #[arg(long, value_name = "SECONDS", default_value = "1", value_parser = super::seconds)]
     every: Duration,
+    /// Write JSON: an object on a line for each difference.
+    #[arg(long)]
+    json: bool,
 }
 
 /// Shows what is registered, and from then on each difference, until it is interrupted or nobody
@@ -32,9 +37,16 @@ pub(super) async fn watch(args: Args, within: Duration) -> Result<ExitCode, Fail
         let entries = rpcbind.dump().await?;
         let gone = seen.iter().filter(|entry| !entries.contains(entry));
         let new = entries.iter().filter(|entry| !seen.contains(entry));
+        let line = |sign, entry| {
+            if args.json {
+                json_line(sign, entry, &names)
+            } else {
+                line(sign, entry, &names)
+            }
+        };
         let lines: String = gone
-            .map(|entry| line('-', entry, &names))
-            .chain(new.map(|entry| line('+', entry, &names)))
+            .map(|entry| line('-', entry))
+            .chain(new.map(|entry| line('+', entry)))
             .collect();
         let mut out = std::io::stdout().lock();
         if out
@@ -48,6 +60,15 @@ pub(super) async fn watch(args: Args, within: Duration) -> Result<ExitCode, Fail
         seen = entries;
         tokio::time::sleep(args.every).await;
     }
+}
+
+fn json_line(sign: char, entry: &Rpcb, names: &Names) -> String {
+    let what = if sign == '+' { "registered" } else { "gone" };
+    let object = Json::Object(vec![
+        ("change", what.into()),
+        ("registration", layout::object(entry, names)),
+    ]);
+    format!("{object}\n")
 }
 
 fn line(sign: char, entry: &Rpcb, names: &Names) -> String {
