@@ -162,10 +162,12 @@ fn portmapper(args: &Args, listeners: &Listeners) -> Result<Portmapper, Failure>
 
 fn not_listening(error: &ListenError) -> Failure {
     let kind = match error {
-        ListenError::Udp(BindError::InUse { .. }) => io::ErrorKind::AddrInUse,
-        ListenError::Udp(BindError::Denied { .. }) => io::ErrorKind::PermissionDenied,
-        ListenError::Tcp { source, .. } | ListenError::Unix { source, .. } => source.kind(),
-        ListenError::Udp(_) => io::ErrorKind::Other,
+        ListenError::Udp(error) | ListenError::Tcp(error) => match error {
+            BindError::InUse { .. } => io::ErrorKind::AddrInUse,
+            BindError::Denied { .. } => io::ErrorKind::PermissionDenied,
+            _ => io::ErrorKind::Other,
+        },
+        ListenError::Unix { source, .. } => source.kind(),
     };
     match kind {
         io::ErrorKind::AddrInUse => Failure::from_error(exit::UNAVAILABLE, error)

@@ -4,12 +4,13 @@
 //! any number of calls may be under way on it. Every call ends by its deadline, and dropping its
 //! future ends it at once.
 //!
-//! [`Rpcbind`] has typed calls to a portmapper; clients of other programs come from
-//! [`rpc_program!`](crate::rpc_program).
+//! [`Rpcbind`] has typed calls to a portmapper, [`Registered`] the ports that services registered
+//! with it; clients of other programs come from [`rpc_program!`](crate::rpc_program).
 
 mod datagram;
 mod error;
 mod pending;
+mod registered;
 mod rpcbind;
 mod stream;
 
@@ -22,6 +23,7 @@ use std::time::Duration;
 
 use eport_core::Lease;
 pub use error::{CallFailed, ConnectFailed};
+pub use registered::Registered;
 pub use rpcbind::Rpcbind;
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;

@@ -3,13 +3,12 @@
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 
-use eport_core::bind::{self, BindError, UdpOptions};
+use eport_core::bind::{self, BindError, TcpOptions, UdpOptions};
 use nix::ifaddrs::getifaddrs;
 
 use super::diag::{self, Protocol};
 use crate::registry::{Host, Liveness};
 use crate::rpcbind::{Netid, UniversalAddress};
-use crate::transport::is_tcp_port_taken;
 
 /// The machine this process runs on, seen from its network namespace.
 #[derive(Debug)]
@@ -74,11 +73,12 @@ impl Host for LocalHost {
 
 /// Whether a port cannot be bound because somebody has it.
 fn is_taken(protocol: Protocol, address: SocketAddr) -> io::Result<bool> {
-    if protocol == Protocol::Tcp {
-        return is_tcp_port_taken(address);
-    }
-    match bind::udp(address, &UdpOptions::default().only_v6(true)) {
-        Ok(_) => Ok(false),
+    let bound = match protocol {
+        Protocol::Tcp => bind::tcp(address, &TcpOptions::default().only_v6(true)).map(drop),
+        Protocol::Udp => bind::udp(address, &UdpOptions::default().only_v6(true)).map(drop),
+    };
+    match bound {
+        Ok(()) => Ok(false),
         Err(BindError::InUse { .. }) => Ok(true),
         Err(other) => Err(io::Error::other(other)),
     }

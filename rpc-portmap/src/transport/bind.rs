@@ -1,53 +1,11 @@
-//! The doors for what [`eport_core::bind`] does not make: TCP listeners and unix sockets.
+//! The door for what [`eport_core::bind`] does not make: unix sockets.
 
 use std::fs;
 use std::io;
-use std::net::{SocketAddr, TcpListener};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{SocketAddr as UnixAddress, UnixListener, UnixStream};
 use std::path::Path;
-
-use socket2::{Domain, Socket, Type};
-
-/// Connections that may wait to be accepted.
-const BACKLOG: i32 = 1024;
-
-/// Makes a TCP listener; `[::]` is IPv6 alone.
-pub(super) fn tcp(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = bound(address)?;
-    socket.listen(BACKLOG)?;
-    Ok(socket.into())
-}
-
-/// Whether somebody listens on a TCP port.
-pub(crate) fn is_tcp_port_taken(address: SocketAddr) -> io::Result<bool> {
-    match bound(address) {
-        Ok(_) => Ok(false),
-        Err(error) if error.kind() == io::ErrorKind::AddrInUse => Ok(true),
-        Err(error) => Err(error),
-    }
-}
-
-/// With `SO_REUSEADDR`, which for TCP on Linux never shares a port with one who listens, but does
-/// not let the closed connections of a predecessor keep it for a minute.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the one place that makes and binds TCP sockets"
-)]
-fn bound(address: SocketAddr) -> io::Result<Socket> {
-    let socket = Socket::new(
-        Domain::for_address(address),
-        Type::STREAM.nonblocking(),
-        None,
-    )?;
-    if address.is_ipv6() {
-        socket.set_only_v6(true)?;
-    }
-    socket.set_reuse_address(true)?;
-    socket.bind(&address.into())?;
-    Ok(socket)
-}
 
 /// Makes a unix listener that every user may connect to. A name that begins with `@` is abstract;
 /// at a path, what a predecessor left behind is removed if nobody listens there any more.

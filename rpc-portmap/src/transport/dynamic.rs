@@ -1,13 +1,11 @@
 //! A port of a service's own.
 
-use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use eport_core::bind::BindError;
-use eport_core::{Allocator, Lease, LeaseError, Space};
+use eport_core::{Allocator, AnySocket, Lease, LeaseError, LeaseSet, Protocol};
 
-use super::listeners::{ListenError, Listeners};
-use crate::rpcbind::{Netid, UniversalAddress};
+use super::listeners::Listeners;
+use crate::rpcbind::{Family, Netid, UniversalAddress};
 
 /// One port number, leased from an [`Allocator`] and bound for UDP and TCP, IPv4 and IPv6: what a
 /// service needs so that one firewall rule fits all of it.
@@ -15,16 +13,21 @@ use crate::rpcbind::{Netid, UniversalAddress};
 /// The port goes back when this and the server that uses its sockets are gone.
 #[derive(Debug)]
 pub struct DynamicPort {
-    lease: Lease<Listeners>,
+    set: LeaseSet<AnySocket>,
 }
 
 impl DynamicPort {
-    /// Leases a port that is free for all transports on every address of the machine.
+    /// Leases a port that is free for all transports on every address of the machine; on those of
+    /// IPv4 alone where the kernel has no IPv6.
     ///
     /// # Errors
     /// [`LeaseError`] if there is none.
     pub fn lease(allocator: &Allocator) -> Result<Self, LeaseError> {
-        Self::lease_on(allocator, Ipv6Addr::UNSPECIFIED.into())
+        let (v4, v6) = (Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into());
+        match Self::lease_on(allocator, &[v6, v4]) {
+            Err(LeaseError::FamilyNotSupported { .. }) => Self::lease_on(allocator, &[v4]),
+            other => other,
+        }
     }
 
     /// As [`lease`](Self::lease), on the loopback address of IPv4 alone: for tests, and for
@@ -33,59 +36,51 @@ impl DynamicPort {
     /// # Errors
     /// [`LeaseError`] if there is none.
     pub fn lease_on_loopback(allocator: &Allocator) -> Result<Self, LeaseError> {
-        Self::lease_on(allocator, Ipv4Addr::LOCALHOST.into())
+        Self::lease_on(allocator, &[Ipv4Addr::LOCALHOST.into()])
     }
 
-    fn lease_on(allocator: &Allocator, local: std::net::IpAddr) -> Result<Self, LeaseError> {
-        let lease = allocator.claim(Space::udp(local), None, |address| {
-            let mut listeners = Listeners::new();
-            listeners
-                .bind_ip(SocketAddr::new(local, address.port()))
-                .map_err(io_error)?;
-            Ok(listeners)
-        })?;
-        Ok(Self { lease })
+    fn lease_on(allocator: &Allocator, locals: &[IpAddr]) -> Result<Self, LeaseError> {
+        let transports = [Protocol::Tcp, Protocol::Udp].into_iter();
+        let wants = transports.flat_map(|transport| locals.iter().map(move |ip| (transport, *ip)));
+        let set = allocator.set(wants).lease()?;
+        Ok(Self { set })
     }
 
     /// The port.
     pub const fn port(&self) -> u16 {
-        self.lease.port()
+        self.set.port()
     }
 
-    /// Where a service on this port is, by transport.
+    /// Where a service on this port is, by transport: TCP before UDP, IPv6 before IPv4.
     pub fn addresses(&self) -> Vec<(Netid, UniversalAddress)> {
-        self.lease.addresses()
+        self.set.iter().filter_map(address).collect()
     }
 }
 
 impl From<DynamicPort> for Listeners {
     fn from(port: DynamicPort) -> Self {
-        let (mut listeners, ticket) = port.lease.into_parts();
-        listeners.hold(ticket);
+        let mut listeners = Self::new();
+        for lease in port.set {
+            listeners.add_leased(lease);
+        }
         listeners
     }
 }
 
-/// What the system said, by which the allocator tells a port that is taken from a machine that
-/// has no sockets left.
-fn io_error(error: ListenError) -> io::Error {
-    match error {
-        ListenError::Udp(
-            BindError::InUse { source, .. }
-            | BindError::Denied { source, .. }
-            | BindError::NotLocal { source, .. }
-            | BindError::FamilyNotSupported { source, .. }
-            | BindError::NoDescriptors { source, .. }
-            | BindError::Io { source, .. },
-        )
-        | ListenError::Tcp { source, .. }
-        | ListenError::Unix { source, .. } => source,
-        other @ ListenError::Udp(_) => io::Error::other(other),
-    }
+fn address(lease: &Lease<AnySocket>) -> Option<(Netid, UniversalAddress)> {
+    let netid = match lease.space().protocol() {
+        Protocol::Tcp => Netid::Tcp,
+        Protocol::Udp => Netid::Udp,
+        _ => return None,
+    };
+    let address = lease.local_addr();
+    Some((netid.over(Family::of(address.ip())), address.into()))
 }
 
 #[cfg(test)]
 mod tests {
+    use eport_core::{PortState, Space};
+
     use super::*;
 
     #[test]
@@ -100,15 +95,19 @@ mod tests {
                 .iter()
                 .all(|(_, address)| address.port() == Some(number))
         );
-        assert_eq!(allocator.stats().leased, 1);
+        assert_eq!(allocator.stats().leased, addresses.len());
+        for (space, state) in holders(&allocator, number) {
+            assert!(
+                matches!(state, PortState::Leased { .. }),
+                "{space}: {state}"
+            );
+        }
         drop(port);
         assert_eq!(allocator.stats().leased, 0);
     }
 
     #[test]
     fn a_port_that_is_taken_for_one_transport_is_not_used_for_the_others() {
-        let taken = Listeners::new();
-        drop(taken);
         let mut holder = Listeners::new();
         holder
             .bind_ip("127.0.0.1:0".parse().expect("an address"))
@@ -120,5 +119,10 @@ mod tests {
         let error = DynamicPort::lease_on_loopback(&allocator).expect_err("taken for TCP");
         assert!(matches!(error, LeaseError::Exhausted { .. }), "{error}");
         assert_eq!(allocator.stats().leased, 0);
+    }
+
+    fn holders(allocator: &Allocator, port: u16) -> [(Space, PortState); 2] {
+        let any = Ipv4Addr::UNSPECIFIED;
+        [Space::udp(any), Space::tcp(any)].map(|space| (space, allocator.explain(space, port)))
     }
 }

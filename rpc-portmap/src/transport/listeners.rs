@@ -7,8 +7,10 @@ use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 
-use eport_core::Ticket;
-use eport_core::bind::{self as eport_bind, BindError, UdpOptions};
+use eport_core::bind::{self as eport_bind, BindError, TcpOptions, UdpOptions};
+use eport_core::{AnySocket, Lease, Ticket};
+
+use socket2::SockRef;
 
 use super::bind;
 use crate::rpcbind::{Netid, UniversalAddress};
@@ -126,7 +128,18 @@ impl Listeners {
         addresses
     }
 
-    pub(super) fn hold(&mut self, ticket: Ticket) {
+    /// Adds a socket on a leased port, which goes back when this and what it served are gone.
+    pub(super) fn add_leased(&mut self, lease: Lease<AnySocket>) {
+        let (socket, ticket) = lease.into_parts();
+        match socket {
+            AnySocket::Udp(socket) => {
+                // The system's default holds fewer calls; it serves all the same.
+                let _ = SockRef::from(&socket).set_recv_buffer_size(RECEIVE_BUFFER);
+                self.udp.push(socket);
+            }
+            AnySocket::Tcp(socket) => self.tcp.push(socket),
+            _ => return,
+        }
         self.tickets.push(ticket);
     }
 
@@ -153,8 +166,9 @@ impl Listeners {
         let options = UdpOptions::default()
             .only_v6(true)
             .receive_buffer(RECEIVE_BUFFER);
-        let udp = eport_bind::udp(address, &options)?;
-        let tcp = bind::tcp(address).map_err(|source| ListenError::Tcp { address, source })?;
+        let udp = eport_bind::udp(address, &options).map_err(ListenError::Udp)?;
+        let options = TcpOptions::default().only_v6(true);
+        let tcp = eport_bind::tcp(address, &options).map_err(ListenError::Tcp)?;
         self.udp.push(udp);
         self.tcp.push(tcp);
         Ok(())
@@ -237,16 +251,11 @@ impl Drop for SocketFile {
 #[non_exhaustive]
 pub enum ListenError {
     /// A UDP port could not be had.
-    #[error(transparent)]
-    Udp(#[from] BindError),
+    #[error("cannot listen by UDP")]
+    Udp(#[source] BindError),
     /// A TCP port could not be had.
-    #[error("cannot listen on {address} (TCP)")]
-    Tcp {
-        /// The address.
-        address: SocketAddr,
-        /// What the system says.
-        source: io::Error,
-    },
+    #[error("cannot listen by TCP")]
+    Tcp(#[source] BindError),
     /// A unix socket could not be had.
     #[error("cannot listen on the unix socket {name}")]
     Unix {
@@ -284,7 +293,8 @@ mod tests {
         let mut first = Listeners::new();
         first.bind_ip(address).expect("free");
         let error = Listeners::new().bind_ip(address).expect_err("taken");
-        assert!(error.to_string().contains(&address.to_string()), "{error}");
+        let cause = std::error::Error::source(&error).expect("a cause");
+        assert!(cause.to_string().contains(&address.to_string()), "{cause}");
     }
 
     #[test]
@@ -323,7 +333,8 @@ mod tests {
     /// An address with a port that is free for UDP and TCP at this moment.
     fn free_port(address: &str) -> SocketAddr {
         let mut address: SocketAddr = address.parse().expect("an address");
-        let probe = bind::tcp(address).expect("some port is free");
+        let probe = eport_bind::tcp(address, &TcpOptions::default());
+        let probe = probe.expect("some port is free");
         address.set_port(probe.local_addr().expect("bound").port());
         address
     }

@@ -1,7 +1,7 @@
 //! Sockets: where calls come in and go out.
 //!
-//! [`Listeners`] are bound all or not at all. Sockets of a service's own port come from
-//! [`eport_core`]; see [`DynamicPort`].
+//! [`Listeners`] are bound all or not at all. All sockets with a port are made by [`eport_core`];
+//! those on a port of a service's own are leased, see [`DynamicPort`].
 
 mod bind;
 mod clock;
@@ -9,7 +9,6 @@ mod dynamic;
 mod listeners;
 mod udp;
 
-pub(crate) use bind::is_tcp_port_taken;
 pub(crate) use clock::{now, seconds_since_1970};
 pub use dynamic::DynamicPort;
 pub(crate) use listeners::AsyncUnixEndpoint;

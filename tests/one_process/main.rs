@@ -1,0 +1,160 @@
+//! A TFTP server, a portmapper and an RPC service in one process, on clones of one allocator.
+//!
+//! While transfers run and calls are made and forwarded, a witness compares what the kernel says of
+//! this process's sockets with what the allocator says of their ports: every socket is on a port
+//! that is handed out, to it alone, and not reserved; and `explain` names its peer.
+
+mod machine;
+mod witness;
+
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use eport_core::{Allocator, PortSet, PortState, Source, Space};
+use machine::{ECHO, Echo1Client, Elsewhere, Machine};
+use rpc_portmap::client::Client;
+use rpc_portmap::rpcbind::v2::{self, CallArgs};
+use rpc_portmap::rpcbind::{Netid, PROGRAM};
+use rpc_portmap::xdr::{self, Opaque};
+use tokio::sync::Mutex;
+use tokio::task::JoinSet;
+use witness::Witness;
+
+/// Transfers, forwarded calls, and calls: each so many.
+const ROUNDS: u32 = 300;
+/// So many of each at once.
+const AT_ONCE: u32 = 25;
+
+/// The witness sees all sockets of the process, so there is one machine in it at a time.
+static ALONE: Mutex<()> = Mutex::const_new(());
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn under_load_no_port_is_handed_out_twice_or_though_it_is_reserved() {
+    let _alone = ALONE.lock().await;
+    let elsewhere = Elsewhere::register().await;
+    let allocator = elsewhere.allocator();
+    let machine = Arc::new(Machine::start(&allocator, &elsewhere).await);
+    let witness = Witness::start(allocator.clone());
+
+    let mut load = JoinSet::new();
+    for lane in 0..AT_ONCE {
+        let rounds = ROUNDS / AT_ONCE;
+        load.spawn(fetch(Arc::clone(&machine), allocator.clone(), rounds));
+        load.spawn(call_by_the_portmapper(Arc::clone(&machine), lane, rounds));
+        load.spawn(look_up_and_call(Arc::clone(&machine), lane, rounds));
+    }
+    while let Some(lane) = load.join_next().await {
+        lane.expect("no lane fails");
+    }
+
+    let seen = witness.stop();
+    assert!(seen.sockets > 100, "the witness slept: {seen:?}");
+    let transfers = machine.transfers();
+    assert_eq!(transfers.len(), ROUNDS as usize);
+    for port in transfers {
+        assert!(allocator.plan().ports().contains(port), "{port}");
+        assert!(!elsewhere.ports.contains(port), "{port} is registered");
+    }
+    Arc::into_inner(machine)
+        .expect("no lane is left")
+        .stop()
+        .await;
+    let stats = allocator.stats();
+    assert_eq!(stats.leased, 0, "{stats:?}");
+    // Two for each file (server and client), one for each forwarded call.
+    assert!(stats.draws >= u64::from(3 * ROUNDS), "{stats:?}");
+}
+
+#[tokio::test]
+async fn explain_says_who_registered_a_port_and_who_has_leased_one() {
+    let _alone = ALONE.lock().await;
+    let elsewhere = Elsewhere::register().await;
+    let allocator = elsewhere.allocator();
+    let machine = Machine::start(&allocator, &elsewhere).await;
+    for space in [
+        Space::udp(Ipv4Addr::LOCALHOST),
+        Space::tcp(Ipv4Addr::LOCALHOST),
+    ] {
+        for port in [machine.portmapper_port, machine.service_port] {
+            let state = allocator.explain(space, port);
+            assert!(
+                matches!(state, PortState::Leased { peer: None, .. }),
+                "{state}"
+            );
+        }
+        let registered = elsewhere.ports.iter().next().expect("there are some");
+        let state = allocator.explain(space, registered);
+        let PortState::Reserved(sources) = &state else {
+            panic!("{registered} is {state}");
+        };
+        let by_portmapper = |source: &Source| matches!(source, Source::Portmapper(entry) if entry.program == machine::ELSEWHERE);
+        assert!(sources.iter().any(by_portmapper), "{state}");
+    }
+    machine.stop().await;
+}
+
+async fn fetch(machine: Arc<Machine>, allocator: Allocator, rounds: u32) {
+    let client = tftpd::Client::with_allocator(allocator).options(tftpd::proto::Options::default());
+    for _ in 0..rounds {
+        let bytes = client.get_bytes(machine.tftp, machine::FILE).await;
+        assert_eq!(bytes.expect("a file"), machine::contents());
+    }
+}
+
+/// Each forwarded call leaves from a port that the portmapper leases for it.
+async fn call_by_the_portmapper(machine: Arc<Machine>, lane: u32, rounds: u32) {
+    let client = Client::udp(machine.portmapper()).expect("loopback");
+    let client = client.with_timeout(Duration::from_secs(20));
+    for round in 0..rounds {
+        let number = lane * ROUNDS + round;
+        let call = CallArgs {
+            program: ECHO,
+            version: 1,
+            procedure: 1,
+            args: Opaque::new(xdr::to_bytes(&number)).expect("short"),
+        };
+        let answer: v2::CallResult = client
+            .call(PROGRAM, v2::VERSION, v2::CALLIT, &call)
+            .await
+            .expect("it is forwarded");
+        assert_eq!(answer.port, u32::from(machine.service_port));
+        assert_eq!(*answer.results, *xdr::to_bytes(&number));
+    }
+}
+
+async fn look_up_and_call(machine: Arc<Machine>, lane: u32, rounds: u32) {
+    let rpcbind = machine.rpcbind().await;
+    for round in 0..rounds {
+        let netid = if round % 2 == 0 {
+            Netid::Tcp
+        } else {
+            Netid::Udp
+        };
+        let found = rpcbind.address(ECHO, 1, netid).await.expect("an answer");
+        let found = found.and_then(|address| address.socket_addr());
+        let address = found.expect("it is registered");
+        assert_eq!(address.port(), machine.service_port);
+        let client = match netid {
+            Netid::Tcp => Client::tcp(address, Duration::from_secs(20)).await,
+            _ => Client::udp(address),
+        };
+        let client = client
+            .expect("loopback")
+            .with_timeout(Duration::from_secs(20));
+        let number = lane * ROUNDS + round;
+        assert_eq!(
+            Echo1Client(client).echo(number).await.expect("a result"),
+            number
+        );
+    }
+}
+
+/// The ports of the set, every so many of them.
+fn every(ports: &PortSet, nth: usize) -> PortSet {
+    ports
+        .iter()
+        .step_by(nth)
+        .filter_map(|port| eport_core::PortRange::new(port, port).ok())
+        .collect()
+}
