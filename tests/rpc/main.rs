@@ -1,0 +1,8 @@
+//! Our portmapper in rpcbind's place: among Debian's `rpcinfo` and daemons, on the wire, and among
+//! those who mean it no good.
+//!
+//! Each test has namespaces of its own with a private `/run`, where port 111 and
+//! `/run/rpcbind.sock` are free.
+
+mod machine;
+mod rpcinfo;
