@@ -4,5 +4,6 @@
 //! Each test has namespaces of its own with a private `/run`, where port 111 and
 //! `/run/rpcbind.sock` are free.
 
+mod daemons;
 mod machine;
 mod rpcinfo;
