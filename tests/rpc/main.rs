@@ -6,4 +6,6 @@
 
 mod daemons;
 mod machine;
+mod procedures;
 mod rpcinfo;
+mod wire;
