@@ -4,6 +4,7 @@
 //! Each test has namespaces of its own with a private `/run`, where port 111 and
 //! `/run/rpcbind.sock` are free.
 
+mod amplification;
 mod bad_input;
 mod daemons;
 mod machine;

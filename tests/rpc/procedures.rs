@@ -80,6 +80,13 @@ fn tshark_reads_what_we_say_as_portmap_and_finds_nothing_wrong() {
     assert_eq!(wrong, "");
 }
 
+/// A call of every procedure, and calls that make no sense.
+pub(crate) fn calls() -> Vec<Vec<u8>> {
+    let (registrations, cases) = fixture();
+    let calls = cases.into_iter().map(|case| case.call);
+    calls.chain(registrations).collect()
+}
+
 /// Sends all calls and compares the replies.
 #[track_caller]
 fn replay<'a>(wire: &mut Wire, transport: Transport, cases: impl IntoIterator<Item = &'a Case>) {
