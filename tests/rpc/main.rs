@@ -6,6 +6,7 @@
 
 mod amplification;
 mod bad_input;
+mod crash;
 mod daemons;
 mod machine;
 mod procedures;
