@@ -140,7 +140,7 @@ impl Victim {
 fn questions() -> Vec<Vec<u8>> {
     let mut questions = calls();
     let whole = call(1, 4, 11, &rpcb(100_000, 4, "udp", "10.77.0.1.0.111"));
-    questions.extend((0..whole.len()).map(|length| whole[..length].to_vec()));
+    questions.extend((0..whole.len()).map(|length| whole.iter().copied().take(length).collect()));
     let mut random = Rng::new(SEED);
     for length in 0..200 {
         questions.push(random.bytes(length));
@@ -152,7 +152,8 @@ fn questions() -> Vec<Vec<u8>> {
             &random.bytes(length),
         );
         let place = 20 + random.below(20);
-        noise[usize::try_from(place).expect("small")] ^= 1 << random.below(8);
+        let place = usize::try_from(place).expect("small");
+        *noise.get_mut(place).expect("within the header") ^= 1 << random.below(8);
         questions.push(noise);
     }
     questions

@@ -127,7 +127,7 @@ impl Daemon {
             for netid in self.netids {
                 let is_it = |line: &&String| {
                     let words: Vec<_> = line.split_whitespace().collect();
-                    words[1] == version.to_string() && words[2] == *netid
+                    words.get(1..3) == Some(&[&*version.to_string(), *netid][..])
                 };
                 assert_eq!(lines.iter().filter(is_it).count(), 1, "{version} {netid}");
             }
@@ -138,7 +138,7 @@ impl Daemon {
             let found = theirs.lines().any(|other| words(other) == line);
             assert!(found, "{line} is not in\n{theirs}");
         }
-        let (program, version) = (self.program, self.versions[0]);
+        let (program, version) = (self.program, self.versions.first().expect("one at least"));
         let pinged = machine.rpcinfo(&format!("-T udp 127.0.0.1 {program} {version}"));
         assert!(pinged.contains("ready and waiting"), "{pinged}");
     }
@@ -152,7 +152,7 @@ impl Daemon {
             "{:#?}",
             self.lines(machine)
         );
-        let netid = self.netids[0];
+        let netid = self.netids.first().expect("one at least");
         let asked = machine.rpcinfo(&format!("-T {netid} 127.0.0.1 {}", self.program));
         assert!(asked.contains("Program not registered"), "{asked}");
     }

@@ -177,9 +177,9 @@ fn read_record(stream: &mut impl Read) -> io::Result<Vec<u8>> {
         stream.read_exact(&mut header)?;
         let header = u32::from_be_bytes(header);
         let length = usize::try_from(header & 0x7fff_ffff).expect("a number of 31 bits");
-        let before = record.len();
-        record.resize(before + length, 0);
-        stream.read_exact(&mut record[before..])?;
+        let mut fragment = vec![0; length];
+        stream.read_exact(&mut fragment)?;
+        record.append(&mut fragment);
         if header & 0x8000_0000 != 0 {
             return Ok(record);
         }
