@@ -8,7 +8,7 @@ use tests::process::Process;
 use tests::{host, peers};
 
 use crate::machine::{Machine, PATIENCE, said};
-use crate::wire::{Transport, Wire, numbers};
+use crate::wire::{Transport, Wire, call, numbers};
 
 /// A call, and what each transport gets for it.
 struct Case {
@@ -66,8 +66,7 @@ fn tshark_reads_what_we_say_as_portmap_and_finds_nothing_wrong() {
         let statistics = cases.last().expect("it is the last one");
         assert!(wire.ask(&statistics.call).len() > 200);
     }
-    tcpdump.interrupt();
-    tcpdump.wait(PATIENCE);
+    end(&machine, &mut tcpdump, &file);
     let replies = "rpc.msgtyp == 1 && (tcp.port == 111 || udp.port == 111)";
     let all = tshark(&file, replies);
     let understood = tshark(
@@ -172,6 +171,8 @@ fn masked(reply: &str, expected: &str) -> String {
 #[track_caller]
 fn watch(machine: &Machine, file: &std::path::Path) -> Process {
     let mut command = machine.command(peers::path("tcpdump"));
+    // The buffer is cut into pieces of the longest packet: with long ones there would be few.
+    command.args(["-s", "4096", "-B", "16384"]);
     command.args([
         "-n",
         "-U",
@@ -185,6 +186,23 @@ fn watch(machine: &Machine, file: &std::path::Path) -> Process {
     let tcpdump = Process::start(command.arg(file).arg("port 111"));
     tcpdump.wait_for_line("listening on", PATIENCE);
     tcpdump
+}
+
+/// Ends the capture once it holds the reply to one last call.
+#[track_caller]
+fn end(machine: &Machine, tcpdump: &mut Process, file: &std::path::Path) {
+    let last = machine
+        .wire(Transport::Udp)
+        .ask(&call(0xfeed_beef, 4, 0, &[]));
+    let has_last = || {
+        let captured = host::read(file);
+        captured.windows(last.len()).any(|bytes| bytes == last)
+    };
+    assert!(host::wait_until(PATIENCE, has_last), "{}", tcpdump.output());
+    tcpdump.interrupt();
+    tcpdump.wait(PATIENCE);
+    let report = tcpdump.output();
+    assert!(report.contains("\n0 packets dropped by kernel"), "{report}");
 }
 
 /// The lines that tshark prints of what a filter lets pass, without what it says besides.
