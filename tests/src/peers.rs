@@ -41,6 +41,14 @@ const fn installed(program: &'static str, package: &'static str) -> Peer {
     }
 }
 
+const fn aside(program: &'static str, package: &'static str) -> Peer {
+    Peer {
+        program,
+        package,
+        how: How::Unpacked,
+    }
+}
+
 /// All that the suites need.
 pub const ALL: &[Peer] = &[
     installed("ip", "iproute2"),
@@ -78,6 +86,18 @@ pub const ALL: &[Peer] = &[
         package: "linux-image-cloud-amd64",
         how: How::UnpackedDependency,
     },
+    // Portmappers and RPC services start by themselves where they are installed; what they need does not.
+    aside("rpcbind", "rpcbind"),
+    aside("rpcinfo", "rpcbind"),
+    aside("rpc.rstatd", "rstatd"),
+    aside("rpc.rusersd", "rusersd"),
+    aside("rpc.statd", "nfs-common"),
+    aside("rpc.mountd", "nfs-kernel-server"),
+    installed("/etc/netconfig", "libtirpc-common"),
+    installed("/usr/share/doc/libtirpc3/copyright", "libtirpc3"),
+    installed("/usr/share/doc/libnsl2/copyright", "libnsl2"),
+    installed("/etc/rpc", "netbase"),
+    installed("tshark", "tshark"),
     installed("python3", "python3"),
     installed("pip3", "python3-pip"),
     Peer {
@@ -120,7 +140,7 @@ pub fn find(program: &str) -> Option<PathBuf> {
                 .find(|file| is_kernel(file));
         }
         How::Python => vec![below],
-        How::Unpacked => ["bin", "usr/bin", "usr/sbin"]
+        How::Unpacked => ["bin", "sbin", "usr/bin", "usr/sbin"]
             .map(|folder| below.join(folder))
             .to_vec(),
         How::Installed => {

@@ -175,18 +175,24 @@ impl Rpcbind4 for Service {
         let usable = found
             .iter()
             .filter(|found| family == Family::Loopback || found.claim.netid.family() == family);
-        let entries = usable.map(|found| {
-            let netid = found.claim.netid;
-            let address = self.merged(caller, &request, &found.claim.address);
-            v4::Entry {
-                address: Name::truncated(&address.to_string()),
-                netid: Name::truncated(netid.name()),
-                semantics: netid.semantics() as u32,
-                family: Name::truncated(netid.family().name()),
-                protocol: Name::truncated(netid.protocol()),
-            }
-        });
-        Ok(entries.collect())
+        let entries: List<_> = usable
+            .map(|found| {
+                let netid = found.claim.netid;
+                let address = self.merged(caller, &request, &found.claim.address);
+                v4::Entry {
+                    address: Name::truncated(&address.to_string()),
+                    netid: Name::truncated(netid.name()),
+                    semantics: netid.semantics() as u32,
+                    family: Name::truncated(netid.family().name()),
+                    protocol: Name::truncated(netid.protocol()),
+                }
+            })
+            .collect();
+        // GETSTAT has no counters for this procedure; rpcbind counts it with GETADDR.
+        let (program, version, netid) = (request.program, request.version, caller.transport());
+        self.counters
+            .look_up(v4::VERSION, program, version, netid, !entries.0.is_empty());
+        Ok(entries)
     }
 
     async fn getstat(&self, _: &Caller) -> Result<AllStats, Fault> {

@@ -1,0 +1,182 @@
+//! What a stranger is sent by UDP, whose address may be forged: never more than two bytes for each
+//! that came in its name.
+
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+
+use tests::link::Rng;
+use tests::netns::Netns;
+use tests::process::Process;
+use tests::{host, peers};
+
+use crate::machine::{Machine, PATIENCE};
+use crate::procedures::calls;
+use crate::wire::{PORT, Transport, call, numbers, rpcb};
+
+/// Bytes for one byte, both without the headers of UDP and IP, which are as long there as back.
+const FACTOR: usize = 2;
+
+/// The transaction of the call that ends each count.
+const LAST: u32 = 0xfeed_beef;
+
+const SEED: u64 = 0x111;
+
+#[test]
+fn a_stranger_gets_two_bytes_for_one_whatever_is_asked() {
+    if !peers::available(&["ip"]) {
+        return;
+    }
+    for arguments in ["", "--forward"] {
+        let machine = Machine::new();
+        let neighbour = machine.neighbour();
+        let _server = with_many_registrations(&machine, arguments);
+        for server in [
+            IpAddr::from([10, 77, 0, 1]),
+            IpAddr::from([0xfd77, 0, 0, 0, 0, 0, 0, 1]),
+        ] {
+            let server = SocketAddr::new(server, PORT);
+            let victims: Vec<_> = questions()
+                .into_iter()
+                .map(|question| Victim::of(&neighbour, server, question))
+                .collect();
+            // Calls that were forwarded may be answered late, but not later than all the others.
+            for victim in victims {
+                let (spent, received) = victim.bill();
+                let what = &victim.question;
+                assert!(
+                    received <= FACTOR * spent,
+                    "{received} for {spent}: {what:02x?}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn a_list_is_refused_to_a_stranger_and_given_to_this_machine_and_to_networks_that_are_trusted() {
+    if !peers::available(&["ip"]) {
+        return;
+    }
+    let too_weak = numbers(&[LAST, 1, 1, 1, 5]);
+    for (arguments, is_trusted) in [("", false), ("--trust 10.77.0.0/24", true)] {
+        let machine = Machine::new();
+        let neighbour = machine.neighbour();
+        let _server = with_many_registrations(&machine, arguments);
+        let server = SocketAddr::from(([10, 77, 0, 1], PORT));
+        let stranger = neighbour.enter(|| connected(server));
+        for (version, procedure, body) in [
+            (2, 4, vec![]),
+            (3, 4, vec![]),
+            (4, 4, vec![]),
+            (4, 12, vec![]),
+            (4, 11, rpcb(100_000, 4, "udp", "")),
+        ] {
+            let question = call(LAST, version, procedure, &body);
+            stranger.send(&question).expect("there is a cable");
+            let mut reply = vec![0; 65_536];
+            let length = stranger.recv(&mut reply).expect("a reply");
+            reply.truncate(length);
+            assert_eq!(reply == too_weak, !is_trusted, "{version} {procedure}");
+            let own = machine.wire(Transport::Udp).ask(&question);
+            assert!(own.len() > too_weak.len(), "{version} {procedure}");
+        }
+    }
+}
+
+/// A host that has not asked, and what is sent in its name.
+struct Victim {
+    socket: UdpSocket,
+    question: Vec<u8>,
+    received: usize,
+}
+
+impl Victim {
+    /// Sends the question and waits until it has been dealt with.
+    #[track_caller]
+    fn of(neighbour: &Netns, server: SocketAddr, question: Vec<u8>) -> Self {
+        let socket = neighbour.enter(|| connected(server));
+        let mut victim = Self {
+            socket,
+            question,
+            received: 0,
+        };
+        victim
+            .socket
+            .send(&victim.question)
+            .expect("there is a cable");
+        let last = call(LAST, 2, 0, &[]);
+        victim.socket.send(&last).expect("there is a cable");
+        while !victim.take() {}
+        victim
+    }
+
+    /// Counts one datagram; true if it was the answer to the last question.
+    #[track_caller]
+    fn take(&mut self) -> bool {
+        let mut reply = vec![0; 65_536];
+        let length = self
+            .socket
+            .recv(&mut reply)
+            .expect("a reply to the last call");
+        let is_last = reply.starts_with(&LAST.to_be_bytes());
+        if !is_last {
+            self.received += length;
+        }
+        is_last
+    }
+
+    /// What was sent and what came back, with what has come since.
+    fn bill(&self) -> (usize, usize) {
+        self.socket.set_nonblocking(true).expect("a socket");
+        let mut reply = vec![0; 65_536];
+        let mut received = self.received;
+        while let Ok(length) = self.socket.recv(&mut reply) {
+            received += length;
+        }
+        (self.question.len(), received)
+    }
+}
+
+/// Every procedure, calls that are wrong, calls that are cut, and noise.
+fn questions() -> Vec<Vec<u8>> {
+    let mut questions = calls();
+    let whole = call(1, 4, 11, &rpcb(100_000, 4, "udp", "10.77.0.1.0.111"));
+    questions.extend((0..whole.len()).map(|length| whole.iter().copied().take(length).collect()));
+    let mut random = Rng::new(SEED);
+    for length in 0..200 {
+        questions.push(random.bytes(length));
+        // Noise that begins as a call does.
+        let mut noise = call(
+            length.try_into().expect("small"),
+            4,
+            3,
+            &random.bytes(length),
+        );
+        let place = 20 + random.below(20);
+        let place = usize::try_from(place).expect("small");
+        *noise.get_mut(place).expect("within the header") ^= 1 << random.below(8);
+        questions.push(noise);
+    }
+    questions
+}
+
+#[track_caller]
+fn with_many_registrations(machine: &Machine, arguments: &str) -> Process {
+    let server = machine.serve(arguments);
+    let mut wire = machine.wire(Transport::Unix);
+    for program in 0x2000_0001..0x2000_0100 {
+        let set = call(1, 3, 1, &rpcb(program, 1, "udp", "0.0.0.0.7.209"));
+        assert!(wire.ask(&set).ends_with(&[0, 0, 0, 1]));
+    }
+    server
+}
+
+fn connected(server: SocketAddr) -> UdpSocket {
+    let any = match server {
+        SocketAddr::V4(_) => IpAddr::from([0; 4]),
+        SocketAddr::V6(_) => IpAddr::from([0_u8; 16]),
+    };
+    let socket = host::udp_socket(any);
+    socket.connect(server).expect("there is a cable");
+    socket.set_read_timeout(Some(PATIENCE)).expect("a limit");
+    socket
+}
