@@ -7,6 +7,7 @@ mod claim;
 mod endpoint;
 mod error;
 mod policy;
+mod reload;
 mod request;
 mod set;
 
@@ -19,6 +20,7 @@ use claim::{Claim, Open};
 pub use endpoint::{AnySocket, Endpoint};
 pub use error::{BuildError, LeaseError, Rejected};
 pub use policy::{Policy, WhenFull};
+pub use reload::Reloaded;
 pub use request::{LeaseFuture, Request, UdpRequest};
 pub use set::SetRequest;
 
