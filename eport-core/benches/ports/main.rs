@@ -18,6 +18,7 @@ use std::time::Instant;
 
 use chacha20::ChaCha8Rng;
 use eport_core::pool::{Held, Pool, Rules};
+use eport_core::system::Sources;
 use eport_core::{
     Allocator, Lease, Plan, Policy, PortRange, Protocol, Quarantine, Reserved, Sharing, Space,
     WhenFull, plan,
@@ -211,6 +212,21 @@ fn free_ports(busy: &[Lease<UdpSocket>], peer: u16) -> Vec<u16> {
         .collect()
 }
 
+/// An allocator that knows all sockets there are from the beginning.
+fn start() -> f64 {
+    let ports = PortRange::DYNAMIC.iter().take(16_000);
+    let _strangers: Vec<UdpSocket> = ports
+        .filter_map(|port| UdpSocket::bind((LOCAL, port)).ok())
+        .collect();
+    microseconds(|_| {
+        let built = Allocator::builder()
+            .ports(PortRange::DYNAMIC.into())
+            .sources(Sources::nothing().known_sockets(Protocol::Udp))
+            .build();
+        drop(built.expect("ports"));
+    })
+}
+
 fn other_leases() -> Vec<Row> {
     let full = allocator(Policy::default());
     let claim = || full.claim(space(), None, |_| Ok(()));
@@ -231,6 +247,7 @@ fn other_leases() -> Vec<Row> {
     let mut rows = vec![
         Row::new("the answer that no port is left", [exhausted]),
         Row::new("a set of UDP and TCP on one number", [set]),
+        Row::new("a start that lists 16,000 sockets of others", [start()]),
     ];
     if let Ok(shared) = Allocator::new(one, policy) {
         let _stays = shared.udp(LOCAL).peer(to).lease().expect("free");
