@@ -23,7 +23,9 @@ use eport_core::{
     Allocator, Lease, Plan, Policy, PortRange, Protocol, Quarantine, Reserved, Sharing, Space,
     WhenFull, plan,
 };
-use measure::{Row, microseconds, nanoseconds, pace, side_by_side, table};
+use measure::{
+    Row, microseconds, microseconds_on_processor, nanoseconds, pace, side_by_side, table,
+};
 use rand_core::SeedableRng;
 
 const LOCAL: Ipv4Addr = Ipv4Addr::LOCALHOST;
@@ -218,7 +220,7 @@ fn start() -> f64 {
     let _strangers: Vec<UdpSocket> = ports
         .filter_map(|port| UdpSocket::bind((LOCAL, port)).ok())
         .collect();
-    microseconds(|_| {
+    microseconds_on_processor(|_| {
         let built = Allocator::builder()
             .ports(PortRange::DYNAMIC.into())
             .sources(Sources::nothing().known_sockets(Protocol::Udp))

@@ -66,6 +66,26 @@ pub(crate) fn microseconds(mut work: impl FnMut(u32)) -> f64 {
     median
 }
 
+/// The mean time on the processor of a turn in microseconds, where a turn takes so long that others
+/// run in between.
+pub(crate) fn microseconds_on_processor(mut work: impl FnMut(u32)) -> f64 {
+    const TURNS: u32 = 20;
+    let before = on_processor();
+    (0..TURNS).for_each(&mut work);
+    let ran = on_processor().saturating_sub(before);
+    ran.as_secs_f64() * 1e6 / f64::from(TURNS)
+}
+
+/// How long this thread has run: the first number, in nanoseconds.
+fn on_processor() -> Duration {
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    let run = text
+        .split_whitespace()
+        .next()
+        .and_then(|run| run.parse().ok());
+    Duration::from_nanos(run.unwrap_or(0))
+}
+
 fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied().unwrap_or(f64::NAN)

@@ -1,6 +1,6 @@
 //! What a pool is told of the world while it works.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 use super::cell::Seconds;
@@ -13,7 +13,7 @@ use crate::set::PortSet;
 /// Ports that the system lists as somebody else's.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Strangers {
-    slots: HashMap<Space, Vec<u16>>,
+    slots: BTreeMap<Space, Vec<u16>>,
     /// Until when they are believed to be there.
     until: Seconds,
 }
@@ -30,7 +30,7 @@ impl Strangers {
     }
 
     /// Those that take ports away from a space.
-    fn in_the_way_of(&self, space: Space) -> HashSet<u16> {
+    fn in_the_way_of(&self, space: Space) -> BTreeSet<u16> {
         let overlapping = self.slots.iter().filter(|(other, _)| other.overlaps(space));
         overlapping.flat_map(|(_, slots)| slots).copied().collect()
     }
@@ -63,7 +63,7 @@ impl Pool {
         now: Instant,
     ) -> usize {
         let now = self.seconds(now);
-        let mut slots: HashMap<Space, Vec<u16>> = HashMap::new();
+        let mut slots: BTreeMap<Space, Vec<u16>> = BTreeMap::new();
         for (space, port) in sockets {
             if let Some(slot) = self.slots.slot(port)
                 && !self.is_ours(space, slot)
