@@ -76,7 +76,7 @@ pub mod strategy;
 pub mod system;
 
 #[cfg(feature = "net")]
-pub use allocator::{Allocator, AnySocket, BuildError, LeaseError, Policy, WhenFull};
+pub use allocator::{Allocator, AnySocket, BuildError, LeaseError, Policy, Reloaded, WhenFull};
 pub use ephemeral::Ephemeral;
 #[cfg(feature = "net")]
 pub use lease::{Clock, Lease, LeaseSet, Stats, Ticket};

@@ -339,6 +339,25 @@ fn a_conversion_that_fails_gives_the_port_back_and_one_that_works_keeps_it() {
 }
 
 #[test]
+fn a_lease_costs_one_draw_and_one_more_for_each_port_of_a_stranger() {
+    let open = |address: SocketAddr| match address.port() {
+        50_000..50_010 => Err(io::ErrorKind::AddrInUse.into()),
+        _ => Ok(()),
+    };
+    for (ports, met) in [("50010-50999", 0), ("50000-50999", 10)] {
+        let allocator = seeded(ports);
+        let claim = |_| allocator.claim(loopback(), None, open).expect("free");
+        let leases: Vec<Lease<()>> = (0..990).map(claim).collect();
+        let stats = allocator.stats();
+        assert_eq!(stats.redraws, stats.in_use, "{stats:?}");
+        assert_eq!(stats.draws - stats.redraws, 990, "{stats:?}");
+        assert!(stats.in_use <= met, "each is met once: {stats:?}");
+        assert!(met == 0 || stats.in_use > 0, "{stats:?}");
+        drop(leases);
+    }
+}
+
+#[test]
 fn clones_share_everything() {
     let allocator = seeded("50000-50001");
     let leases = [

@@ -219,8 +219,10 @@ impl Test {
                 resting,
                 overlapped,
                 foreign,
+                reserved,
             } = counts;
-            assert_eq!(free + leased + resting + overlapped + foreign, range);
+            let all = free + leased + resting + overlapped + foreign + reserved;
+            assert_eq!(all, range);
             let own = of_port
                 .values()
                 .filter(|leases| leases.iter().any(|lease| lease.space == space));

@@ -17,7 +17,9 @@ use std::path::Path;
 use common::{address, in_namespace, received, sh, stranger};
 use eport_core::ephemeral::Family;
 use eport_core::system::{BoundSocket, Host, HostError, SocketState, Sources};
-use eport_core::{Allocator, Overlap, PortSet, Protocol, Registration, Source};
+use eport_core::{
+    Allocator, Lease, Overlap, Policy, PortSet, Protocol, Quarantine, Registration, Source,
+};
 
 /// One of the machines in the folder `fixtures/hosts`.
 fn fixture(name: &str) -> Host {
@@ -274,6 +276,46 @@ fn the_kernels_list_agrees_with_its_tables_for_thousands_of_sockets() {
             assert_eq!(dual.count(), 2000);
             let six = |socket: &&BoundSocket| socket.family == Family::Ipv6;
             assert_eq!(live.iter().filter(six).count(), 2000);
+        },
+    );
+}
+
+#[test]
+fn strangers_known_from_the_start_cost_no_bind_and_our_own_sockets_are_none() {
+    in_namespace(
+        "strangers_known_from_the_start_cost_no_bind_and_our_own_sockets_are_none",
+        || {
+            let mut strangers: Vec<_> = (61_000..61_020)
+                .map(|port| stranger((Ipv4Addr::LOCALHOST, port)).expect("free"))
+                .collect();
+            let sources = Sources::default().known_sockets(Protocol::Udp);
+            let host = Host::new();
+            let allocator = Allocator::builder()
+                .ports("61000-61039".parse().expect("a range"))
+                .sources(sources.clone())
+                .policy(Policy::default().with_quarantine(Quarantine::NONE))
+                .build()
+                .expect("ports");
+            let lease = || {
+                allocator
+                    .udp(Ipv4Addr::LOCALHOST)
+                    .peer(address("127.0.0.1:9"))
+                    .lease()
+            };
+            let mut leases: Vec<_> = (0..20).map(|_| lease().expect("free")).collect();
+            assert_eq!(allocator.stats().in_use, 0);
+            let ports: BTreeSet<u16> = leases.iter().map(Lease::port).collect();
+            assert!(ports.into_iter().eq(61_020..=61_039));
+            let reloaded = allocator.reload(&sources, &host).expect("permitted");
+            assert_eq!(reloaded.in_use, Some(20), "ours are not among them");
+
+            strangers.truncate(10);
+            leases.truncate(15);
+            let reloaded = allocator.reload(&sources, &host).expect("permitted");
+            assert_eq!(reloaded.in_use, Some(10));
+            leases.extend((0..15).map(|_| lease().expect("free")));
+            let stats = allocator.stats();
+            assert_eq!((stats.in_use, stats.free, stats.foreign), (0, 0, 10));
         },
     );
 }

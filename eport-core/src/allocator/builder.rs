@@ -84,6 +84,12 @@ impl Builder {
     /// [`BuildError`] when the host cannot be read, no port is left, the system has no randomness,
     /// or its kernel cannot do what the policy asks for.
     pub fn build(self) -> Result<Allocator, BuildError> {
-        Allocator::new(self.plan()?, self.policy)
+        let plan = self.plan()?;
+        let sockets = self.sources.read_sockets(&self.host)?;
+        let allocator = Allocator::new(plan, self.policy)?;
+        if let Some(sockets) = sockets {
+            allocator.know_sockets(&sockets);
+        }
+        Ok(allocator)
     }
 }

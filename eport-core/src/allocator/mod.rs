@@ -7,6 +7,7 @@ mod claim;
 mod endpoint;
 mod error;
 mod policy;
+mod reload;
 mod request;
 mod set;
 
@@ -19,6 +20,7 @@ use claim::{Claim, Open};
 pub use endpoint::{AnySocket, Endpoint};
 pub use error::{BuildError, LeaseError, Rejected};
 pub use policy::{Policy, WhenFull};
+pub use reload::Reloaded;
 pub use request::{LeaseFuture, Request, UdpRequest};
 pub use set::SetRequest;
 
@@ -78,18 +80,49 @@ impl Allocator {
 
     /// Asks for a UDP socket on a local address; `::` is dual-stack unless
     /// [`LocalAddress::only_v6`].
+    ///
+    /// ```
+    /// # use std::net::Ipv4Addr;
+    /// # use eport_core::Allocator;
+    /// # let allocator = Allocator::builder().build()?;
+    /// let anybody = allocator.udp(Ipv4Addr::LOCALHOST).lease()?;
+    /// let one_peer = allocator.udp(Ipv4Addr::LOCALHOST).peer(anybody.local_addr()).lease()?;
+    /// one_peer.send(b"hello")?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn udp(&self, local: impl Into<LocalAddress>) -> Request<'_, UdpSocket> {
         Request::new(self, local.into())
     }
 
     /// Asks for a listening TCP socket on a local address; `::` is dual-stack unless
     /// [`LocalAddress::only_v6`].
+    ///
+    /// ```
+    /// # use std::net::{Ipv4Addr, TcpStream};
+    /// # use eport_core::Allocator;
+    /// # let allocator = Allocator::builder().build()?;
+    /// let listener = allocator.tcp_listener(Ipv4Addr::LOCALHOST).lease()?;
+    /// TcpStream::connect(listener.local_addr())?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn tcp_listener(&self, local: impl Into<LocalAddress>) -> Request<'_, TcpListener> {
         Request::new(self, local.into())
     }
 
     /// Asks for a listening SCTP socket in the one-to-one style on a local address. Many kernels
     /// have no SCTP; then the lease fails with [`LeaseError::ProtocolNotSupported`].
+    ///
+    /// ```
+    /// # use std::net::Ipv4Addr;
+    /// # use eport_core::{Allocator, LeaseError};
+    /// # let allocator = Allocator::builder().build()?;
+    /// match allocator.sctp_listener(Ipv4Addr::LOCALHOST).lease() {
+    ///     Ok(listener) => println!("SCTP on port {}", listener.port()),
+    ///     Err(LeaseError::ProtocolNotSupported { .. }) => println!("no SCTP here"),
+    ///     Err(other) => return Err(other.into()),
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[cfg(unix)]
     pub fn sctp_listener(&self, local: impl Into<LocalAddress>) -> Request<'_, SctpListener> {
         Request::new(self, local.into())
@@ -119,6 +152,15 @@ impl Allocator {
     /// Leases an even UDP port and the odd one after it, as RTP and RTCP use them
     /// ([RFC 3550 §11](https://www.rfc-editor.org/rfc/rfc3550#section-11)); both or none, each pair
     /// equally likely.
+    ///
+    /// ```
+    /// # use std::net::Ipv4Addr;
+    /// # use eport_core::Allocator;
+    /// # let allocator = Allocator::builder().build()?;
+    /// let (media, control) = allocator.pair(Ipv4Addr::LOCALHOST)?;
+    /// assert_eq!((media.port() % 2, control.port()), (0, media.port() + 1));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// [`LeaseError`]; whatever it is, no port stays leased.

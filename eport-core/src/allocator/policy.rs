@@ -16,6 +16,23 @@ pub enum WhenFull {
     /// It waits for its turn; the longest waiting request is served first.
     ///
     /// A request for one certain port does not wait: it fails, whoever holds the port.
+    ///
+    /// ```
+    /// use std::net::Ipv4Addr;
+    /// use std::time::Duration;
+    /// use eport_core::{Allocator, LeaseError, Policy, WhenFull};
+    ///
+    /// let patient = WhenFull::Wait { waiters: 100, at_most: Duration::from_millis(20) };
+    /// let allocator = Allocator::builder()
+    ///     .ports("50000".parse()?)
+    ///     .policy(Policy::default().with_when_full(patient))
+    ///     .build()?;
+    /// let only = allocator.udp(Ipv4Addr::LOCALHOST).lease()?;
+    /// let second = allocator.udp(Ipv4Addr::LOCALHOST).lease();
+    /// assert!(matches!(second, Err(LeaseError::TimedOut { .. })));
+    /// # drop(only);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     Wait {
         /// How many requests may wait at the same time; one more fails at once.
         waiters: usize,
@@ -27,6 +44,24 @@ pub enum WhenFull {
     ///
     /// This needs a kernel that finds connected UDP sockets by both ends (Linux 6.13): an older one
     /// compares every datagram with all sockets of the port.
+    ///
+    /// ```
+    /// use std::net::Ipv4Addr;
+    /// use eport_core::{Allocator, Policy, Sharing, WhenFull};
+    /// use eport_core::allocator::BuildError;
+    ///
+    /// let last = WhenFull::Share(Sharing::of_the_last(1));
+    /// let builder = Allocator::builder().ports("50001".parse()?);
+    /// let allocator = match builder.policy(Policy::default().with_when_full(last)).build() {
+    ///     Err(BuildError::SharingUnsupported { .. }) => return Ok(()), // an older kernel
+    ///     built => built?,
+    /// };
+    /// let [one, other] = ["127.0.0.1:4000".parse()?, "127.0.0.1:4001".parse()?];
+    /// let one = allocator.udp(Ipv4Addr::LOCALHOST).peer(one).lease()?;
+    /// let other = allocator.udp(Ipv4Addr::LOCALHOST).peer(other).lease()?;
+    /// assert_eq!(one.port(), other.port()); // and each hears its own peer alone
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     Share(Sharing),
 }
 

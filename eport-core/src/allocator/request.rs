@@ -83,6 +83,23 @@ impl<'a, S: Endpoint> Request<'a, S> {
     /// It works in every runtime and without one. A future that is dropped leaves the line, and
     /// whatever it was handed goes to the next.
     ///
+    /// ```
+    /// use std::net::Ipv4Addr;
+    /// use eport_core::Allocator;
+    ///
+    /// async fn greet(allocator: &Allocator) -> Result<(), Box<dyn std::error::Error>> {
+    ///     let peer = "127.0.0.1:4000".parse()?;
+    ///     let lease = allocator.udp(Ipv4Addr::LOCALHOST).peer(peer).lease_async().await?;
+    ///     lease.send(b"hello")?;
+    ///     Ok(())
+    /// }
+    /// # // Nobody has to wait, so one poll is enough.
+    /// # let allocator = Allocator::builder().build()?;
+    /// # let mut task = std::task::Context::from_waker(std::task::Waker::noop());
+    /// # assert!(std::pin::pin!(greet(&allocator)).as_mut().poll(&mut task).is_ready());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// The future ends with a [`LeaseError`]; whatever it is, no port stays leased.
     pub fn lease_async(self) -> LeaseFuture<S> {

@@ -94,6 +94,12 @@ impl Ledger {
         self.attend().ok().map(|()| in_line)
     }
 
+    /// Tells the pool something of the world, and those who wait what has come of it.
+    pub(crate) fn change_pool<R>(&self, change: impl FnOnce(&mut Pool) -> R) -> R {
+        let now = self.now();
+        self.desk.give_back(now, |books| change(&mut books.pool))
+    }
+
     /// Counts something in the statistics.
     pub(crate) fn count(&self, count: impl FnOnce(&mut Stats)) {
         self.desk.with(|books| count(&mut books.stats));

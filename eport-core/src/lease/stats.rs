@@ -20,8 +20,11 @@ pub struct Stats {
     pub shared: usize,
     /// Ports that rest for everybody, in all spaces together.
     pub resting: usize,
-    /// Ports that the system refused and that rest, in all spaces together.
+    /// Ports that the system refused, or lists as somebody else's, and that rest, in all spaces
+    /// together.
     pub foreign: usize,
+    /// Ports that somebody reserved after they were planned for, in all spaces together.
+    pub reserved: usize,
     /// Requests that wait for a port.
     pub waiting: usize,
     /// The spaces in use.
@@ -116,6 +119,7 @@ impl Stats {
             leased: of(|counts| counts.leased).sum(),
             resting: of(|counts| counts.resting).sum(),
             foreign: of(|counts| counts.foreign).sum(),
+            reserved: of(|counts| counts.reserved).sum(),
             spaces,
             ..self.clone()
         }

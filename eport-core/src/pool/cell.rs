@@ -20,6 +20,8 @@ pub(super) struct Cell {
     pub(super) refusals: u8,
     /// Whether it rests for everybody; then it has one entry in the line of those.
     pub(super) rests: bool,
+    /// Whether somebody reserved it after the pool was made.
+    pub(super) reserved: bool,
 }
 
 /// Of all that may be the case with a port, what counts.
@@ -27,6 +29,7 @@ pub(super) struct Cell {
 pub(super) enum Standing {
     Free,
     Leased,
+    Reserved,
     Foreign,
     Overlapped,
     Resting,
@@ -36,6 +39,7 @@ impl Cell {
     pub(super) const fn standing(&self) -> Standing {
         match self {
             Self { leased: true, .. } => Standing::Leased,
+            Self { reserved: true, .. } => Standing::Reserved,
             Self {
                 foreign: Some(_), ..
             } => Standing::Foreign,
@@ -45,9 +49,14 @@ impl Cell {
         }
     }
 
-    /// Whether a caller who names the port may have it: nobody else of us does.
+    /// Whether nobody of us holds the port.
     pub(super) const fn is_unheld(&self) -> bool {
         !self.leased && self.owner == 0
+    }
+
+    /// Whether a caller who names the port may have it.
+    pub(super) const fn is_available(&self) -> bool {
+        self.is_unheld() && !self.reserved
     }
 
     /// Where the lease is in the list of records.

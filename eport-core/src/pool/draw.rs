@@ -92,7 +92,7 @@ impl Pool {
     fn would_suit(&self, search: &Search<'_>, slot: u16) -> bool {
         let unheld = |slot: u16| {
             let mut cells = self.everywhere(search).map(|ports| ports.cell(slot));
-            cells.all(|cell| cell.is_some_and(|cell| cell.is_unheld() && !cell.rests))
+            cells.all(|cell| cell.is_some_and(|cell| cell.is_available() && !cell.rests))
         };
         let odd = || self.odd_after(slot).is_some_and(unheld);
         unheld(slot) && (!matches!(search.want.which, Which::Pair) || odd())
@@ -120,7 +120,7 @@ impl Pool {
     fn take_exactly(&mut self, search: &Search<'_>, port: u16) -> Result<Grant, DrawError> {
         let slot = self.slots.slot(port).filter(|slot| {
             let mut cells = self.everywhere(search).map(|ports| ports.cell(*slot));
-            cells.all(|cell| cell.is_some_and(Cell::is_unheld))
+            cells.all(|cell| cell.is_some_and(Cell::is_available))
         });
         let slot = slot.ok_or(DrawError::Unavailable(port))?;
         Ok(self.grant(search, slot, false))
@@ -303,6 +303,7 @@ impl Pool {
             .ok_or(DrawError::TooManySpaces(self.limit()))?;
         let mut ports = Ports::new(space, self.slots.len(), &self.rules);
         ports.last_draw = now;
+        ports.reserve(&self.slots, &self.withheld.union());
         for other in self
             .places
             .iter()
@@ -310,6 +311,7 @@ impl Pool {
         {
             self.tally.quarantine_broken += ports.learn(other);
         }
+        self.strangers.tell(&mut ports, now);
         match self.places.get_mut(usize::from(vacant)) {
             Some(idle) => {
                 self.tally.spaces_forgotten += u64::from(idle.has_rests());

@@ -18,9 +18,14 @@ impl Pool {
                 PortState::Reserved(sources)
             };
         };
+        let is_leased = |ports: &Ports| ports.record(slot).is_some();
         let ports = self
             .find(space)
             .and_then(|place| self.places.get(usize::from(place)));
+        let withheld: Vec<Source> = self.withheld.sources(port).collect();
+        if !withheld.is_empty() && !ports.is_some_and(is_leased) {
+            return PortState::Reserved(withheld);
+        }
         let known = ports.and_then(|ports| self.explain_known(ports, slot, now));
         known.unwrap_or_else(|| {
             let holders: Vec<Space> = self.holders(space, slot).collect();
@@ -46,7 +51,7 @@ impl Pool {
                 until: self.instant(ports.rests_until(slot)),
             }),
             Standing::Free => self.explain_rest(cell, now),
-            Standing::Overlapped => None,
+            Standing::Overlapped | Standing::Reserved => None,
         }
     }
 

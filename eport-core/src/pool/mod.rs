@@ -11,6 +11,7 @@ mod explain;
 mod free;
 mod group;
 mod index;
+mod outside;
 mod ports;
 mod quota;
 mod rules;
@@ -23,8 +24,9 @@ mod want;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use cell::Seconds;
+use cell::{Seconds, Standing};
 pub use group::Sharing;
+use outside::Strangers;
 use ports::{Ports, Record};
 use quota::Usage;
 pub use quota::{Client, Quota};
@@ -91,6 +93,9 @@ pub enum DrawError {
 pub struct Pool {
     slots: Slots,
     left_out: Reserved,
+    /// What was reserved after the plan was made.
+    withheld: Reserved,
+    strangers: Strangers,
     rules: Rules,
     /// How long ports without a peer rest, in whole seconds.
     any_peer: Seconds,
@@ -126,6 +131,8 @@ impl Pool {
         let slots = Slots::new(plan.ports());
         Self {
             left_out: plan.left_out().clone(),
+            withheld: Reserved::nothing(),
+            strangers: Strangers::default(),
             epoch: now,
             places: Vec::new(),
             usage: Usage::new(rules.quota),
@@ -201,15 +208,24 @@ impl Pool {
         {
             return ports.counts();
         }
-        let range = usize::from(self.slots.len());
-        let taken = |slot: &u16| self.holders(space, *slot).next().is_some();
-        let overlapped = (0..self.slots.len()).filter(taken).count();
-        Counts {
-            range,
-            free: range - overlapped,
-            overlapped,
-            ..Counts::default()
+        let mut counts = Counts::all_free(self.slots.len());
+        let withheld = self.withheld.union();
+        for slot in 0..self.slots.len() {
+            let standing = if self
+                .slots
+                .port(slot)
+                .is_some_and(|port| withheld.contains(port))
+            {
+                Standing::Reserved
+            } else if self.holders(space, slot).next().is_some() {
+                Standing::Overlapped
+            } else {
+                continue;
+            };
+            counts.free -= 1;
+            *counts.of(standing) += 1;
         }
+        counts
     }
 
     /// The spaces that have been drawn from, each with its counts.

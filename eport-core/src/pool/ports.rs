@@ -8,9 +8,11 @@ use super::cell::{Cell, Seconds, Standing};
 use super::free::FreeSet;
 use super::group::Group;
 use super::rules::{Penalty, Rules};
+use super::slots::Slots;
 use super::space::Space;
 use super::state::{Counts, ForeignCause};
 use crate::quarantine::{Line, Queue};
+use crate::set::PortSet;
 use crate::strategy::{Conversation, Selector};
 
 /// Ports whose rest is over are let back in small portions, so that no draw takes long.
@@ -41,8 +43,8 @@ pub(super) struct Ports {
     resting: Line,
     /// How many entries `resting` may have.
     most_resting: usize,
-    /// Cells that are resting and nothing else.
-    only_resting: usize,
+    /// How many cells have which standing.
+    counts: Counts,
     selector: Selector,
     /// Shared ports that have room for one peer more.
     pub(super) joinable: FreeSet,
@@ -63,7 +65,7 @@ impl Ports {
             foreign: Queue::default(),
             resting: Line::default(),
             most_resting: rules.quarantine.most_of(len),
-            only_resting: 0,
+            counts: Counts::all_free(len),
             selector: Selector::new(rules.strategy, len),
             joinable: FreeSet::empty(if rules.sharing.is_some() { len } else { 0 }),
         }
@@ -176,17 +178,63 @@ impl Ports {
     pub(super) fn refuse(&mut self, slot: u16, cause: ForeignCause, now: Seconds) {
         let Some(cell) = self.cell(slot) else { return };
         let refusals = cell.refusals.saturating_add(1);
-        let is_new = cell.foreign.is_none();
-        self.change(slot, |cell| {
-            cell.refusals = refusals;
-            cell.foreign = Some(cause);
-        });
+        self.change(slot, |cell| cell.refusals = refusals);
         // `now` is rounded down: one second more, or the rest would be shorter than promised.
         let until = now
             .saturating_add(self.penalty.after(refusals))
             .saturating_add(1);
+        self.set_foreign(slot, cause, until);
+    }
+
+    fn set_foreign(&mut self, slot: u16, cause: ForeignCause, until: Seconds) {
+        let is_new = self.cell(slot).is_some_and(|cell| cell.foreign.is_none());
+        self.change(slot, |cell| cell.foreign = Some(cause));
         if is_new {
             self.foreign.push(slot, until, self.cells.len());
+        }
+    }
+
+    /// The system lists the port as somebody else's: it is foreign until then. One that is held, or
+    /// foreign already, stays what it is.
+    pub(super) fn stranger(&mut self, slot: u16, until: Seconds) {
+        let is_news = |cell: &Cell| cell.is_unheld() && cell.foreign.is_none();
+        if self.cell(slot).is_some_and(is_news) {
+            self.set_foreign(slot, ForeignCause::InUse, until);
+        }
+    }
+
+    /// Nobody has the ports any more that were in use and are not `listed`.
+    pub(super) fn strangers_left(&mut self, listed: impl Fn(u16) -> bool) {
+        let foreign: Vec<u16> = self.foreign.iter().map(|(_, slot)| slot).collect();
+        let in_use = |slot: &u16| {
+            let cause = self.cell(*slot).and_then(|cell| cell.foreign);
+            cause == Some(ForeignCause::InUse)
+        };
+        let gone: Vec<u16> = foreign
+            .into_iter()
+            .filter(|slot| in_use(slot) && !listed(*slot))
+            .collect();
+        for slot in &gone {
+            self.change(*slot, |cell| cell.foreign = None);
+        }
+        let cells = &self.cells;
+        let is_foreign = |slot: u16| {
+            let cell = cells.get(usize::from(slot));
+            cell.is_some_and(|cell| cell.foreign.is_some())
+        };
+        self.foreign.retain(is_foreign);
+    }
+
+    /// Exactly the ports of `reserved` are not handed out here.
+    pub(super) fn reserve(&mut self, slots: &Slots, reserved: &PortSet) {
+        for slot in 0..slots.len() {
+            let is_reserved = slots.port(slot).is_some_and(|port| reserved.contains(port));
+            if self
+                .cell(slot)
+                .is_some_and(|cell| cell.reserved != is_reserved)
+            {
+                self.change(slot, |cell| cell.reserved = is_reserved);
+            }
         }
     }
 
@@ -300,8 +348,8 @@ impl Ports {
             (_, Standing::Free) => self.free.insert(slot),
             _ => false,
         };
-        self.only_resting += usize::from(after == Standing::Resting);
-        self.only_resting -= usize::from(before == Standing::Resting);
+        *self.counts.of(before) -= 1;
+        *self.counts.of(after) += 1;
     }
 
     pub(super) fn cell(&self, slot: u16) -> Option<&Cell> {
@@ -341,19 +389,8 @@ impl Ports {
         self.resting.until(slot).unwrap_or(0)
     }
 
-    pub(super) fn counts(&self) -> Counts {
-        let (range, free) = (self.cells.len(), self.free());
-        let (leased, foreign) = (self.records.len(), self.foreign.len());
-        let resting = self.only_resting;
-        // Whatever is none of these is held through another space.
-        Counts {
-            range,
-            free,
-            leased,
-            resting,
-            foreign,
-            overlapped: range - free - leased - resting - foreign,
-        }
+    pub(super) const fn counts(&self) -> Counts {
+        self.counts
     }
 }
 

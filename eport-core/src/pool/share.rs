@@ -15,7 +15,8 @@ impl Pool {
     /// The first lease of a shared port is bound: others may join.
     pub fn opened(&mut self, held: &Held) {
         if let Some(ports) = self.places.get_mut(usize::from(held.place)) {
-            ports.change_group(held.slot, |group| group.set_open(true));
+            let is_reserved = ports.cell(held.slot).is_some_and(|cell| cell.reserved);
+            ports.change_group(held.slot, |group| group.set_open(!is_reserved));
         }
     }
 

@@ -46,7 +46,7 @@ impl fmt::Display for Protocol {
 ///
 /// It is made from an [`IpAddr`], or from a [`SocketAddr`], whose port is dropped and whose scope
 /// is kept.
-#[derive(Clone, Copy, Eq, Hash, PartialEq)]
+#[derive(Clone, Copy, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct LocalAddress {
     /// The halves of the address, an IPv4 one in the low half. As an [`IpAddr`] it would have an odd
     /// length, and every copy of a lease would stall on its end.
@@ -55,7 +55,7 @@ pub struct LocalAddress {
     family: Family,
 }
 
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 enum Family {
     V4,
     V6,
@@ -223,7 +223,7 @@ impl fmt::Debug for LocalAddress {
 }
 
 /// A protocol on a local address: where a port number can be held once.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Space {
     protocol: Protocol,
     local: LocalAddress,

@@ -4,6 +4,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::time::Instant;
 
+use super::cell::Standing;
 use super::space::Space;
 use crate::reserved::Source;
 
@@ -32,7 +33,7 @@ impl fmt::Display for ForeignCause {
 pub enum PortState {
     /// It was never asked for, so it is never handed out.
     NotInRange,
-    /// It was asked for and is left out.
+    /// It was asked for and is left out, from the beginning or since the host was read again.
     Reserved(Vec<Source>),
     /// It may be the next one to be handed out.
     Free,
@@ -63,11 +64,11 @@ pub enum PortState {
     },
     /// It is handed out for an address that includes this one or is included in it.
     Overlapped(Vec<Space>),
-    /// The system refused it; it is tried again later.
+    /// The system refused it, or lists it as somebody else's; it is tried again later.
     Foreign {
         /// Why.
         cause: ForeignCause,
-        /// How many times in a row.
+        /// How many times in a row it was refused; 0 if it was never tried.
         refusals: u8,
         /// When it is drawn from again at the latest.
         until: Instant,
@@ -99,6 +100,9 @@ impl fmt::Display for PortState {
             Self::RestingForPeer { .. } => f.write_str("free, but not for its last peer"),
             Self::Overlapped(spaces) => write!(f, "leased as {}", list(spaces)),
             Self::Foreign {
+                cause, refusals: 0, ..
+            } => write!(f, "foreign: {cause} (listed by the system)"),
+            Self::Foreign {
                 cause, refusals, ..
             } => {
                 write!(f, "foreign: {cause} (refused {refusals} times)")
@@ -117,7 +121,7 @@ fn list(items: &[impl ToString]) -> String {
 
 /// How many ports of a [`Space`] are in which state.
 ///
-/// `free + leased + resting + overlapped + foreign = range`, always.
+/// `free + leased + resting + overlapped + foreign + reserved = range`, always.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Counts {
     /// Ports that are handed out here at all.
@@ -130,8 +134,32 @@ pub struct Counts {
     pub resting: usize,
     /// Ports that are handed out for an overlapping address.
     pub overlapped: usize,
-    /// Ports that the system refused.
+    /// Ports that the system refused, or that it lists as somebody else's.
     pub foreign: usize,
+    /// Ports that somebody reserved after they were planned for.
+    pub reserved: usize,
+}
+
+impl Counts {
+    pub(super) fn all_free(len: u16) -> Self {
+        let range = usize::from(len);
+        Self {
+            range,
+            free: range,
+            ..Self::default()
+        }
+    }
+
+    pub(super) const fn of(&mut self, standing: Standing) -> &mut usize {
+        match standing {
+            Standing::Free => &mut self.free,
+            Standing::Leased => &mut self.leased,
+            Standing::Reserved => &mut self.reserved,
+            Standing::Foreign => &mut self.foreign,
+            Standing::Overlapped => &mut self.overlapped,
+            Standing::Resting => &mut self.resting,
+        }
+    }
 }
 
 impl fmt::Display for Counts {
@@ -143,6 +171,7 @@ impl fmt::Display for Counts {
             resting,
             overlapped,
             foreign,
+            reserved,
         } = self;
         write!(f, "{range} ports: {free} free, {leased} leased")?;
         if *resting > 0 {
@@ -150,6 +179,9 @@ impl fmt::Display for Counts {
         }
         if *overlapped > 0 {
             write!(f, ", {overlapped} leased for overlapping addresses")?;
+        }
+        if *reserved > 0 {
+            write!(f, ", {reserved} reserved")?;
         }
         write!(f, ", {foreign} foreign")
     }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::SocketAddr;
 
 use crate::ephemeral::Family;
-use crate::pool::Protocol;
+use crate::pool::{LocalAddress, Protocol, Space};
 
 /// A socket of this machine that has a port, whoever it belongs to.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -35,6 +35,17 @@ impl BoundSocket {
     /// The port.
     pub const fn port(&self) -> u16 {
         self.local.port()
+    }
+
+    /// Where it takes its port away from others. An IPv6 socket on `::` that does not say whether it
+    /// leaves IPv4 alone may not.
+    pub fn space(&self) -> Space {
+        let local = LocalAddress::from(self.local);
+        let is_only_v6 = self.family == Family::Ipv6 && self.only_v6 == Some(true);
+        Space::new(
+            self.protocol,
+            if is_only_v6 { local.only_v6() } else { local },
+        )
     }
 
     /// Whether it waits for anybody, as a server does.

@@ -12,7 +12,8 @@ use crate::set::PortSet;
 /// By default that is what an administrator wrote down for this very purpose:
 /// `ip_local_reserved_ports` and `/etc/bindresvport.blacklist`. The names in `/etc/services` and the
 /// sockets in use are asked for on request: most of those names mean nothing on a given machine,
-/// and an allocator passes over a socket in use by itself, for as long as it is there.
+/// and an allocator passes over a socket in use by itself, for as long as it is there. Where many
+/// are, it is faster if it [knows them](Self::known_sockets) from the start.
 ///
 /// ```
 /// # use eport_core::system::{Host, Sources};
@@ -31,6 +32,7 @@ pub struct Sources {
     blacklist: bool,
     services: bool,
     sockets: Vec<Protocol>,
+    known_sockets: Vec<Protocol>,
     given: Reserved,
 }
 
@@ -42,6 +44,7 @@ impl Sources {
             blacklist: false,
             services: false,
             sockets: Vec::new(),
+            known_sockets: Vec::new(),
             given: Reserved::default(),
         }
     }
@@ -70,10 +73,22 @@ impl Sources {
         }
     }
 
-    /// Respect the sockets of a protocol that exist at the moment of reading.
+    /// Reserve the ports of the sockets of a protocol that exist at the moment of reading, for as
+    /// long as the answer is used.
     pub fn sockets(mut self, protocol: Protocol) -> Self {
         if !self.sockets.contains(&protocol) {
             self.sockets.push(protocol);
+        }
+        self
+    }
+
+    /// Tell an allocator of the sockets of a protocol that exist at the moment of reading. It passes
+    /// over their ports without trying them, but only while it may be assumed that they are there:
+    /// nothing is reserved. One question to the kernel, where each port found in use would cost a
+    /// system call of its own.
+    pub fn known_sockets(mut self, protocol: Protocol) -> Self {
+        if !self.known_sockets.contains(&protocol) {
+            self.known_sockets.push(protocol);
         }
         self
     }
@@ -125,6 +140,20 @@ impl Sources {
             reserved.add(Source::InUse, &set(ports));
         }
         Ok(reserved)
+    }
+
+    /// Asks the host for the sockets that an allocator is to [know](Self::known_sockets); `None` if
+    /// there are none to ask for.
+    ///
+    /// # Errors
+    /// [`HostError`] when the kernel does not list them.
+    pub fn read_sockets(&self, host: &Host) -> Result<Option<Vec<BoundSocket>>, HostError> {
+        let mut all = None;
+        for protocol in &self.known_sockets {
+            let sockets = host.sockets(*protocol)?.unwrap_or_default();
+            all.get_or_insert_with(Vec::new).extend(sockets);
+        }
+        Ok(all)
     }
 }
 

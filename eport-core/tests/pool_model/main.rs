@@ -14,7 +14,8 @@ use std::time::{Duration, Instant};
 use chacha20::ChaCha8Rng;
 use eport_core::pool::{DrawError, ForeignCause, Held, Limits, Pool, Quota, Rules, Want};
 use eport_core::{
-    Counts, LocalAddress, PortState, Protocol, Quarantine, Reserved, Source, Space, Strategy, plan,
+    Counts, LocalAddress, PortRange, PortSet, PortState, Protocol, Quarantine, Reserved, Source,
+    Space, Strategy, plan,
 };
 use model::{ANY_PEER, KEPT, LONGEST_REST, Lease, Model, QUOTA, SAME_PEER, Which};
 use proptest::collection::vec;
@@ -58,6 +59,8 @@ enum Operation {
     Cancel { lease: usize },
     Refuse { lease: usize, denied: bool },
     Wait { seconds: u64 },
+    Reserve { ports: Vec<u16> },
+    List { sockets: Vec<(usize, u16)> },
 }
 
 #[derive(Clone, Debug)]
@@ -110,6 +113,8 @@ fn operations() -> impl Generate<Value = Vec<Operation>> {
         1 => any::<usize>().prop_map(|lease| Operation::Cancel { lease }),
         2 => any::<(usize, bool)>().prop_map(|(lease, denied)| Operation::Refuse { lease, denied }),
         2 => (0u64..5).prop_map(|seconds| Operation::Wait { seconds }),
+        1 => vec(49_999u16..50_010, 0..3).prop_map(|ports| Operation::Reserve { ports }),
+        1 => vec((0usize..7, 49_999u16..50_010), 0..4).prop_map(|sockets| Operation::List { sockets }),
     ];
     vec(operation, 1..120)
 }
@@ -153,6 +158,8 @@ impl Pair {
         let now = self.at(self.model.seconds);
         match operation {
             Operation::Wait { seconds } => self.model.seconds += seconds,
+            Operation::Reserve { ports } => self.reserve(ports),
+            Operation::List { sockets } => self.list(sockets, now),
             Operation::Take(request) => self.take(request, now),
             Operation::Recheck(request) => self.recheck(request, now),
             Operation::Release { lease } => {
@@ -178,6 +185,27 @@ impl Pair {
                 }
             }
         }
+    }
+
+    /// What is reserved concerns the ports of the plan alone, as the allocator tells it.
+    fn reserve(&mut self, ports: &[u16]) {
+        let ports = ports.iter().copied();
+        let ports: Vec<u16> = ports
+            .filter(|port| self.model.ports.contains(port))
+            .collect();
+        let range = |port: &u16| PortRange::new(*port, *port).expect("not zero");
+        let set: PortSet = ports.iter().map(range).collect();
+        self.model.reserved = ports.into_iter().collect();
+        let reserved = Reserved::nothing().with(Source::User, &set);
+        self.pool.reserve(reserved);
+    }
+
+    fn list(&mut self, sockets: &[(usize, u16)], now: Instant) {
+        self.model.list(sockets);
+        let sockets = sockets
+            .iter()
+            .map(|(space, port)| (spaces()[*space], *port));
+        self.pool.set_strangers(sockets, now);
     }
 
     fn take(&mut self, request: &Request, now: Instant) {
@@ -265,8 +293,10 @@ impl Pair {
                 resting,
                 overlapped,
                 foreign,
+                reserved,
             } = counts;
-            assert_eq!(free + leased + resting + overlapped + foreign, range);
+            let all = free + leased + resting + overlapped + foreign + reserved;
+            assert_eq!(all, range);
             for port in 49_999..=50_009 {
                 let now = self.at(self.model.seconds);
                 assert_eq!(
@@ -292,6 +322,9 @@ impl Pair {
                 peer: lease.peer.map(|peer| peers()[peer]),
                 since: self.at(lease.since),
             };
+        }
+        if model.reserved.contains(&port) {
+            return PortState::Reserved(vec![Source::User]);
         }
         if let Some((cause, until)) = model.foreign.get(&(space, port)) {
             return PortState::Foreign {

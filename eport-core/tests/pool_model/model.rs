@@ -46,6 +46,8 @@ pub(crate) struct Lease {
 pub(crate) struct Model {
     pub(crate) ports: BTreeSet<u16>,
     pub(crate) leases: Vec<Lease>,
+    /// Ports that were reserved in the meantime.
+    pub(crate) reserved: BTreeSet<u16>,
     pub(crate) foreign: BTreeMap<(usize, u16), (ForeignCause, u64)>,
     pub(crate) refusals: BTreeMap<(usize, u16), u8>,
     /// For each space the rests of its ports, with their ends.
@@ -66,6 +68,7 @@ impl Model {
         Self {
             ports: ports.iter().collect(),
             leases: Vec::new(),
+            reserved: BTreeSet::new(),
             foreign: BTreeMap::new(),
             refusals: BTreeMap::new(),
             rests: std::array::from_fn(|_| Vec::new()),
@@ -95,6 +98,10 @@ impl Model {
         own.map(|(until, _)| *until).max()
     }
 
+    fn is_available(&self, space: usize, port: u16) -> bool {
+        self.is_unheld(space, port) && !self.reserved.contains(&port)
+    }
+
     fn is_unheld(&self, space: usize, port: u16) -> bool {
         self.ports.contains(&port)
             && self.lease_of(space, port).is_none()
@@ -102,7 +109,7 @@ impl Model {
     }
 
     fn is_free(&self, space: usize, port: u16) -> bool {
-        self.is_unheld(space, port)
+        self.is_available(space, port)
             && !self.foreign.contains_key(&(space, port))
             && self.rests_until(space, port).is_none()
     }
@@ -130,8 +137,8 @@ impl Model {
     ) -> Vec<u16> {
         self.forgive(spaces);
         if let Which::Exactly(port) = which {
-            let unheld = spaces.iter().all(|space| self.is_unheld(*space, port));
-            return if unheld { vec![port] } else { Vec::new() };
+            let available = spaces.iter().all(|space| self.is_available(*space, port));
+            return if available { vec![port] } else { Vec::new() };
         }
         let kept = if from_reserve { 0 } else { usize::from(KEPT) };
         loop {
@@ -230,7 +237,7 @@ impl Model {
                     .flat_map(|((_, port), (_, until))| [(*until, *port), (*until, port - before)]);
                 let would = |port| {
                     spaces.iter().all(|space| {
-                        self.is_unheld(*space, port) && self.rests_until(*space, port).is_none()
+                        self.is_available(*space, port) && self.rests_until(*space, port).is_none()
                     })
                 };
                 let suits = |port: u16| {
@@ -322,12 +329,18 @@ impl Model {
     pub(crate) fn counts(&self, space: usize) -> Counts {
         let count = |is: &dyn Fn(u16) -> bool| self.ports.iter().filter(|port| is(**port)).count();
         let leased = count(&|port| self.lease_of(space, port).is_some());
-        let foreign = count(&|port| self.foreign.contains_key(&(space, port)));
+        let is_reserved =
+            |port| self.reserved.contains(&port) && self.lease_of(space, port).is_none();
+        let reserved = count(&is_reserved);
+        let foreign =
+            count(&|port| !is_reserved(port) && self.foreign.contains_key(&(space, port)));
         let overlapped = count(&|port| {
-            !self.foreign.contains_key(&(space, port)) && !self.holders(space, port).is_empty()
+            !is_reserved(port)
+                && !self.foreign.contains_key(&(space, port))
+                && !self.holders(space, port).is_empty()
         });
         let resting = count(&|port| {
-            self.is_unheld(space, port)
+            self.is_available(space, port)
                 && !self.foreign.contains_key(&(space, port))
                 && self.rests_until(space, port).is_some()
         });
@@ -338,6 +351,36 @@ impl Model {
             resting,
             overlapped,
             foreign,
+            reserved,
+        }
+    }
+
+    /// The listed ports are in use, and those that were and are not listed are free again.
+    pub(crate) fn list(&mut self, sockets: &[(usize, u16)]) {
+        // Our own sockets are in such a list, too.
+        let is_ours = |space: usize, port| {
+            self.lease_of(space, port).is_some() || !self.holders(space, port).is_empty()
+        };
+        let strangers = sockets.iter().copied();
+        let strangers: Vec<_> = strangers
+            .filter(|(at, port)| !is_ours(*at, *port))
+            .collect();
+        let until = self.seconds + LONGEST_REST + 1;
+        for space in 0..self.rests.len() {
+            for port in self.ports.clone() {
+                let listed = strangers.iter().any(|(other, listed)| {
+                    *listed == port && (*other == space || overlap(*other, space))
+                });
+                let key = (space, port);
+                let known = self.foreign.get(&key).map(|(cause, _)| *cause);
+                match (listed, known) {
+                    (true, None) if self.is_unheld(space, port) => {
+                        self.foreign.insert(key, (ForeignCause::InUse, until));
+                    }
+                    (false, Some(ForeignCause::InUse)) => drop(self.foreign.remove(&key)),
+                    _ => {}
+                }
+            }
         }
     }
 }

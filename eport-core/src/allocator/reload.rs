@@ -1,0 +1,78 @@
+//! What the host says now, for an allocator that is at work.
+
+use super::Allocator;
+use crate::plan::{Overlap, PlanError, plan_with};
+use crate::reserved::Reserved;
+use crate::set::PortSet;
+use crate::system::{BoundSocket, Host, HostError, Sources};
+
+/// What changed when the host was read again.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct Reloaded {
+    /// Ports that are handed out no more.
+    pub withheld: PortSet,
+    /// Ports that are handed out again.
+    pub returned: PortSet,
+    /// How many ports of ours the sockets of others have; `None` if they were not asked for.
+    pub in_use: Option<usize>,
+}
+
+impl Allocator {
+    /// Reads the host again and respects what it says now, without disturbing a lease.
+    ///
+    /// A port that has become reserved is handed out no more once its lease has ended, and again
+    /// when it is no longer reserved. Ports that the plan left out already stay out: they need
+    /// another allocator. The rules are those of [`plan_with`]. The
+    /// [sockets that are to be known](Sources::known_sockets) are listed anew: their ports are
+    /// passed over, and those that were in use and are not listed are free.
+    ///
+    /// # Errors
+    /// [`HostError`] when the host cannot be read; then everything stays as it is.
+    ///
+    /// ```
+    /// use eport_core::Allocator;
+    /// use eport_core::system::{Host, Sources};
+    ///
+    /// let allocator = Allocator::builder().ports("50000-50009".parse()?).build()?;
+    /// let sources = Sources::default().exclude(&"50003".parse()?);
+    /// let reloaded = allocator.reload(&sources, &Host::new())?;
+    /// assert_eq!(reloaded.withheld.to_string(), "50003");
+    /// let reloaded = allocator.reload(&Sources::default(), &Host::new())?;
+    /// assert_eq!(reloaded.returned.to_string(), "50003");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn reload(&self, sources: &Sources, host: &Host) -> Result<Reloaded, HostError> {
+        let (reserved, sockets) = (sources.read(host)?, sources.read_sockets(host)?);
+        let reserved = self.concerns(&reserved);
+        let after = reserved.union();
+        let before = self
+            .ledger
+            .change_pool(|pool| pool.reserve(reserved))
+            .union();
+        Ok(Reloaded {
+            withheld: after.minus(&before),
+            returned: before.minus(&after),
+            in_use: sockets.map(|sockets| self.know_sockets(&sockets)),
+        })
+    }
+
+    /// Passes over the ports of these sockets; how many ports that are.
+    pub(super) fn know_sockets(&self, sockets: &[BoundSocket]) -> usize {
+        let now = self.ledger.now();
+        let ports = sockets.iter().map(|socket| (socket.space(), socket.port()));
+        self.ledger
+            .change_pool(|pool| pool.set_strangers(ports, now))
+    }
+
+    /// What of all that is reserved keeps one of our ports from being handed out.
+    fn concerns(&self, reserved: &Reserved) -> Reserved {
+        // Whether the kernel chooses from our ports as well was decided when they were planned.
+        let left_out = match plan_with(self.plan.spec(), None, reserved, Overlap::Allow) {
+            Ok(plan) => plan.left_out().clone(),
+            Err(PlanError::Empty { left_out, .. }) => left_out,
+            Err(_) => reserved.clone(),
+        };
+        left_out.restricted_to(self.plan.ports())
+    }
+}

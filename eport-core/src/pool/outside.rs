@@ -1,0 +1,109 @@
+//! What a pool is told of the world while it works.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Instant;
+
+use super::cell::Seconds;
+use super::ports::Ports;
+use super::rules::whole;
+use super::{Pool, Space};
+use crate::reserved::Reserved;
+use crate::set::PortSet;
+
+/// Ports that the system lists as somebody else's.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Strangers {
+    slots: BTreeMap<Space, Vec<u16>>,
+    /// Until when they are believed to be there.
+    until: Seconds,
+}
+
+impl Strangers {
+    /// Tells one space of them.
+    pub(super) fn tell(&self, ports: &mut Ports, now: Seconds) {
+        if self.until <= now {
+            return;
+        }
+        for slot in self.in_the_way_of(ports.space) {
+            ports.stranger(slot, self.until);
+        }
+    }
+
+    /// Those that take ports away from a space.
+    fn in_the_way_of(&self, space: Space) -> BTreeSet<u16> {
+        let overlapping = self.slots.iter().filter(|(other, _)| other.overlaps(space));
+        overlapping.flat_map(|(_, slots)| slots).copied().collect()
+    }
+}
+
+impl Pool {
+    /// Hands out the ports of `reserved` no more, and those again that were reserved by an earlier
+    /// call and no longer are. What was left out when the pool was made stays out; leases stay as
+    /// they are. What was reserved before.
+    pub fn reserve(&mut self, reserved: Reserved) -> Reserved {
+        let ports = reserved.union();
+        for place in 0..self.places.len() {
+            if let Some(known) = self.places.get_mut(place) {
+                known.reserve(&self.slots, &ports);
+            }
+            self.close_groups(place, &ports);
+        }
+        std::mem::replace(&mut self.withheld, reserved)
+    }
+
+    /// Passes over the ports that the system lists as in use: all of them, each with its space. Our
+    /// own may be among them. A port that was in use and is not listed is free again.
+    ///
+    /// They are believed to be there for as long as a refused port rests at most
+    /// ([`Limits::longest_rest`](super::Limits::longest_rest)), then they are tried. How many
+    /// sockets of others there are.
+    pub fn set_strangers(
+        &mut self,
+        sockets: impl IntoIterator<Item = (Space, u16)>,
+        now: Instant,
+    ) -> usize {
+        let now = self.seconds(now);
+        let mut slots: BTreeMap<Space, Vec<u16>> = BTreeMap::new();
+        for (space, port) in sockets {
+            if let Some(slot) = self.slots.slot(port)
+                && !self.is_ours(space, slot)
+            {
+                slots.entry(space).or_default().push(slot);
+            }
+        }
+        let rest = whole(self.rules.limits.longest_rest);
+        // `now` is rounded down: one second more, or the rest would be shorter than promised.
+        let until = now.saturating_add(rest).saturating_add(1);
+        let strangers = Strangers { slots, until };
+        for ports in &mut self.places {
+            let listed = strangers.in_the_way_of(ports.space);
+            ports.strangers_left(|slot| listed.contains(&slot));
+            strangers.tell(ports, now);
+        }
+        self.strangers = strangers;
+        self.strangers.slots.values().map(Vec::len).sum()
+    }
+
+    /// Whether a socket may be one of ours: a lease has its port.
+    fn is_ours(&self, space: Space, slot: u16) -> bool {
+        let mut overlapping = self
+            .places
+            .iter()
+            .filter(|ports| ports.space.overlaps(space));
+        overlapping.any(|ports| ports.record(slot).is_some())
+    }
+
+    /// Shared ports that are reserved take in no more peers.
+    fn close_groups(&mut self, place: usize, reserved: &PortSet) {
+        let Ok(place) = u16::try_from(place) else {
+            return;
+        };
+        let slots = (0..self.slots.len()).filter(|slot| {
+            let port = self.slots.port(*slot);
+            port.is_some_and(|port| reserved.contains(port))
+        });
+        for slot in slots.collect::<Vec<u16>>() {
+            self.close_group(place, slot);
+        }
+    }
+}
