@@ -13,7 +13,7 @@ use tftpd::proto::{
 /// A server's side of a transfer, whichever way the bytes go.
 pub(crate) enum Transfer {
     Sending(Sending),
-    Receiving(Box<Receiving>),
+    Receiving(Receiving),
 }
 
 impl Transfer {

@@ -139,7 +139,7 @@ impl<R, L: FnMut() -> Option<R>> Server<L, R> {
         if let Some(lease) = (self.lease)() {
             let transfer = match file.filter(|_| request.direction == Direction::Read) {
                 Some(file) => Transfer::Sending(self.sending(&request, file, now)),
-                None => Transfer::Receiving(self.receiving(&request, now).into()),
+                None => Transfer::Receiving(self.receiving(&request, now)),
             };
             self.open(transfer, datagram, lease);
             self.drain(now, send);

@@ -10,7 +10,7 @@ use crate::{
     models::{Gone, Rebooting},
     scenario::{Scenario, WINDOWS, anything, links, sizes_around_boundaries},
     server::Ports,
-    world::{Stored, World, put, store, store_with},
+    world::{Upload, World, put, store, store_with},
 };
 
 #[test]
@@ -191,7 +191,11 @@ fn a_client_that_is_gone_in_mid_upload_leaves_nothing() {
                 Gone::after(4 + options, put(&scenario, now))
             });
             assert!(!upload.stored && !upload.confirmed);
-            assert_eq!(outcomes(&upload), [outcome.clone()], "window {window}");
+            assert_eq!(
+                outcomes(&upload),
+                std::slice::from_ref(&outcome),
+                "window {window}"
+            );
             let lingered = upload.report.lingered().as_secs();
             assert!(seconds.contains(&lingered), "{lingered} s");
         }
@@ -276,7 +280,7 @@ fn an_upload_goes_on_where_the_block_numbers_begin_again() {
 
 /// The client may not know it: a last ACK that is lost often enough cannot be had again.
 #[track_caller]
-fn assert_stored(scenario: &Scenario) -> Stored {
+fn assert_stored(scenario: &Scenario) -> Upload {
     let upload = store(scenario);
     assert!(upload.stored, "{scenario:#?}: {:?}", upload.report);
     upload.report.assert_bounded(&scenario.turned());
@@ -298,7 +302,7 @@ fn assert_minimal(scenario: &Scenario) {
     assert_eq!(resent.sum::<u32>(), 0);
 }
 
-fn outcomes(upload: &Stored) -> Vec<Outcome> {
+fn outcomes(upload: &Upload) -> Vec<Outcome> {
     let sessions = upload.report.sessions.iter();
     sessions.map(|session| session.outcome.clone()).collect()
 }

@@ -150,14 +150,14 @@ pub(crate) fn fetch_with<C: Client>(
 }
 
 /// Whether the client knows that its file is stored, whether it is, and what came of the run.
-pub(crate) struct Stored {
+pub(crate) struct Upload {
     pub(crate) confirmed: bool,
     pub(crate) stored: bool,
     pub(crate) report: Report,
 }
 
 /// Stores a file with the project's own sender; asserts what is true of every run.
-pub(crate) fn store(scenario: &Scenario) -> Stored {
+pub(crate) fn store(scenario: &Scenario) -> Upload {
     store_with(scenario, |now| put(scenario, now))
 }
 
@@ -176,7 +176,7 @@ pub(crate) fn put(scenario: &Scenario, now: Instant) -> Put {
 pub(crate) fn store_with<C: Client>(
     scenario: &Scenario,
     make: impl FnOnce(Instant) -> C,
-) -> Stored {
+) -> Upload {
     let _blame = Blame(scenario);
     let ports = Ports::new();
     let mut world = World::new(scenario, || ports.take(), make);
@@ -192,7 +192,7 @@ pub(crate) fn store_with<C: Client>(
         "not the file"
     );
     assert!(!confirmed || !stored.is_empty(), "nothing is stored");
-    Stored {
+    Upload {
         confirmed,
         stored: !stored.is_empty(),
         report,
