@@ -9,9 +9,9 @@ use ipnet::IpNet;
 use tokio::sync::Semaphore;
 
 use crate::client::Client;
-use crate::rpc::NULL_PROCEDURE;
+use crate::rpc::{Fault, NULL_PROCEDURE};
 use crate::rpcbind::v2::CallArgs;
-use crate::rpcbind::{MAX_FORWARDED, PROGRAM, v2};
+use crate::rpcbind::{MAX_FORWARDED, PROGRAM, Semantics, v2};
 use crate::server::{BoxFuture, Caller, ProgramVersion, Refused};
 use crate::xdr::{DecodeError, Decoder, Opaque, Xdr};
 
@@ -95,7 +95,8 @@ impl Xdr for Raw {
 
 /// A version of the portmapper whose procedure 5, the forwarded call, is silent when it fails
 /// (RFC 1833 §2.2.1): it comes by broadcast, and one network would not want to hear from each of
-/// its machines that it does not have a program.
+/// its machines that it does not have a program. That there is no such procedure is no failure of
+/// it: over a connection, where nobody broadcasts, the caller hears that and does not wait in vain.
 pub(super) struct Quiet<V>(pub(super) V);
 
 impl<V: ProgramVersion> ProgramVersion for Quiet<V> {
@@ -118,7 +119,12 @@ impl<V: ProgramVersion> ProgramVersion for Quiet<V> {
         if procedure != v2::CALLIT {
             return call;
         }
-        Box::pin(async move { call.await.map_err(|_| Refused::Silently) })
+        let broadcast = caller.transport().semantics() == Semantics::Datagrams;
+        let quiet = move |refused| match refused {
+            Refused::With(Fault::ProcUnavail) if !broadcast => refused,
+            _ => Refused::Silently,
+        };
+        Box::pin(async move { call.await.map_err(quiet) })
     }
 }
 
