@@ -18,7 +18,7 @@ fn transfers_hold_no_memory_for_the_windows_that_were_asked_for() {
     }
     let lab = Lab::new();
     lab.file("x", vec![7; 4 << 20]);
-    let server = lab.serve("--max-windowsize 65535");
+    let server = lab.serve("--max-windowsize 32767");
     assert_eq!(lab.client(SERVERS[0]).fetch("x").len(), 4 << 20);
     let before = server.process().memory();
     let clients: Vec<Client> = (0..CLIENTS)
