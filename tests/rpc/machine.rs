@@ -19,12 +19,12 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 pub(crate) const CABLE: &str = "cable0";
 
 /// Gives a program the folders of the machine in place of those of the system, where nobody else
-/// sees it, and gives way to it.
+/// sees it, and gives way to it. Both of its outputs are one, so that what it says keeps its order.
 const MOVE_IN: &str = "set -e
     mount --bind \"$1/run\" /run
     mount --bind \"$1/lib\" /var/lib
     shift
-    exec \"$@\"";
+    exec \"$@\" 2>&1";
 
 /// Lets a daemon go to the background, and stays: the first of its namespace of processes, whose
 /// end is the daemon's.
