@@ -60,6 +60,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use caller::{Caller, ClaimedUser, Peer};
+use eport_core::system::Host;
 pub use layer::{Layer, Outcome, Refused, Request};
 pub use layers::{Networks, RateLimit, Statistics, Totals, Trace};
 pub use program::{BoxFuture, ProgramVersion};
@@ -81,8 +82,9 @@ use replies::ReplyCache;
 pub struct Limits {
     /// The longest record of a stream, and its most fragments.
     pub record: RecordLimits,
-    /// Connections open at once. When they are all taken, the TCP connection that has been idle
-    /// for longest makes room; unix connections stay.
+    /// Connections open at once; fewer where the process may not have so many descriptors. When they
+    /// are all taken, the TCP connection that has been idle for longest makes room; unix
+    /// connections stay.
     pub connections: usize,
     /// Connections open at once from one other machine (IPv6: one network of /64) or of one user
     /// other than root; when it has them all, its own that has been idle for longest makes room.
@@ -219,10 +221,8 @@ impl Server {
     ) -> io::Result<()> {
         let (udp, tcp, unix, tickets) = listeners.into_parts();
         let tickets = Arc::new(tickets);
-        let connections = Arc::new(Connections::new(
-            self.limits.connections,
-            self.limits.connections_per_peer,
-        ));
+        let most = self.limits.connections.min(affordable_connections());
+        let connections = Arc::new(Connections::new(most, self.limits.connections_per_peer));
         let replies = self.reply_cache.map(ReplyCache::new).map(Arc::new);
         let spawn = |task: BoxFuture<'static, ()>| {
             let (abort, alive, tickets) = (abort.clone(), alive.clone(), Arc::clone(&tickets));
@@ -259,4 +259,17 @@ impl Server {
         }
         Ok(())
     }
+}
+
+/// Descriptors for anything but connections: listeners, files, the runtime's own.
+const OTHER_DESCRIPTORS: u64 = 32;
+
+/// How many connections there are descriptors for. Newcomers are let in at once then, instead of
+/// waiting until the system has refused one.
+fn affordable_connections() -> usize {
+    let known = Host::new().open_files().ok().flatten();
+    known.map_or(usize::MAX, |files| {
+        let left = files.soft.saturating_sub(OTHER_DESCRIPTORS);
+        usize::try_from(left.max(files.soft / 2)).unwrap_or(usize::MAX)
+    })
 }
