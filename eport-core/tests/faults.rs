@@ -42,7 +42,8 @@ fn whichever_system_call_fails_no_port_and_no_descriptor_is_lost() {
             return lease_everything();
         }
         if Command::new("strace").arg("-V").output().is_err() {
-            eprintln!("skipped {NAME}: strace is not installed");
+            assert!(std::env::var_os("CI").is_none(), "strace is not installed");
+            eprintln!("skipped: {NAME}: strace is not installed");
             return;
         }
         for (call, errors) in FAULTS {

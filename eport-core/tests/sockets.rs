@@ -185,6 +185,7 @@ fn leases_go_on_while_a_neighbour_binds_and_releases_ports_at_random() {
             let (allocator, done) = (allocator("61000-65535"), AtomicBool::new(false));
             std::thread::scope(|scope| {
                 scope.spawn(|| neighbour(&done));
+                let _done = Done(&done);
                 let mut leases = Vec::new();
                 for _ in 0..4 {
                     // At least 4536 - 300 ports are free for us.
@@ -196,7 +197,6 @@ fn leases_go_on_while_a_neighbour_binds_and_releases_ports_at_random() {
                     assert!(ports.iter().all(|port| (61_000..=65_535).contains(port)));
                     leases.retain(|lease| lease.port() % 4 == 0);
                 }
-                done.store(true, Ordering::Relaxed);
             });
             let stats = allocator.stats();
             assert!(stats.in_use > 0, "they met: {stats:?}");
@@ -204,6 +204,15 @@ fn leases_go_on_while_a_neighbour_binds_and_releases_ports_at_random() {
             assert_eq!((stats.leased, stats.leases, unleased), (0, 0, 4536));
         },
     );
+}
+
+/// Tells the neighbour to stop, also when the test has failed.
+struct Done<'a>(&'a AtomicBool);
+
+impl Drop for Done<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 /// Binds ports of the range at random until it is told to stop, and keeps the last 300.

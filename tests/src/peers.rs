@@ -54,6 +54,7 @@ pub const ALL: &[Peer] = &[
     installed("ip", "iproute2"),
     installed("unshare", "util-linux"),
     installed("tcpdump", "tcpdump"),
+    installed("strace", "strace"),
     installed("nft", "nftables"),
     installed("iptables", "iptables"),
     installed("tftp", "tftp-hpa"),
