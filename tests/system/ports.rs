@@ -84,6 +84,35 @@ fn where_all_ports_are_taken_the_next_client_waits_until_one_is_free() {
 }
 
 #[test]
+fn where_all_ports_are_taken_the_last_one_carries_several_clients() {
+    if !peers::available(&["ip"]) {
+        return;
+    }
+    let lab = Lab::new();
+    lab.file("x", [7; 600]);
+    let server = lab.serve("--ports 61000-61015 --max-per-client 40");
+    let mut clients: Vec<_> = (0..40).map(|_| lab.client(SERVERS[0])).collect();
+    for client in &mut clients {
+        assert_eq!(client.ask("RRQ x octet"), "DATA 1 len 512");
+    }
+    let ports: Vec<u16> = clients
+        .iter()
+        .map(|client| client.transfer().port())
+        .collect();
+    let most = ports
+        .iter()
+        .map(|port| ports.iter().filter(|other| *other == port).count());
+    assert_eq!(most.max(), Some(40 - 15), "{ports:?}");
+    // Each is heard by its own transfer, whichever port it has in common with others.
+    for client in clients.iter_mut().rev() {
+        assert_eq!(client.ask("ACK 1"), "DATA 2 len 88");
+        client.send("ACK 2");
+    }
+    let log = server.stop();
+    assert_eq!(log.matches("sent client=").count(), 40, "{log}");
+}
+
+#[test]
 fn a_client_that_has_waited_in_vain_is_told_nothing_and_the_log_says_why() {
     if !peers::available(&["ip"]) {
         return;

@@ -27,7 +27,7 @@ use super::{
 use crate::{
     backend::RootError,
     net::{ListenError, Listener},
-    server::{Server, Summary},
+    server::{Server, Summary, transfer_ports},
 };
 
 const NO_ROOT: &str = "\
@@ -59,7 +59,7 @@ async fn serve(args: Args) -> Result<(), Failure> {
     let ports = Allocator::builder()
         .ports(args.ports.clone())
         .exclude(&exclude);
-    let allocator = ports.build().map_err(|error| no_ports(&error))?;
+    let allocator = transfer_ports(ports).map_err(|error| no_ports(&error))?;
     let listen = if args.listen.is_empty() {
         &[Listen::DEFAULT]
     } else {

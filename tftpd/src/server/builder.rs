@@ -4,7 +4,7 @@ use std::{num::NonZeroUsize, sync::Arc, time::Duration};
 
 use eport_core::{Allocator, BuildError as PortsError};
 
-use super::{Record, Server, log};
+use super::{Record, Server, log, ports::transfer_ports};
 use crate::{
     backend::{Backend, Memory},
     engine::{Caps, Observer, Reception, Setup},
@@ -58,7 +58,8 @@ impl Builder {
     }
 
     /// Where the ports of transfers come from. Clones of one allocator may serve several servers;
-    /// without one the server makes its own, with the range `auto`.
+    /// without one the server makes its own, with the range `auto`, by
+    /// [`transfer_ports`].
     pub fn allocator(mut self, allocator: Allocator) -> Self {
         self.allocator = Some(allocator);
         self
@@ -136,7 +137,7 @@ impl Builder {
     pub fn build(self) -> Result<Server, BuildError> {
         let allocator = match self.allocator {
             Some(allocator) => allocator,
-            None => Allocator::builder().build()?,
+            None => transfer_ports(Allocator::builder())?,
         };
         let reception = Reception {
             backend: self.backend,

@@ -2,6 +2,7 @@
 
 mod builder;
 mod log;
+mod ports;
 
 use std::{
     future::{Future, poll_fn},
@@ -17,6 +18,7 @@ use tokio::sync::oneshot;
 
 pub use crate::engine::{Caps, Cause, Ending, Record, Refusal, Summary};
 pub use builder::{BuildError, Builder};
+pub use ports::transfer_ports;
 
 use crate::{
     engine::{Control, Engine, Order, Setup},
