@@ -94,12 +94,16 @@ fn rpcinfo_finds_by_broadcast_what_it_finds_through_rpcbind() {
         let mut command = neighbour.command(peers::path("rpcinfo"));
         different(&without_ports(&said(command.args(["-b", "100002", "3"]))))
     });
-    assert_eq!(ours, theirs);
     assert!(
-        ours.first()
+        theirs
+            .first()
             .is_some_and(|line| line.starts_with("10.77.0.1.PORT")),
-        "{ours:?}"
+        "{theirs:?}"
     );
+    // Over IPv6 rpcbind finds nothing: it joins the group ff02::202 with a socket that it closes.
+    assert!(ours.is_superset(&theirs), "{ours:?}");
+    let over_ipv6 = |line: &String| line.starts_with("fd77::1.PORT");
+    assert!(ours.iter().any(over_ipv6), "{ours:?}");
 }
 
 /// What is found on a machine with our portmapper, and on one with rpcbind, that have the same daemons.
