@@ -4,7 +4,7 @@ use std::{collections::VecDeque, time::Duration, time::Instant};
 
 use tests::link::beginning;
 use tftpd::proto::{
-    Ack, Data, Direction, Error, ErrorCode, Input, Limits, Oack, OackError, Opening, Options,
+    Ack, Data, Direction, Error, ErrorCode, GrantLimits, Input, Oack, OackError, Opening, Options,
     Outcome, Packet, Receiver, ReceiverConfig, ReceiverOutput, Request, Rollover, Sender,
     SenderConfig, SenderOutput, Terms, accept, grant,
 };
@@ -34,7 +34,7 @@ pub(crate) fn server(request: &[u8], file: &[u8]) -> Conversation {
         Direction::Read => Some(file.len() as u64),
         Direction::Write => request.options.tsize,
     };
-    let (terms, oack) = grant(&request.options, &Limits::default(), size);
+    let (terms, oack) = grant(&request.options, &GrantLimits::default(), size);
     match request.direction {
         Direction::Read => sending(terms, oack, file),
         Direction::Write => receiving(terms, oack.map_or(Opening::AckRequest, Opening::Oack)),

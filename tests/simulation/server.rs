@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, net::Ipv4Addr, rc::Rc, time::Duration, time::In
 use eport_core::{Allocator, Lease, Policy, Reserved, Space};
 
 use tftpd::proto::{
-    Direction, ErrorCode, Input, Limits, Opening, Outcome, Packet, ReceiverConfig, Request,
+    Direction, ErrorCode, GrantLimits, Input, Opening, Outcome, Packet, ReceiverConfig, Request,
     SenderConfig, grant,
 };
 
@@ -173,7 +173,7 @@ impl<R, L: FnMut() -> Option<R>> Server<L, R> {
 
     fn sending(&self, request: &Request<'_>, file: Rc<[u8]>, now: Instant) -> Sending {
         let size = file.len() as u64;
-        let (terms, oack) = grant(&request.options, &Limits::default(), Some(size));
+        let (terms, oack) = grant(&request.options, &GrantLimits::default(), Some(size));
         let config = SenderConfig {
             terms,
             jitter_seed: self.jitter_seed,
@@ -184,7 +184,7 @@ impl<R, L: FnMut() -> Option<R>> Server<L, R> {
 
     fn receiving(&self, request: &Request<'_>, now: Instant) -> Receiving {
         let announced = request.options.tsize;
-        let (terms, oack) = grant(&request.options, &Limits::default(), announced);
+        let (terms, oack) = grant(&request.options, &GrantLimits::default(), announced);
         let config = ReceiverConfig {
             terms,
             dally: DALLY,

@@ -13,7 +13,7 @@ use common::{allocator, receive, serve, socket, socket_at};
 use tftpd::{
     Server,
     backend::Memory,
-    policy::{Policy, Rule, Rules},
+    policy::{RequestPolicy, Rule, Rules},
     server::{Builder, Caps, Cause, Ending, Record, Refusal},
 };
 
@@ -240,9 +240,9 @@ fn with_a_single_port_too_a_shutdown_lets_transfers_finish() {
 #[test]
 fn a_record_names_the_file_that_the_rules_lead_to() {
     let rule = Rule::matching("^hosts/default$").rewrite("hosts/${client}");
-    let policy = Policy {
+    let policy = RequestPolicy {
         rules: Rules::new([rule.build().expect("a rule")]),
-        ..Policy::default()
+        ..RequestPolicy::default()
     };
     let server = files().policy(policy);
     let (records, _) = serve(server, &allocator(), |server| {

@@ -4,8 +4,8 @@ use std::hint::black_box;
 
 use criterion::Criterion;
 use tftpd::proto::{
-    Ack, Blksize, Data, Direction, Error, ErrorCode, Limits, Mode, Oack, Options, Packet, Request,
-    Timeout, Windowsize, accept, grant,
+    Ack, Blksize, Data, Direction, Error, ErrorCode, GrantLimits, Mode, Oack, Options, Packet,
+    Request, Timeout, Windowsize, accept, grant,
 };
 
 const PAYLOAD: [u8; 1468] = [7; 1468];
@@ -58,7 +58,7 @@ fn oack(criterion: &mut Criterion, options: Options) {
 }
 
 fn negotiation(criterion: &mut Criterion, asked: Options) {
-    let limits = Limits::default();
+    let limits = GrantLimits::default();
     criterion.bench_function("options/grant 4", |bencher| {
         bencher.iter(|| grant(black_box(&asked), &limits, Some(1 << 20)));
     });

@@ -4,7 +4,7 @@ use std::{hint::black_box, net::IpAddr};
 
 use criterion::Criterion;
 use tftpd::{
-    policy::{Admission, HalfOpen, HalfOpenLimits, Name, Policy, Query, Rules},
+    policy::{Admission, HalfOpen, HalfOpenLimits, Name, Query, RequestPolicy, Rules},
     proto::{Direction, Mode, Options, Request},
 };
 
@@ -49,7 +49,7 @@ pub(crate) fn all(criterion: &mut Criterion) {
 
 /// The whole question, where nothing is configured.
 fn resolve(criterion: &mut Criterion) {
-    let policy = Policy::default();
+    let policy = RequestPolicy::default();
     let request = Request {
         direction: Direction::Read,
         filename: b"/boot/vmlinuz",

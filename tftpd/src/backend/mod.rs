@@ -5,15 +5,15 @@
 //! yours makes for each client.
 
 mod fs;
-mod later;
 mod memory;
+mod pending;
 mod upload;
 
 use std::{fmt, io, io::IoSliceMut, net::SocketAddr, sync::Arc};
 
 pub use fs::{FileSystem, Overwrite, RootError, UploadPolicy};
-pub use later::{Dynamic, Later, Promise, promise};
 pub use memory::Memory;
+pub use pending::{ContentSender, Dynamic, Pending, pending};
 pub use upload::{StoreError, Upload};
 
 use crate::{policy::Name, proto::ErrorCode};
@@ -72,14 +72,14 @@ pub trait ReadAt: Send + Sync {
 #[non_exhaustive]
 pub enum Opened {
     /// The content.
-    Now(Content),
-    /// The content is being made; see [`promise`].
-    Later(Later),
+    Ready(Content),
+    /// The content is being made; see [`pending`].
+    Pending(Pending),
 }
 
 impl From<Content> for Opened {
     fn from(content: Content) -> Self {
-        Self::Now(content)
+        Self::Ready(content)
     }
 }
 

@@ -20,8 +20,8 @@ use super::{
 };
 use crate::{
     backend::{FileSystem, Overwrite, RootError, UploadPolicy},
-    policy::{AccessList, Acl, ClientDirectory, Name, Network, Policy, Rules},
-    proto::{Blksize, Limits, Windowsize},
+    policy::{AccessList, Acl, ClientDirectory, Name, Network, RequestPolicy, Rules},
+    proto::{Blksize, GrantLimits, Windowsize},
     server::Caps,
 };
 
@@ -180,7 +180,7 @@ impl Args {
     }
 
     /// Who may ask, and which file is meant.
-    pub(super) fn policy(&self) -> Result<Policy, Failure> {
+    pub(super) fn policy(&self) -> Result<RequestPolicy, Failure> {
         let Clients {
             allow,
             deny,
@@ -194,7 +194,7 @@ impl Args {
             Some(path) => map_file(path)?,
             None => Rules::default(),
         };
-        Ok(Policy {
+        Ok(RequestPolicy {
             acl: Acl {
                 read: list(allow),
                 write: list(if writers.is_empty() { allow } else { writers }),
@@ -204,16 +204,16 @@ impl Args {
         })
     }
 
-    pub(super) fn limits(&self) -> Result<Limits, Failure> {
+    pub(super) fn limits(&self) -> Result<GrantLimits, Failure> {
         let wrong = |flag: &str, bounds: &str| {
             Failure::new(exit::USAGE, format!("{flag} must be {bounds}"))
         };
-        Ok(Limits {
+        Ok(GrantLimits {
             blksize: Blksize::new(self.clients.max_blksize)
                 .ok_or_else(|| wrong("--max-blksize", "8 to 65464"))?,
             windowsize: Windowsize::new(self.clients.max_windowsize)
                 .ok_or_else(|| wrong("--max-windowsize", "1 to 32767"))?,
-            ..Limits::default()
+            ..GrantLimits::default()
         })
     }
 

@@ -9,7 +9,7 @@ use tokio::time::timeout_at;
 
 use super::{
     TransferError,
-    line::{Line, Strangers},
+    connection::{Connection, ForeignSenders},
 };
 use crate::{
     net::{self, ClientSocket, Event, Lost},
@@ -18,7 +18,7 @@ use crate::{
 
 /// A transfer that has begun.
 pub(super) struct Opened {
-    pub(super) line: Line,
+    pub(super) connection: Connection,
     /// What holds from now on.
     pub(super) terms: Terms,
     /// What the server's OACK says, if it answered with one.
@@ -35,12 +35,12 @@ pub(super) struct Opened {
 
 /// How long a server may take to answer, be it at several addresses.
 #[derive(Clone, Copy)]
-pub(super) struct Limit {
+pub(super) struct AnswerDeadline {
     within: Duration,
     at: Instant,
 }
 
-impl Limit {
+impl AnswerDeadline {
     pub(super) fn new(within: Duration) -> Self {
         Self {
             within,
@@ -58,28 +58,28 @@ pub(super) async fn open(
     socket: ClientSocket,
     server: SocketAddr,
     request: &Request<'_>,
-    limit: Limit,
+    limit: AnswerDeadline,
 ) -> Result<Opened, TransferError> {
     let mut packet = Vec::new();
     request.encode(&mut packet);
     let asked_at = net::now();
-    let mut asking = Asking {
+    let mut pending = PendingRequest {
         socket,
         server,
-        strangers: Strangers::default(),
+        foreign: ForeignSenders::default(),
         other: None,
     };
     let (mut repeated, mut resend_after) = (0, FIRST_RESEND);
     loop {
-        asking
+        pending
             .socket
             .send_to(&packet, server)
             .await
             .map_err(|error| TransferError::not_sent(server, error))?;
         let until = limit.at.min(net::now() + resend_after);
-        if let Some((peer, answer)) = asking.listen(request, until).await? {
+        if let Some((peer, answer)) = pending.listen(request, until).await? {
             return Ok(Opened {
-                line: Line::new(asking.socket, peer, asking.strangers),
+                connection: Connection::new(pending.socket, peer, pending.foreign),
                 terms: answer.terms,
                 oack: answer.oack,
                 first_block: answer.first_block,
@@ -89,22 +89,22 @@ pub(super) async fn open(
             });
         }
         if net::now() >= limit.at {
-            return Err(asking.no_answer(limit));
+            return Err(pending.no_answer(limit));
         }
         repeated += 1;
         resend_after *= 2;
     }
 }
 
-struct Asking {
+struct PendingRequest {
     socket: ClientSocket,
     server: SocketAddr,
-    strangers: Strangers,
+    foreign: ForeignSenders,
     /// Another address that answered.
     other: Option<SocketAddr>,
 }
 
-impl Asking {
+impl PendingRequest {
     /// Waits for an answer; `None` when the time is up.
     async fn listen(
         &mut self,
@@ -137,7 +137,7 @@ impl Asking {
             if !matches!(answer, Ok(None)) {
                 self.other.get_or_insert(from);
             }
-            self.strangers.refuse(&mut self.socket, length, from).await;
+            self.foreign.refuse(&mut self.socket, length, from).await;
             return Ok(None);
         }
         if let Err(TransferError::Options(_)) = answer {
@@ -157,7 +157,7 @@ impl Asking {
         }
     }
 
-    fn no_answer(&self, limit: Limit) -> TransferError {
+    fn no_answer(&self, limit: AnswerDeadline) -> TransferError {
         let server = self.server;
         match self.other {
             Some(answered) => TransferError::OtherAddress {

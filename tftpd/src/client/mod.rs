@@ -1,17 +1,17 @@
 //! The client: files from and to any TFTP server.
 
-mod attempt;
 mod clock;
+mod connect;
+mod connection;
 mod error;
 mod handshake;
-mod line;
-mod outbox;
 mod probe;
 mod progress;
 mod receive;
 mod send;
+mod send_buffer;
+mod stall_timer;
 mod stream;
-mod watch;
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -27,9 +27,9 @@ pub use progress::Progress;
 pub use stream::{FileReader, FileWriter};
 
 use crate::proto::{Blksize, Mode, Options, Patience, Windowsize};
-use attempt::Wish;
+use connect::FileRequest;
 use progress::Hook;
-use watch::Limits;
+use stall_timer::StallLimits;
 
 /// Fetches and sends files, and asks servers what they would do.
 ///
@@ -155,7 +155,7 @@ impl Client {
     where
         S: AsyncWrite + Unpin + ?Sized,
     {
-        let opened = self.open(server, Wish::read(name.as_ref())).await?;
+        let opened = self.open(server, FileRequest::read(name.as_ref())).await?;
         receive::receive(self, opened, sink).await
     }
 
@@ -191,7 +191,9 @@ impl Client {
     where
         S: AsyncRead + Unpin + ?Sized,
     {
-        let opened = self.open(server, Wish::write(name.as_ref(), size)).await?;
+        let opened = self
+            .open(server, FileRequest::write(name.as_ref(), size))
+            .await?;
         send::send(self, opened, source, size).await
     }
 
@@ -220,7 +222,7 @@ impl Client {
         server: impl ToSocketAddrs,
         name: impl AsRef<[u8]>,
     ) -> Result<FileReader, TransferError> {
-        let opened = self.open(server, Wish::read(name.as_ref())).await?;
+        let opened = self.open(server, FileRequest::read(name.as_ref())).await?;
         Ok(FileReader::new(self.clone(), opened))
     }
 
@@ -236,7 +238,9 @@ impl Client {
         name: impl AsRef<[u8]>,
         size: Option<u64>,
     ) -> Result<FileWriter, TransferError> {
-        let opened = self.open(server, Wish::write(name.as_ref(), size)).await?;
+        let opened = self
+            .open(server, FileRequest::write(name.as_ref(), size))
+            .await?;
         Ok(FileWriter::new(self.clone(), opened, size))
     }
 
@@ -250,12 +254,12 @@ impl Client {
         server: impl ToSocketAddrs,
         name: impl AsRef<[u8]>,
     ) -> Result<Probe, TransferError> {
-        let opened = self.open(server, Wish::read(name.as_ref())).await?;
+        let opened = self.open(server, FileRequest::read(name.as_ref())).await?;
         Ok(Probe::end(opened).await)
     }
 
-    fn limits(&self) -> Limits {
-        Limits {
+    fn limits(&self) -> StallLimits {
+        StallLimits {
             first: self.answer_within * 3,
             later: self.patience.silence,
         }

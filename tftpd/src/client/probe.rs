@@ -32,9 +32,9 @@ impl Probe {
         // failure.
         let mut packet = Vec::new();
         Error::new(ErrorCode::OptionNegotiation).encode(&mut packet);
-        opened.line.say(&packet).await;
-        let mtu = opened.line.path_mtu().await;
-        let server = opened.line.peer();
+        opened.connection.send(&packet).await;
+        let mtu = opened.connection.path_mtu().await;
+        let server = opened.connection.peer();
         Self {
             server,
             round_trip,

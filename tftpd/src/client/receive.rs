@@ -7,9 +7,9 @@ use tokio::io::{AsyncWrite, AsyncWriteExt};
 use super::{
     Client, TransferError, Transferred,
     clock::Clock,
+    connection::{Connection, Event},
     handshake::Opened,
-    line::{Line, News},
-    watch::Watch,
+    stall_timer::StallTimer,
 };
 use crate::{
     net,
@@ -29,15 +29,15 @@ where
     S: AsyncWrite + Unpin + ?Sized,
 {
     let first_block = opened.first_block.take();
-    let mut reception = Reception::new(client, &opened, first_block.is_some(), sink);
-    let mut line = opened.line;
+    let mut receiving = FileReceiver::new(client, &opened, first_block.is_some(), sink);
+    let mut connection = opened.connection;
     if let Some(block) = first_block {
-        reception.datagram(&block).await;
-        reception.watch.restart(reception.clock.now());
+        receiving.datagram(&block).await;
+        receiving.stall.restart(receiving.clock.now());
     }
-    reception.run(&mut line).await?;
-    let announced = reception.announced;
-    let done = reception.finish()?;
+    receiving.run(&mut connection).await?;
+    let announced = receiving.announced;
+    let done = receiving.finish()?;
     match announced {
         Some(announced) if announced != done.size => Err(TransferError::Size {
             announced,
@@ -46,17 +46,17 @@ where
         _ => Ok(Transferred {
             size: done.size,
             elapsed: net::now() - opened.asked_at,
-            server: line.peer(),
+            server: connection.peer(),
             resent: done.resent + opened.repeated,
         }),
     }
 }
 
-struct Reception<'a, S: ?Sized> {
+struct FileReceiver<'a, S: ?Sized> {
     client: &'a Client,
     receiver: Receiver,
     clock: Clock,
-    watch: Watch,
+    stall: StallTimer,
     sink: Sink<'a, S>,
     /// The size that can be compared with what arrives.
     announced: Option<u64>,
@@ -69,7 +69,7 @@ struct Done {
     resent: u32,
 }
 
-impl<'a, S> Reception<'a, S>
+impl<'a, S> FileReceiver<'a, S>
 where
     S: AsyncWrite + Unpin + ?Sized,
 {
@@ -77,7 +77,7 @@ where
         let config = ReceiverConfig {
             terms: opened.terms,
             patience: client.patience,
-            jitter_seed: u32::from(opened.line.peer().port()),
+            jitter_seed: u32::from(opened.connection.peer().port()),
             ..ReceiverConfig::default()
         };
         let opening = if with_block {
@@ -92,7 +92,7 @@ where
         Self {
             client,
             receiver: Receiver::new(config, opening, now),
-            watch: Watch::new(opened.terms.blksize, now, client.limits()),
+            stall: StallTimer::new(opened.terms.blksize, now, client.limits()),
             clock,
             sink: Sink::new(sink, client.mode),
             announced: announced.filter(|_| client.mode == Mode::Octet),
@@ -100,21 +100,21 @@ where
         }
     }
 
-    async fn run(&mut self, line: &mut Line) -> Result<(), TransferError> {
+    async fn run(&mut self, connection: &mut Connection) -> Result<(), TransferError> {
         let mut packet = Vec::new();
         loop {
             packet.clear();
             match self.receiver.poll() {
                 ReceiverOutput::Done => return Ok(()),
-                ReceiverOutput::Wait(_) if self.watch.is_over(self.clock.now()) => {
-                    return Err(self.watch.silence());
+                ReceiverOutput::Wait(_) if self.stall.is_over(self.clock.now()) => {
+                    return Err(self.stall.silence());
                 }
                 ReceiverOutput::Wait(until) => {
-                    let until = self.clock.comes(self.watch.until(until));
-                    match line.listen(until).await? {
-                        News::Datagram(datagram) => self.datagram(datagram).await,
-                        News::Gone => self.input(Input::Unreachable),
-                        News::Nothing => self.input(Input::Timer),
+                    let until = self.clock.comes(self.stall.until(until));
+                    match connection.listen(until).await? {
+                        Event::Datagram(datagram) => self.datagram(datagram).await,
+                        Event::Gone => self.input(Input::Unreachable),
+                        Event::Nothing => self.input(Input::Timer),
                     }
                 }
                 ReceiverOutput::Commit => match self.clock.hold(self.sink.finish()).await {
@@ -127,7 +127,7 @@ where
                 ReceiverOutput::Oack(_) => {}
             }
             if !packet.is_empty() {
-                line.say(&packet).await;
+                connection.send(&packet).await;
             }
         }
     }
@@ -141,7 +141,7 @@ where
             self.sink_failed(error);
         }
         let received = self.receiver.received();
-        if self.watch.heard(received, self.clock.now()) {
+        if self.stall.heard(received, self.clock.now()) {
             self.client.progressed(received, self.announced);
         }
     }
@@ -174,7 +174,7 @@ where
                 transferred: self.receiver.received(),
             }),
             Some(Outcome::Violation(what)) => Err(TransferError::Protocol(what)),
-            _ => Err(self.watch.silence()),
+            _ => Err(self.stall.silence()),
         }
     }
 }

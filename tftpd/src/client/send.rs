@@ -7,10 +7,10 @@ use tokio::io::AsyncRead;
 use super::{
     Client, TransferError, Transferred,
     clock::Clock,
+    connection::{Connection, Event},
     handshake::Opened,
-    line::{Line, News},
-    outbox::Outbox,
-    watch::Watch,
+    send_buffer::SendBuffer,
+    stall_timer::StallTimer,
 };
 use crate::{
     net,
@@ -29,30 +29,30 @@ pub(super) async fn send<S>(
 where
     S: AsyncRead + Unpin + ?Sized,
 {
-    let mut transmission = Transmission::new(client, &opened, source, size);
-    let mut line = opened.line;
-    transmission.run(&mut line).await?;
-    let (size, resent) = transmission.finish()?;
+    let mut sending = FileSender::new(client, &opened, source, size);
+    let mut connection = opened.connection;
+    sending.run(&mut connection).await?;
+    let (size, resent) = sending.finish()?;
     Ok(Transferred {
         size,
         elapsed: net::now() - opened.asked_at,
-        server: line.peer(),
+        server: connection.peer(),
         resent: resent + opened.repeated,
     })
 }
 
-struct Transmission<'a, S: ?Sized> {
+struct FileSender<'a, S: ?Sized> {
     client: &'a Client,
     sender: Sender,
     clock: Clock,
-    watch: Watch,
-    outbox: Outbox<'a, S>,
+    stall: StallTimer,
+    buffer: SendBuffer<'a, S>,
     size: Option<u64>,
     blksize: Blksize,
     failure: Option<TransferError>,
 }
 
-impl<'a, S> Transmission<'a, S>
+impl<'a, S> FileSender<'a, S>
 where
     S: AsyncRead + Unpin + ?Sized,
 {
@@ -63,38 +63,38 @@ where
             client,
             sender: sender(client.patience, opened, now),
             clock,
-            watch: Watch::new(blksize, now, client.limits()),
-            outbox: Outbox::new(source, opened.terms, client.mode),
+            stall: StallTimer::new(blksize, now, client.limits()),
+            buffer: SendBuffer::new(source, opened.terms, client.mode),
             size,
             blksize,
             failure: None,
         }
     }
 
-    async fn run(&mut self, line: &mut Line) -> Result<(), TransferError> {
+    async fn run(&mut self, connection: &mut Connection) -> Result<(), TransferError> {
         loop {
             match self.sender.poll() {
                 SenderOutput::Done => return Ok(()),
-                SenderOutput::Wait(_) if self.watch.is_over(self.clock.now()) => {
+                SenderOutput::Wait(_) if self.stall.is_over(self.clock.now()) => {
                     return Err(self.silence());
                 }
                 SenderOutput::Wait(until) => {
-                    let until = self.clock.comes(self.watch.until(until));
-                    match line.listen(until).await? {
-                        News::Datagram(datagram) => self.datagram(datagram),
-                        News::Gone => self.input(Input::Unreachable),
-                        News::Nothing => self.input(Input::Timer),
+                    let until = self.clock.comes(self.stall.until(until));
+                    match connection.listen(until).await? {
+                        Event::Datagram(datagram) => self.datagram(datagram),
+                        Event::Gone => self.input(Input::Unreachable),
+                        Event::Nothing => self.input(Input::Timer),
                     }
                 }
                 SenderOutput::Blocks { first, count } => {
-                    if let Err(failure) = self.blocks(line, first, count).await {
+                    if let Err(failure) = self.blocks(connection, first, count).await {
                         self.abort(failure);
                     }
                 }
                 SenderOutput::Error(code) => {
                     let mut packet = Vec::new();
                     Error::new(code).encode(&mut packet);
-                    line.say(&packet).await;
+                    connection.send(&packet).await;
                 }
                 // Only a server opens with one.
                 SenderOutput::Oack(_) => {}
@@ -105,33 +105,33 @@ where
     fn datagram(&mut self, datagram: &[u8]) {
         self.input(Input::Datagram(datagram));
         let acknowledged = self.sender.acknowledged_blocks();
-        self.outbox.forget(acknowledged);
+        self.buffer.forget(acknowledged);
         // The last block is shorter; when it is acknowledged, everything is.
         let full = acknowledged.saturating_mul(self.blksize.bytes().into());
-        let transferred = full.min(self.outbox.taken());
-        if self.watch.heard(transferred, self.clock.now()) {
+        let transferred = full.min(self.buffer.taken());
+        if self.stall.heard(transferred, self.clock.now()) {
             self.client.progressed(transferred, self.size);
         }
     }
 
     async fn blocks(
         &mut self,
-        line: &mut Line,
+        connection: &mut Connection,
         first: u64,
         count: u16,
     ) -> Result<(), TransferError> {
         for number in first..first + u64::from(count) {
-            let known = self.outbox.last();
-            let filled = self.clock.hold(self.outbox.fill(number)).await;
+            let known = self.buffer.last();
+            let filled = self.clock.hold(self.buffer.fill(number)).await;
             filled.map_err(TransferError::Source)?;
-            if let (None, Some(last)) = (known, self.outbox.last()) {
+            if let (None, Some(last)) = (known, self.buffer.last()) {
                 self.check_size()?;
                 self.sender.ends_with(last);
             }
-            let Some(packet) = self.outbox.packet(number) else {
+            let Some(packet) = self.buffer.packet(number) else {
                 break;
             };
-            line.say(packet).await;
+            connection.send(packet).await;
         }
         Ok(())
     }
@@ -139,7 +139,7 @@ where
     /// The last block is about to leave: nobody shall take a file for complete that is not as long
     /// as was announced.
     fn check_size(&self) -> Result<(), TransferError> {
-        let found = self.outbox.taken();
+        let found = self.buffer.taken();
         match self.size {
             Some(announced) if announced != found => Err(TransferError::Size { announced, found }),
             _ => Ok(()),
@@ -160,7 +160,7 @@ where
         if let Some(failure) = self.failure {
             return Err(failure);
         }
-        let sent = self.outbox.taken();
+        let sent = self.buffer.taken();
         match self.sender.outcome() {
             Some(Outcome::Completed { last_ack: true }) => Ok((sent, self.sender.resent())),
             Some(Outcome::Completed { last_ack: false }) => {
@@ -168,7 +168,7 @@ where
             }
             Some(Outcome::PeerError { code, text }) => Err(TransferError::refused(*code, text)),
             Some(Outcome::Unreachable(_)) => Err(TransferError::Gone {
-                transferred: self.watch.transferred(),
+                transferred: self.stall.transferred(),
             }),
             Some(Outcome::Violation(what)) => Err(TransferError::Protocol(what)),
             _ => Err(self.silence()),
@@ -176,11 +176,11 @@ where
     }
 
     fn silence(&self) -> TransferError {
-        match self.watch.silence() {
+        match self.stall.silence() {
             // That it repeats itself says that it lacks something.
             one_way @ TransferError::OneWay { .. } => one_way,
-            _ if self.outbox.last().is_some() => TransferError::Unconfirmed {
-                sent: self.outbox.taken(),
+            _ if self.buffer.last().is_some() => TransferError::Unconfirmed {
+                sent: self.buffer.taken(),
             },
             silence => silence,
         }
@@ -197,7 +197,7 @@ fn sender(patience: Patience, opened: &Opened, now: Instant) -> Sender {
             last_block: u8::MAX,
             ..patience
         },
-        jitter_seed: u32::from(opened.line.peer().port()),
+        jitter_seed: u32::from(opened.connection.peer().port()),
     };
     let round_trip = (opened.repeated == 0).then(|| opened.answered_at - opened.asked_at);
     Sender::answered(config, round_trip, now)

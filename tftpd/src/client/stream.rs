@@ -40,7 +40,7 @@ pub struct FileWriter {
 
 impl FileReader {
     pub(super) fn new(client: Client, opened: Opened) -> Self {
-        let server = opened.line.peer();
+        let server = opened.connection.peer();
         let size = opened.oack.and_then(|oack| oack.tsize);
         let (bytes, mut sink) = duplex(window_bytes(opened.terms));
         let run = async move { receive::receive(&client, opened, &mut sink).await };
@@ -70,7 +70,7 @@ impl FileReader {
 
 impl FileWriter {
     pub(super) fn new(client: Client, opened: Opened, size: Option<u64>) -> Self {
-        let server = opened.line.peer();
+        let server = opened.connection.peer();
         let (bytes, mut source) = duplex(window_bytes(opened.terms));
         let run = async move { send::send(&client, opened, &mut source, size).await };
         Self {

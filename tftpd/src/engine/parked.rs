@@ -11,7 +11,7 @@ use std::{
 };
 
 use crate::{
-    backend::{Content, Later, OpenError},
+    backend::{Content, OpenError, Pending},
     net::Arrival,
 };
 
@@ -37,7 +37,7 @@ struct Request {
     serial: u64,
     digest: u64,
     waiting: Waiting,
-    later: Later,
+    later: Pending,
 }
 
 /// How long content may take. The clients that ask for longest give up after about this.
@@ -62,7 +62,7 @@ impl Parked {
         arrival: &Arrival<'_>,
         door: usize,
         digest: u64,
-        later: Later,
+        later: Pending,
         now: Instant,
     ) -> bool {
         self.requests
@@ -73,7 +73,7 @@ impl Parked {
         self.serial += 1;
         let (client, serial) = (arrival.client, self.serial);
         let (tell, control) = (self.tell.clone(), Arc::clone(&self.control));
-        later.when_kept(move || {
+        later.on_ready(move || {
             // Nobody listens any more when the engine has ended.
             let _ = tell.send((client, serial));
             control.wake();

@@ -12,9 +12,9 @@ use crate::{
     backend::{Backend, Content, OpenError, Opened, Upload},
     link::{self, Crossing},
     net::{Arrival, TransferSocket},
-    policy::{Name, Policy, Resolved},
+    policy::{Name, RequestPolicy, Resolved},
     proto::{
-        Blksize, DecodeError, Direction, ErrorCode, Limits, Mode, Opening, Options, Packet,
+        Blksize, DecodeError, Direction, ErrorCode, GrantLimits, Mode, Opening, Options, Packet,
         Patience, Receiver, ReceiverConfig, Request, Sender, SenderConfig, Terms, grant,
     },
 };
@@ -31,10 +31,10 @@ use super::{
 /// Decides about requests.
 #[derive(Clone)]
 pub(crate) struct Reception {
-    pub(crate) policy: Policy,
+    pub(crate) policy: RequestPolicy,
     pub(crate) backend: Arc<dyn Backend>,
     pub(crate) allocator: Allocator,
-    pub(crate) limits: Limits,
+    pub(crate) limits: GrantLimits,
     pub(crate) patience: Patience,
     /// Whether transfers go on from the listening port.
     pub(crate) single_port: bool,
@@ -147,8 +147,8 @@ impl Reception {
     fn open(&self, request: &Request<'_>, name: &Name, client: SocketAddr) -> Result<File, No> {
         match request.direction {
             Direction::Read => match self.backend.open_read(name, client).map_err(No::of_open)? {
-                Opened::Now(content) => Ok(File::Read(content)),
-                Opened::Later(later) => Err(No::later(later)),
+                Opened::Ready(content) => Ok(File::Read(content)),
+                Opened::Pending(later) => Err(No::later(later)),
             },
             Direction::Write => {
                 // A size in netascii says nothing of the size of the file.
@@ -213,12 +213,12 @@ impl Reception {
 
     /// What is granted on this path: no block that would be cut to pieces on the way. Blocks of 512
     /// bytes are not worth asking for; every path carries them.
-    fn limits_of(&self, request: &Request<'_>, socket: &TransferSocket) -> Limits {
+    fn limits_of(&self, request: &Request<'_>, socket: &TransferSocket) -> GrantLimits {
         let asked = request.options.blksize.max(request.options.blksize2);
         let fits = asked
             .filter(|asked| *asked > Blksize::DEFAULT)
             .and_then(|_| socket.whole_blksize());
-        Limits {
+        GrantLimits {
             blksize: fits.map_or(self.limits.blksize, |fits| fits.min(self.limits.blksize)),
             ..self.limits
         }
@@ -316,10 +316,10 @@ mod tests {
     #[test]
     fn what_cannot_come_from_a_client_is_not_heard() {
         let reception = |broadcast| Reception {
-            policy: Policy::default(),
+            policy: RequestPolicy::default(),
             backend: Arc::new(Memory::new()),
             allocator: Allocator::builder().build().expect("ports"),
-            limits: Limits::default(),
+            limits: GrantLimits::default(),
             patience: Patience::default(),
             single_port: false,
             broadcast,

@@ -3,9 +3,9 @@
 use eport_core::LeaseError;
 
 use crate::{
-    backend::{Later, OpenError, StoreError},
+    backend::{OpenError, Pending, StoreError},
     net::Arrival,
-    policy::{self, Turned},
+    policy::{self, PolicyError},
     proto::ErrorCode,
 };
 
@@ -22,7 +22,7 @@ pub(super) struct No {
     /// In which words, if not those of the RFC.
     pub(super) text: Option<Vec<u8>>,
     /// The content is being made: it is no refusal yet.
-    pub(super) later: Option<Later>,
+    pub(super) later: Option<Pending>,
     /// See [`Record::file`].
     pub(super) file: Option<Box<[u8]>>,
 }
@@ -48,7 +48,7 @@ impl No {
     }
 
     /// A request that has to wait for its content.
-    pub(super) fn later(later: Later) -> Self {
+    pub(super) fn later(later: Pending) -> Self {
         Self {
             later: Some(later),
             ..Self::silently(Refusal::Busy)
@@ -65,10 +65,12 @@ impl No {
     }
 
     /// A request that the policy turns away.
-    pub(super) fn turned(turned: &Turned) -> Self {
+    pub(super) fn turned(turned: &PolicyError) -> Self {
         let refusal = match turned {
-            Turned::Network(_) => Refusal::DeniedByAcl,
-            Turned::Rules(policy::Refusal::NoName(_)) | Turned::Name(_) => Refusal::BadName,
+            PolicyError::Network(_) => Refusal::DeniedByAcl,
+            PolicyError::Rules(policy::RewriteError::NoName(_)) | PolicyError::Name(_) => {
+                Refusal::BadName
+            }
             _ => Refusal::DeniedByRule,
         };
         Self {

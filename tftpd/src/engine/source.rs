@@ -179,7 +179,7 @@ mod tests {
             .with("t", bytes)
             .open_read(&name, client)
             .expect("there");
-        let Opened::Now(content) = opened else {
+        let Opened::Ready(content) = opened else {
             panic!("it is there at once")
         };
         Source::Netascii(Text::new(content))

@@ -2,16 +2,16 @@
 
 use std::net::IpAddr;
 
-use super::{Access, Acl, ClientDirectory, Name, NameError, Query, Refusal, Rules};
+use super::{Access, Acl, ClientDirectory, Name, NameError, Query, RewriteError, Rules};
 use crate::proto::{Direction, ErrorCode, Request};
 
 /// Who may ask, and which file is meant: network lists, then rules, then the client's directory.
 ///
 /// ```
-/// use tftpd::{policy::{Policy, Rule, Rules}, proto::{Direction, Mode, Options, Request}};
+/// use tftpd::{policy::{RequestPolicy, Rule, Rules}, proto::{Direction, Mode, Options, Request}};
 ///
 /// let rules = Rules::new([Rule::matching("^default$").rewrite("hosts/${client}").build()?]);
-/// let policy = Policy { rules, ..Policy::default() };
+/// let policy = RequestPolicy { rules, ..RequestPolicy::default() };
 /// let request = Request {
 ///     direction: Direction::Read,
 ///     filename: b"/default",
@@ -23,7 +23,7 @@ use crate::proto::{Direction, ErrorCode, Request};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug, Default)]
-pub struct Policy {
+pub struct RequestPolicy {
     /// Which networks may read and write.
     pub acl: Acl,
     /// What becomes of names.
@@ -45,27 +45,27 @@ pub struct Resolved {
 /// Why a request means no file.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
-pub enum Turned {
+pub enum PolicyError {
     /// The client's network may not do that.
     #[error("{0}")]
     Network(Access),
     /// The rules refuse it, or what they make of it is no file's name.
     #[error(transparent)]
-    Rules(#[from] Refusal),
+    Rules(#[from] RewriteError),
     /// It is no file's name.
     #[error(transparent)]
     Name(#[from] NameError),
 }
 
-impl Policy {
+impl RequestPolicy {
     /// Which file `request` of `client` means.
     ///
     /// # Errors
-    /// [`Turned`] with the reason.
-    pub fn resolve(&self, request: &Request<'_>, client: IpAddr) -> Result<Resolved, Turned> {
+    /// [`PolicyError`] with the reason.
+    pub fn resolve(&self, request: &Request<'_>, client: IpAddr) -> Result<Resolved, PolicyError> {
         let access = self.acl.check(client, request.direction);
         if !access.is_allowed() {
-            return Err(Turned::Network(access));
+            return Err(PolicyError::Network(access));
         }
         let (name, quiet_missing) = self.ruled(request.filename, client, request.direction)?;
         let name = match &self.directory {
@@ -83,7 +83,7 @@ impl Policy {
         name: &[u8],
         client: IpAddr,
         direction: Direction,
-    ) -> Result<(Name, bool), Turned> {
+    ) -> Result<(Name, bool), PolicyError> {
         if self.rules.is_empty() {
             return Ok((Name::from_request(name)?, false));
         }
@@ -96,7 +96,7 @@ impl Policy {
     }
 }
 
-impl Turned {
+impl PolicyError {
     /// The code for the peer.
     pub const fn code(&self) -> ErrorCode {
         match self {
@@ -123,10 +123,10 @@ mod tests {
         proto::{Mode, Options},
     };
 
-    fn policy() -> Policy {
+    fn policy() -> RequestPolicy {
         let rule = |pattern| Rule::matching(pattern);
         let allowed = "10.0.0.0/8".parse().expect("a network");
-        Policy {
+        RequestPolicy {
             acl: Acl {
                 read: AccessList::new([allowed], []),
                 write: AccessList::nobody(),
@@ -147,7 +147,7 @@ mod tests {
         direction: Direction,
         filename: &[u8],
         client: [u8; 4],
-    ) -> Result<(String, bool), Turned> {
+    ) -> Result<(String, bool), PolicyError> {
         let request = Request {
             direction,
             filename,
@@ -171,19 +171,19 @@ mod tests {
         );
         assert!(matches!(
             read(b"secret", [10, 0, 0, 1]),
-            Err(Turned::Rules(Refusal::Denied { rule: 1, .. }))
+            Err(PolicyError::Rules(RewriteError::Denied { rule: 1, .. }))
         ));
         assert!(matches!(
             read(b"secret", [192, 0, 2, 1]),
-            Err(Turned::Network(_))
+            Err(PolicyError::Network(_))
         ));
         assert!(matches!(
             read(b"sub/", [10, 0, 0, 1]),
-            Err(Turned::Rules(Refusal::NoName(_)))
+            Err(PolicyError::Rules(RewriteError::NoName(_)))
         ));
         assert!(matches!(
             resolve(Direction::Write, b"x", [10, 0, 0, 1]),
-            Err(Turned::Network(_))
+            Err(PolicyError::Network(_))
         ));
     }
 }

@@ -5,7 +5,7 @@ mod error;
 mod operation;
 mod replacement;
 
-pub use error::{MapFileError, MapFileProblem};
+pub use error::{MapFileError, MapFileLineError};
 
 use std::collections::HashMap;
 
@@ -67,7 +67,7 @@ impl Rules {
                 }
                 Ok(Line::Label(label)) => {
                     if labels.insert(label.clone(), rules.len()).is_some() {
-                        error.add(number, MapFileProblem::DuplicateLabel(label));
+                        error.add(number, MapFileLineError::DuplicateLabel(label));
                     }
                 }
                 Err(problem) => error.add(number, problem),
@@ -79,7 +79,7 @@ impl Rules {
             };
             match labels.get(&label) {
                 Some(&target) => rule.flow = Flow::Jump(target),
-                None => error.add(rule.number, MapFileProblem::UnknownLabel(label)),
+                None => error.add(rule.number, MapFileLineError::UnknownLabel(label)),
             }
         }
         error.or(Self::numbered(rules))
@@ -95,27 +95,27 @@ enum Line {
     Jump(Box<Rule>, String),
 }
 
-fn read_line(text: &[u8], number: u32) -> Result<Line, MapFileProblem> {
+fn read_line(text: &[u8], number: u32) -> Result<Line, MapFileLineError> {
     let mut fields = Fields(text);
     let Some(operation) = fields.next() else {
         return Ok(Line::Blank);
     };
     if let Some(label) = operation.strip_prefix(b":") {
         return match label {
-            b"" => Err(MapFileProblem::NoLabel),
+            b"" => Err(MapFileLineError::NoLabel),
             label => Ok(Line::Label(lossy(label))),
         };
     }
     let operation = Operation::parse(operation)?;
-    let pattern = fields.next().ok_or(MapFileProblem::NoRegex)?;
+    let pattern = fields.next().ok_or(MapFileLineError::NoRegex)?;
     let replacement = fields.next();
     if let Some(surplus) = fields.next() {
-        return Err(MapFileProblem::Surplus(lossy(surplus)));
+        return Err(MapFileLineError::Surplus(lossy(surplus)));
     }
     let rule = |replacement| {
         let regex =
             compile(&ere::translate(pattern)?, operation.ignore_case).map_err(|reason| {
-                MapFileProblem::BadRegex {
+                MapFileLineError::BadRegex {
                     regex: lossy(pattern),
                     reason,
                 }
@@ -125,7 +125,7 @@ fn read_line(text: &[u8], number: u32) -> Result<Line, MapFileProblem> {
     if operation.act != Act::Jump {
         return Ok(Line::Rule(Box::new(rule(replacement)?)));
     }
-    let label = replacement::label(replacement.ok_or(MapFileProblem::NoLabel)?)?;
+    let label = replacement::label(replacement.ok_or(MapFileLineError::NoLabel)?)?;
     Ok(Line::Jump(Box::new(rule(None)?), label))
 }
 

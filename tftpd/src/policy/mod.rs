@@ -5,7 +5,7 @@
 //!
 //! | question | answered by |
 //! |---|---|
-//! | all of it, for one request | [`Policy`] |
+//! | all of it, for one request | [`RequestPolicy`] |
 //! | may a client of this network read, or write? | [`Acl`] |
 //! | may one more unproven session begin? | [`HalfOpen`] |
 //! | may this be answered, may that be logged, so soon again? | [`ClientBuckets`], [`LogLimit`] |
@@ -29,17 +29,17 @@ mod rules;
 #[cfg(test)]
 mod testing;
 
-pub use access::{Policy, Resolved, Turned};
+pub use access::{PolicyError, RequestPolicy, Resolved};
 pub use acl::{Access, AccessList, Acl};
 pub use bucket::{Bucket, ClientBuckets, LogLimit, Rate};
 pub use budget::{Admission, HalfOpen, HalfOpenLimits, Ticket};
 pub use case::{CaseMatch, match_case};
 pub use client_directory::ClientDirectory;
-pub use map_file::{MapFileError, MapFileProblem};
+pub use map_file::{MapFileError, MapFileLineError};
 pub use network::{Network, NetworkError, PrefixLengths};
 pub use path::{MAX_COMPONENT, MAX_NAME, Name, NameError};
 pub use printable::{MAX_PRINTED, Printable};
 pub use rules::{
-    Decision, Effect, MAX_STEPS, Query, Refusal, Rule, RuleBuilder, RuleError, Rules, Step,
+    Decision, Effect, MAX_STEPS, Query, RewriteError, Rule, RuleBuilder, RuleError, Rules, Step,
     TemplateError, Then,
 };

@@ -4,7 +4,7 @@ mod decision;
 mod rule;
 mod template;
 
-pub use decision::{Decision, Effect, MAX_STEPS, Refusal, Step, Then};
+pub use decision::{Decision, Effect, MAX_STEPS, RewriteError, Step, Then};
 pub use rule::{Rule, RuleBuilder, RuleError};
 pub use template::TemplateError;
 
@@ -136,7 +136,7 @@ impl Rules {
         }
     }
 
-    fn first_subject(&self, sent: &[u8]) -> Result<Vec<u8>, Refusal> {
+    fn first_subject(&self, sent: &[u8]) -> Result<Vec<u8>, RewriteError> {
         match self.subject {
             Subject::Name => Ok(Name::from_request(sent)?.as_bytes().to_vec()),
             Subject::AsSent => bounded(sent.to_vec()),
@@ -153,7 +153,7 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    fn through(&mut self, rules: &[Rule], mut subject: Vec<u8>) -> Result<Name, Refusal> {
+    fn through(&mut self, rules: &[Rule], mut subject: Vec<u8>) -> Result<Name, RewriteError> {
         let mut at = 0;
         while let Some(rule) = rules.get(at) {
             at = match self.apply(rule, &mut subject)? {
@@ -166,7 +166,7 @@ impl Run<'_> {
         Ok(Name::from_request(&subject)?)
     }
 
-    fn apply(&mut self, rule: &Rule, subject: &mut Vec<u8>) -> Result<Flow, Refusal> {
+    fn apply(&mut self, rule: &Rule, subject: &mut Vec<u8>) -> Result<Flow, RewriteError> {
         if !rule.concerns(&self.query) {
             return Ok(Flow::Next);
         }
@@ -188,7 +188,7 @@ impl Run<'_> {
         };
         self.quiet_missing |= rule.quiet_missing;
         let denied = match &effect {
-            Effect::Denied { text } => Some(Refusal::Denied {
+            Effect::Denied { text } => Some(RewriteError::Denied {
                 rule: rule.number,
                 text: text.clone(),
             }),
@@ -207,7 +207,7 @@ impl Run<'_> {
         template: &Template,
         repeat: Repeat,
         subject: &[u8],
-    ) -> Result<Option<Vec<u8>>, Refusal> {
+    ) -> Result<Option<Vec<u8>>, RewriteError> {
         match repeat {
             Repeat::Once => self.replace_first(rule, template, subject),
             Repeat::UntilNoMatch => {
@@ -230,7 +230,7 @@ impl Run<'_> {
         rule: &Rule,
         template: &Template,
         subject: &[u8],
-    ) -> Result<Option<Vec<u8>>, Refusal> {
+    ) -> Result<Option<Vec<u8>>, RewriteError> {
         let Some(captures) = rule.regex.captures(subject) else {
             return Ok(None);
         };
@@ -246,7 +246,7 @@ impl Run<'_> {
         rule: &Rule,
         template: &Template,
         subject: &[u8],
-    ) -> Result<Option<Vec<u8>>, Refusal> {
+    ) -> Result<Option<Vec<u8>>, RewriteError> {
         let (mut out, mut copied, mut matched) = (Vec::new(), 0, false);
         for captures in rule.regex.captures_iter(subject) {
             self.spend(rule, subject)?;
@@ -266,9 +266,9 @@ impl Run<'_> {
         out
     }
 
-    fn spend(&mut self, rule: &Rule, subject: &[u8]) -> Result<(), Refusal> {
+    fn spend(&mut self, rule: &Rule, subject: &[u8]) -> Result<(), RewriteError> {
         let left = self.work_left.checked_sub(subject.len() + LOOK);
-        self.work_left = left.ok_or(Refusal::Endless { rule: rule.number })?;
+        self.work_left = left.ok_or(RewriteError::Endless { rule: rule.number })?;
         Ok(())
     }
 }
@@ -285,9 +285,9 @@ fn around<'s>(captures: &Captures<'_>, subject: &'s [u8]) -> (&'s [u8], usize, &
     )
 }
 
-fn bounded(name: Vec<u8>) -> Result<Vec<u8>, Refusal> {
+fn bounded(name: Vec<u8>) -> Result<Vec<u8>, RewriteError> {
     if name.len() > MAX_NAME {
-        return Err(Refusal::NoName(NameError::TooLong {
+        return Err(RewriteError::NoName(NameError::TooLong {
             length: name.len(),
             limit: MAX_NAME,
         }));

@@ -33,7 +33,7 @@ pub use block::Rollover;
 pub use data::{Ack, DATA_HEADER, Data};
 pub use error::{DecodeError, Error, ErrorCode, MAX_ERROR_TEXT};
 pub use mode::Mode;
-pub use negotiate::{Limits, Terms, accept, grant};
+pub use negotiate::{GrantLimits, Terms, accept, grant};
 pub use netascii::{NetasciiDecoder, NetasciiEncoder, netascii_len};
 pub use oack::Oack;
 pub use opcode::Opcode;

@@ -51,7 +51,7 @@ impl Terms {
 
 /// What a server grants at most.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Limits {
+pub struct GrantLimits {
     /// Largest block.
     pub blksize: Blksize,
     /// Most blocks to a window.
@@ -60,7 +60,7 @@ pub struct Limits {
     pub window_bytes: u32,
 }
 
-impl Default for Limits {
+impl Default for GrantLimits {
     /// Any block size, 64 blocks, 128 KiB: what fits the receive buffer of an ordinary client.
     fn default() -> Self {
         let windowsize = const { Windowsize::new(64).expect("64 is not zero") };
@@ -77,7 +77,11 @@ impl Default for Limits {
 ///
 /// `tsize` is what the server says of the size in bytes, if it can say anything: the size of the
 /// file to be read, or the size that the client announced for a file to be written.
-pub fn grant(asked: &Options, limits: &Limits, tsize: Option<u64>) -> (Terms, Option<Options>) {
+pub fn grant(
+    asked: &Options,
+    limits: &GrantLimits,
+    tsize: Option<u64>,
+) -> (Terms, Option<Options>) {
     let blksize = asked.blksize.map(|blksize| blksize.min(limits.blksize));
     // Of two block sizes the one that is not bound to powers of two counts.
     let blksize2 = match blksize {
@@ -177,7 +181,7 @@ mod tests {
     }
 
     fn granted(options: &str) -> String {
-        let (_, oack) = grant(&asked(options), &Limits::default(), Some(70_000));
+        let (_, oack) = grant(&asked(options), &GrantLimits::default(), Some(70_000));
         oack.map_or_else(|| "none".to_owned(), |oack| oack.to_string())
     }
 
@@ -199,7 +203,7 @@ mod tests {
 
     #[test]
     fn a_size_that_is_not_known_is_left_out() {
-        let (_, oack) = grant(&asked("tsize=0"), &Limits::default(), None);
+        let (_, oack) = grant(&asked("tsize=0"), &GrantLimits::default(), None);
         assert_eq!(oack, None);
     }
 
@@ -210,9 +214,9 @@ mod tests {
             granted("blksize=8192 windowsize=64"),
             "blksize=8192 windowsize=16"
         );
-        let tight = Limits {
+        let tight = GrantLimits {
             window_bytes: 100,
-            ..Limits::default()
+            ..GrantLimits::default()
         };
         let (terms, _) = grant(&asked("blksize=1024 windowsize=9"), &tight, None);
         assert_eq!(
@@ -223,10 +227,10 @@ mod tests {
 
     #[test]
     fn no_limits_are_so_wide_that_block_numbers_become_ambiguous() {
-        let wide = Limits {
+        let wide = GrantLimits {
             windowsize: Windowsize::MAX,
             window_bytes: u32::MAX,
-            ..Limits::default()
+            ..GrantLimits::default()
         };
         let (terms, _) = grant(&asked("blksize=8 windowsize=65535"), &wide, None);
         assert_eq!(terms.windowsize.blocks(), 32_767);

@@ -10,8 +10,8 @@ use crate::{
     engine::{Caps, Observer, Reception, Setup},
     link::Link,
     net,
-    policy::Policy,
-    proto::{Limits, Patience},
+    policy::RequestPolicy,
+    proto::{GrantLimits, Patience},
 };
 
 /// Collects what a [`Server`] needs; everything has a default.
@@ -19,8 +19,8 @@ use crate::{
 pub struct Builder {
     backend: Arc<dyn Backend>,
     allocator: Option<Allocator>,
-    policy: Policy,
-    limits: Limits,
+    policy: RequestPolicy,
+    limits: GrantLimits,
     patience: Patience,
     caps: Caps,
     single_port: bool,
@@ -36,8 +36,8 @@ impl Default for Builder {
         Self {
             backend: Arc::new(Memory::new()),
             allocator: None,
-            policy: Policy::default(),
-            limits: Limits::default(),
+            policy: RequestPolicy::default(),
+            limits: GrantLimits::default(),
             patience: Patience::default(),
             caps: Caps::default(),
             single_port: false,
@@ -66,7 +66,7 @@ impl Builder {
     }
 
     /// What is granted to clients that ask for options.
-    pub fn limits(mut self, limits: Limits) -> Self {
+    pub fn limits(mut self, limits: GrantLimits) -> Self {
         self.limits = limits;
         self
     }
@@ -78,7 +78,7 @@ impl Builder {
     }
 
     /// Who may ask for what, and which file is meant. By default everybody, and the one named.
-    pub fn policy(mut self, policy: Policy) -> Self {
+    pub fn policy(mut self, policy: RequestPolicy) -> Self {
         self.policy = policy;
         self
     }

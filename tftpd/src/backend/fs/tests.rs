@@ -11,8 +11,8 @@ fn open(fs: &FileSystem, name: &str) -> Result<Content, OpenError> {
         CLIENT,
     )?;
     match opened {
-        Opened::Now(content) => Ok(content),
-        Opened::Later(_) => panic!("a file is there at once"),
+        Opened::Ready(content) => Ok(content),
+        Opened::Pending(_) => panic!("a file is there at once"),
     }
 }
 

@@ -7,10 +7,10 @@
 
 use std::fmt::Write as _;
 
-use super::{MapFileProblem, lossy};
+use super::{MapFileLineError, lossy};
 
 /// The same expression for the `regex` crate over bytes.
-pub(super) fn translate(ere: &[u8]) -> Result<String, MapFileProblem> {
+pub(super) fn translate(ere: &[u8]) -> Result<String, MapFileLineError> {
     let mut translator = Translator {
         ere,
         rest: ere,
@@ -41,7 +41,7 @@ struct Translator<'a> {
 }
 
 impl Translator<'_> {
-    fn piece(&mut self, byte: u8) -> Result<(), MapFileProblem> {
+    fn piece(&mut self, byte: u8) -> Result<(), MapFileLineError> {
         match byte {
             b'(' => {
                 self.groups.push(self.out.len());
@@ -84,7 +84,7 @@ impl Translator<'_> {
     }
 
     /// A second repeat of one atom repeats the repeat.
-    fn repeat(&mut self, quantifier: &str) -> Result<(), MapFileProblem> {
+    fn repeat(&mut self, quantifier: &str) -> Result<(), MapFileLineError> {
         let start = self
             .atom
             .ok_or_else(|| self.bad(format!("nothing to repeat before '{quantifier}'")))?;
@@ -98,7 +98,7 @@ impl Translator<'_> {
     }
 
     /// What stands behind a `{`: `m}`, `m,}`, `,n}` or `m,n}`.
-    fn interval(&mut self) -> Result<String, MapFileProblem> {
+    fn interval(&mut self) -> Result<String, MapFileLineError> {
         let end = self.rest.iter().position(|&byte| byte == b'}');
         let (bounds, rest) = self.rest.split_at(end.unwrap_or_default());
         self.rest = rest.get(1..).unwrap_or_default();
@@ -114,7 +114,7 @@ impl Translator<'_> {
         })
     }
 
-    fn escape(&mut self) -> Result<(), MapFileProblem> {
+    fn escape(&mut self) -> Result<(), MapFileLineError> {
         let byte = self.next().ok_or_else(|| self.bad("a '\\' at the end"))?;
         match byte {
             b'w' => self.new_atom(r"\w"),
@@ -128,13 +128,13 @@ impl Translator<'_> {
             b'`' => self.no_atom(r"\A"),
             b'\'' => self.no_atom(r"\z"),
             b'1'..=b'9' => {
-                return Err(MapFileProblem::unsupported(
+                return Err(MapFileLineError::unsupported(
                     format!("the back reference '\\{}' in a regex", char::from(byte)),
                     "it could make matching take for ever; write the alternatives out",
                 ));
             }
             letter if letter.is_ascii_alphanumeric() => {
-                return Err(MapFileProblem::unsupported(
+                return Err(MapFileLineError::unsupported(
                     format!("'\\{}' in a regex", char::from(letter)),
                     "POSIX does not define it; write brackets such as '[0-9]' or '[[:space:]]'",
                 ));
@@ -167,7 +167,7 @@ impl Translator<'_> {
     }
 
     /// What stands behind a `[`. A `]` that comes first is a member, a `\` always is.
-    fn bracket(&mut self) -> Result<(), MapFileProblem> {
+    fn bracket(&mut self) -> Result<(), MapFileLineError> {
         let mut class = String::from("[");
         if self.skip(b"^") {
             class.push('^');
@@ -191,7 +191,7 @@ impl Translator<'_> {
     }
 
     /// The upper end of a range, if one follows; a `-` before the `]` is a member.
-    fn range(&mut self, class: &mut String) -> Result<(), MapFileProblem> {
+    fn range(&mut self, class: &mut String) -> Result<(), MapFileLineError> {
         if let [b'-', high, ..] = *self.rest
             && high != b']'
         {
@@ -202,15 +202,15 @@ impl Translator<'_> {
         Ok(())
     }
 
-    fn member(&self, byte: u8) -> Result<u8, MapFileProblem> {
+    fn member(&self, byte: u8) -> Result<u8, MapFileLineError> {
         if byte == b'[' && matches!(self.rest.first(), Some(b'.' | b'=')) {
-            return Err(MapFileProblem::unsupported(
+            return Err(MapFileLineError::unsupported(
                 "a collating element ('[.' or '[=') in brackets",
                 "write the characters themselves",
             ));
         }
         if !byte.is_ascii() {
-            return Err(MapFileProblem::unsupported(
+            return Err(MapFileLineError::unsupported(
                 "a character beyond ASCII in brackets",
                 "its meaning hangs on the locale; write alternatives, '(a|b)'",
             ));
@@ -219,7 +219,7 @@ impl Translator<'_> {
     }
 
     /// What stands behind a `[:`.
-    fn named_class(&mut self) -> Result<String, MapFileProblem> {
+    fn named_class(&mut self) -> Result<String, MapFileLineError> {
         const NAMES: [&str; 12] = [
             "alnum", "alpha", "blank", "cntrl", "digit", "graph", "lower", "print", "punct",
             "space", "upper", "xdigit",
@@ -244,8 +244,8 @@ impl Translator<'_> {
         rest.is_some()
     }
 
-    fn bad(&self, reason: impl Into<String>) -> MapFileProblem {
-        MapFileProblem::BadRegex {
+    fn bad(&self, reason: impl Into<String>) -> MapFileLineError {
+        MapFileLineError::BadRegex {
             regex: lossy(self.ere),
             reason: reason.into(),
         }

@@ -5,16 +5,16 @@ use std::fmt;
 /// Why a map file cannot be taken: every line that is to blame, first to last.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct MapFileError {
-    problems: Vec<(u32, MapFileProblem)>,
+    problems: Vec<(u32, MapFileLineError)>,
 }
 
 impl MapFileError {
     /// The lines, counted from 1, and what is wrong with each.
-    pub fn problems(&self) -> &[(u32, MapFileProblem)] {
+    pub fn problems(&self) -> &[(u32, MapFileLineError)] {
         &self.problems
     }
 
-    pub(super) fn add(&mut self, line: u32, problem: MapFileProblem) {
+    pub(super) fn add(&mut self, line: u32, problem: MapFileLineError) {
         self.problems.push((line, problem));
     }
 
@@ -44,7 +44,7 @@ impl std::error::Error for MapFileError {}
 /// What is wrong with a line of a map file.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
-pub enum MapFileProblem {
+pub enum MapFileLineError {
     /// A letter that is no operation.
     #[error("'{0}' is no operation: known are r g i e s j a ~ G P 4 6")]
     UnknownOperation(char),
@@ -95,7 +95,7 @@ pub enum MapFileProblem {
     DuplicateLabel(String),
 }
 
-impl MapFileProblem {
+impl MapFileLineError {
     pub(super) fn unsupported(construct: impl Into<String>, instead: &'static str) -> Self {
         Self::Unsupported {
             construct: construct.into(),

@@ -2,7 +2,7 @@
 
 use regex::bytes::Regex;
 
-use super::{Action, Flow, MapFileProblem, Rule, lossy, replacement};
+use super::{Action, Flow, MapFileLineError, Rule, lossy, replacement};
 use crate::{
     policy::rules::{Family, Repeat},
     proto::Direction,
@@ -47,13 +47,13 @@ const CLASHES: [(char, char); 11] = [
 ];
 
 impl Operation {
-    pub(super) fn parse(letters: &[u8]) -> Result<Self, MapFileProblem> {
+    pub(super) fn parse(letters: &[u8]) -> Result<Self, MapFileLineError> {
         let letters = lossy(letters);
         let clash = CLASHES
             .iter()
             .find(|(a, b)| letters.contains(*a) && letters.contains(*b));
         if let Some(&(a, b)) = clash {
-            return Err(MapFileProblem::Clash(a, b));
+            return Err(MapFileLineError::Clash(a, b));
         }
         let mut operation = Self {
             act: Act::Keep,
@@ -68,7 +68,7 @@ impl Operation {
         Ok(operation)
     }
 
-    fn add(&mut self, letter: char) -> Result<(), MapFileProblem> {
+    fn add(&mut self, letter: char) -> Result<(), MapFileLineError> {
         match letter {
             'r' => self.act = Act::Rewrite,
             'g' => self.globals = self.globals.saturating_add(1),
@@ -83,12 +83,12 @@ impl Operation {
             '4' => self.family = Some(Family::V4),
             '6' => self.family = Some(Family::V6),
             'E' => {
-                return Err(MapFileProblem::unsupported(
+                return Err(MapFileLineError::unsupported(
                     "'E', which asks whether a file is there,",
                     "rules look at names only; write 'e' and match the names that exist",
                 ));
             }
-            other => return Err(MapFileProblem::UnknownOperation(other)),
+            other => return Err(MapFileLineError::UnknownOperation(other)),
         }
         Ok(())
     }
@@ -99,7 +99,7 @@ impl Operation {
         number: u32,
         regex: Regex,
         replacement: Option<&[u8]>,
-    ) -> Result<Rule, MapFileProblem> {
+    ) -> Result<Rule, MapFileLineError> {
         let action = self.action(&regex, replacement)?;
         Ok(Rule {
             number,
@@ -113,7 +113,7 @@ impl Operation {
         })
     }
 
-    fn action(self, regex: &Regex, replacement: Option<&[u8]>) -> Result<Action, MapFileProblem> {
+    fn action(self, regex: &Regex, replacement: Option<&[u8]>) -> Result<Action, MapFileLineError> {
         let template = |text| replacement::template(text, regex);
         match (self.act, replacement) {
             (Act::Rewrite, text) => {
@@ -127,7 +127,7 @@ impl Operation {
             (Act::Deny, text) => Ok(Action::Deny(text.map(template).transpose()?)),
             (Act::Keep | Act::Jump, None) => Ok(Action::Keep),
             (Act::Keep | Act::Jump, Some(idle)) => {
-                Err(MapFileProblem::IdleReplacement(lossy(idle)))
+                Err(MapFileLineError::IdleReplacement(lossy(idle)))
             }
         }
     }

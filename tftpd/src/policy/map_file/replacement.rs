@@ -2,11 +2,11 @@
 
 use regex::bytes::Regex;
 
-use super::{MapFileProblem, lossy};
+use super::{MapFileLineError, lossy};
 use crate::policy::rules::{Case, Part, Source, Template};
 
 /// The template for what `regex` matches.
-pub(super) fn template(text: &[u8], regex: &Regex) -> Result<Template, MapFileProblem> {
+pub(super) fn template(text: &[u8], regex: &Regex) -> Result<Template, MapFileLineError> {
     let parts = parts(text);
     let groups = regex.captures_len().saturating_sub(1);
     let missing = parts.iter().find_map(|part| match part.source {
@@ -14,19 +14,19 @@ pub(super) fn template(text: &[u8], regex: &Regex) -> Result<Template, MapFilePr
         _ => None,
     });
     match missing {
-        Some(group) => Err(MapFileProblem::NoGroup { group, groups }),
+        Some(group) => Err(MapFileLineError::NoGroup { group, groups }),
         None => Ok(Template::from_parts(parts)),
     }
 }
 
 /// The replacement of a jump: text alone.
-pub(super) fn label(text: &[u8]) -> Result<String, MapFileProblem> {
+pub(super) fn label(text: &[u8]) -> Result<String, MapFileLineError> {
     let mut label = Vec::new();
     for part in parts(text) {
         match (part.source, part.case) {
             (Source::Literal(text), Case::AsIs) => label.extend(text),
             _ => {
-                return Err(MapFileProblem::unsupported(
+                return Err(MapFileLineError::unsupported(
                     format!("the label {:?}, put together from a match,", lossy(text)),
                     "write one rule for each label",
                 ));

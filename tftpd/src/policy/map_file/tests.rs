@@ -2,7 +2,7 @@ use std::net::IpAddr;
 
 use super::*;
 use crate::{
-    policy::{Decision, Query, Refusal},
+    policy::{Decision, Query, RewriteError},
     proto::{Direction, ErrorCode},
 };
 use proptest::{collection::vec, prelude::*, sample::select};
@@ -38,7 +38,7 @@ fn a_usual_map_file_does_what_it_does_in_tftp_hpa() {
     let denied = ask(&rules, b"private\\key").verdict.expect_err("denied");
     assert_eq!(
         denied,
-        Refusal::Denied {
+        RewriteError::Denied {
             rule: 9,
             text: None
         }
@@ -102,9 +102,9 @@ fn what_goes_round_in_circles_is_refused_in_time() {
     ] {
         let refused = ask(&rules(circle), b"a").verdict.expect_err(circle);
         match refused {
-            Refusal::Endless { .. } => assert_eq!(refused.code(), ErrorCode::AccessViolation),
-            Refusal::NoName(_) => assert_eq!(refused.code(), ErrorCode::FileNotFound),
-            Refusal::Denied { .. } => panic!("{circle}: {refused}"),
+            RewriteError::Endless { .. } => assert_eq!(refused.code(), ErrorCode::AccessViolation),
+            RewriteError::NoName(_) => assert_eq!(refused.code(), ErrorCode::FileNotFound),
+            RewriteError::Denied { .. } => panic!("{circle}: {refused}"),
         }
     }
     let decision = ask(&rules("s a"), b"a");
@@ -321,7 +321,7 @@ fn ask(rules: &Rules, name: &[u8]) -> Decision {
 }
 
 fn denies(rules: &Rules, name: &[u8]) -> bool {
-    matches!(ask(rules, name).verdict, Err(Refusal::Denied { .. }))
+    matches!(ask(rules, name).verdict, Err(RewriteError::Denied { .. }))
 }
 
 #[track_caller]

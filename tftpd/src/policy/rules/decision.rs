@@ -16,7 +16,7 @@ pub const MAX_STEPS: usize = 64;
 #[non_exhaustive]
 pub struct Decision {
     /// The file to look for, or why there is none.
-    pub verdict: Result<Name, Refusal>,
+    pub verdict: Result<Name, RewriteError>,
     /// The rules that matched, in the order in which they did; at most the first [`MAX_STEPS`].
     pub steps: Vec<Step>,
     /// Whether a rule that matched says that a missing file is nothing to report.
@@ -70,7 +70,7 @@ pub enum Then {
 /// Why the rules give no file.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
-pub enum Refusal {
+pub enum RewriteError {
     /// A rule says so.
     #[error("denied by rule {rule}")]
     Denied {
@@ -92,7 +92,7 @@ pub enum Refusal {
     NoName(#[from] NameError),
 }
 
-impl Refusal {
+impl RewriteError {
     /// The code for the peer.
     pub const fn code(&self) -> ErrorCode {
         match self {

@@ -85,7 +85,7 @@ fn a_rule_that_only_keeps_shields_a_name_from_those_behind() {
     let denied = decide(&rules, b"private/x").verdict.expect_err("denied");
     assert_eq!(
         denied,
-        Refusal::Denied {
+        RewriteError::Denied {
             rule: 2,
             text: None
         }
@@ -128,10 +128,10 @@ fn no_rule_leads_out_of_the_root() {
     );
     let rules = Rules::new([rule("^.*$", "hosts/")]);
     let refused = decide(&rules, b"x").verdict.expect_err("a directory");
-    assert_eq!(refused, Refusal::NoName(NameError::Directory));
+    assert_eq!(refused, RewriteError::NoName(NameError::Directory));
     assert_eq!(refused.code(), ErrorCode::FileNotFound);
     let refused = decide(&rules, b"").verdict.expect_err("the root");
-    assert_eq!(refused, Refusal::NoName(NameError::Empty));
+    assert_eq!(refused, RewriteError::NoName(NameError::Empty));
 }
 
 #[test]
@@ -140,7 +140,7 @@ fn a_name_that_grows_beyond_any_file_is_refused() {
     let refused = decide(&rules, &b"0123456789/".repeat(100)[..1099]);
     assert!(matches!(
         refused.verdict,
-        Err(Refusal::NoName(NameError::TooLong { limit: 4095, .. }))
+        Err(RewriteError::NoName(NameError::TooLong { limit: 4095, .. }))
     ));
 }
 

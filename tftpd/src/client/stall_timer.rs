@@ -8,10 +8,10 @@ use crate::proto::Blksize;
 /// Watches whether a transfer moves, to end it and say why if it does not. Packets that bring
 /// nothing new do not count: a server may repeat itself for ever.
 #[derive(Debug)]
-pub(super) struct Watch {
+pub(super) struct StallTimer {
     /// When something more must have got through.
     by: Instant,
-    limits: Limits,
+    limits: StallLimits,
     blksize: Blksize,
     /// Bytes that have got through.
     transferred: u64,
@@ -21,7 +21,7 @@ pub(super) struct Watch {
 
 /// How long nothing may get through.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Limits {
+pub(super) struct StallLimits {
     /// After the server's answer to the request. A path on which nothing else arrives does not
     /// become better by waiting.
     pub(super) first: Duration,
@@ -29,9 +29,9 @@ pub(super) struct Limits {
     pub(super) later: Duration,
 }
 
-impl Watch {
+impl StallTimer {
     /// A watch over a transfer in blocks of `blksize` that the server has just agreed to.
-    pub(super) fn new(blksize: Blksize, now: Instant, limits: Limits) -> Self {
+    pub(super) fn new(blksize: Blksize, now: Instant, limits: StallLimits) -> Self {
         Self {
             by: now + limits.first,
             limits,
@@ -93,54 +93,54 @@ impl Watch {
 mod tests {
     use super::*;
 
-    fn watch() -> (Watch, Instant) {
+    fn stall_timer() -> (StallTimer, Instant) {
         let now = crate::net::now();
-        let limits = Limits {
+        let limits = StallLimits {
             first: Duration::from_secs(15),
             later: Duration::from_secs(40),
         };
-        (Watch::new(Blksize::DEFAULT, now, limits), now)
+        (StallTimer::new(Blksize::DEFAULT, now, limits), now)
     }
 
     #[test]
     fn a_server_that_only_repeats_itself_does_not_hear() {
-        let (mut watch, now) = watch();
-        assert!(watch.heard(512, now));
+        let (mut stall, now) = stall_timer();
+        assert!(stall.heard(512, now));
         assert!(matches!(
-            watch.silence(),
+            stall.silence(),
             TransferError::Silence { transferred: 512 }
         ));
-        assert!(!watch.heard(512, now) && !watch.heard(512, now));
+        assert!(!stall.heard(512, now) && !stall.heard(512, now));
         assert!(matches!(
-            watch.silence(),
+            stall.silence(),
             TransferError::OneWay { transferred: 512 }
         ));
-        assert!(watch.heard(1024, now));
+        assert!(stall.heard(1024, now));
         assert!(matches!(
-            watch.silence(),
+            stall.silence(),
             TransferError::Silence { transferred: 1024 }
         ));
     }
 
     #[test]
     fn repetitions_do_not_put_off_the_end() {
-        let (mut watch, start) = watch();
+        let (mut stall, start) = stall_timer();
         let late = start + Duration::from_secs(15);
-        watch.heard(0, start + Duration::from_secs(14));
-        assert!(watch.is_over(late));
-        watch.heard(512, late);
-        watch.heard(512, late + Duration::from_secs(39));
-        assert!(watch.is_over(late + Duration::from_secs(40)));
+        stall.heard(0, start + Duration::from_secs(14));
+        assert!(stall.is_over(late));
+        stall.heard(512, late);
+        stall.heard(512, late + Duration::from_secs(39));
+        assert!(stall.is_over(late + Duration::from_secs(40)));
     }
 
     #[test]
     fn a_path_without_one_block_is_given_up_early_and_others_are_not() {
-        let (mut watch, start) = watch();
+        let (mut stall, start) = stall_timer();
         let at = |seconds| start + Duration::from_secs(seconds);
-        assert_eq!(watch.until(at(99)), at(15));
-        assert!(watch.is_over(at(15)) && !watch.is_over(at(14)));
-        assert!(matches!(watch.silence(), TransferError::NoBlock { .. }));
-        watch.heard(512, at(14));
-        assert_eq!(watch.until(at(99)), at(54));
+        assert_eq!(stall.until(at(99)), at(15));
+        assert!(stall.is_over(at(15)) && !stall.is_over(at(14)));
+        assert!(matches!(stall.silence(), TransferError::NoBlock { .. }));
+        stall.heard(512, at(14));
+        assert_eq!(stall.until(at(99)), at(54));
     }
 }

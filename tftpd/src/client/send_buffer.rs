@@ -9,7 +9,7 @@ use crate::proto::{DATA_HEADER, Data, Mode, NetasciiEncoder, Terms};
 /// Cuts a source into DATA packets and keeps those that are not acknowledged: a source cannot be
 /// read twice. No more than a window of them, because no more are asked for before the first is
 /// acknowledged.
-pub(super) struct Outbox<'a, S: ?Sized> {
+pub(super) struct SendBuffer<'a, S: ?Sized> {
     source: BufReader<&'a mut S>,
     encoder: Option<NetasciiEncoder>,
     terms: Terms,
@@ -25,7 +25,7 @@ pub(super) struct Outbox<'a, S: ?Sized> {
 /// As much as a file is read at once: a call to the blocking pool each.
 const CHUNK: usize = 64 * 1024;
 
-impl<'a, S> Outbox<'a, S>
+impl<'a, S> SendBuffer<'a, S>
 where
     S: AsyncRead + Unpin + ?Sized,
 {
@@ -147,12 +147,12 @@ mod tests {
             (b"123456789", 2, b"\x00\x03\x00\x029"),
         ] {
             let mut source = content;
-            let mut outbox = Outbox::new(&mut source, blksize(8), Mode::Octet);
-            outbox.fill(last + 1).await.expect("memory");
-            assert_eq!(outbox.packet(last), Some(end));
-            assert_eq!(outbox.packet(last + 1), None);
-            assert_eq!(outbox.last(), Some(last));
-            assert_eq!(outbox.taken(), content.len() as u64);
+            let mut buffer = SendBuffer::new(&mut source, blksize(8), Mode::Octet);
+            buffer.fill(last + 1).await.expect("memory");
+            assert_eq!(buffer.packet(last), Some(end));
+            assert_eq!(buffer.packet(last + 1), None);
+            assert_eq!(buffer.last(), Some(last));
+            assert_eq!(buffer.taken(), content.len() as u64);
         }
     }
 
@@ -160,30 +160,30 @@ mod tests {
     async fn a_block_can_be_had_again_until_it_is_acknowledged_and_no_longer() {
         let content: Vec<u8> = (0..100).collect();
         let mut source = content.as_slice();
-        let mut outbox = Outbox::new(&mut source, blksize(8), Mode::Octet);
-        outbox.fill(4).await.expect("memory");
-        outbox.forget(2);
-        let third = outbox.packet(3).expect("kept");
+        let mut buffer = SendBuffer::new(&mut source, blksize(8), Mode::Octet);
+        buffer.fill(4).await.expect("memory");
+        buffer.forget(2);
+        let third = buffer.packet(3).expect("kept");
         assert_eq!(third.get(4..), content.get(16..24));
-        assert_eq!(outbox.packet(2), None);
-        assert_eq!(outbox.kept.len(), 2);
+        assert_eq!(buffer.packet(2), None);
+        assert_eq!(buffer.kept.len(), 2);
     }
 
     #[tokio::test]
     async fn what_is_not_asked_for_is_not_read() {
         let mut source = &[7; 10_000][..];
-        let mut outbox = Outbox::new(&mut source, blksize(512), Mode::Octet);
-        outbox.fill(3).await.expect("memory");
-        assert_eq!(outbox.taken(), 3 * 512);
+        let mut buffer = SendBuffer::new(&mut source, blksize(512), Mode::Octet);
+        buffer.fill(3).await.expect("memory");
+        assert_eq!(buffer.taken(), 3 * 512);
     }
 
     #[tokio::test]
     async fn a_pair_of_netascii_may_stand_on_both_sides_of_a_block_and_end_the_file() {
         let mut source = &b"1234567\n2345678\n"[..];
-        let mut outbox = Outbox::new(&mut source, blksize(8), Mode::Netascii);
-        outbox.fill(3).await.expect("memory");
-        let wire = [1, 2, 3].map(|number| &outbox.packet(number).expect("there")[4..]);
+        let mut buffer = SendBuffer::new(&mut source, blksize(8), Mode::Netascii);
+        buffer.fill(3).await.expect("memory");
+        let wire = [1, 2, 3].map(|number| &buffer.packet(number).expect("there")[4..]);
         assert_eq!(wire, [&b"1234567\r"[..], b"\n2345678", b"\r\n"]);
-        assert_eq!(outbox.last(), Some(3));
+        assert_eq!(buffer.last(), Some(3));
     }
 }

@@ -6,19 +6,19 @@ use tokio::time::timeout_at;
 
 use super::TransferError;
 use crate::{
-    net::{ClientSocket, Event, Why},
+    net::{ClientSocket, Event as SocketEvent, Why},
     proto::{Error, ErrorCode, Opcode},
 };
 
 /// A socket that has found its peer.
-pub(super) struct Line {
+pub(super) struct Connection {
     socket: ClientSocket,
     peer: SocketAddr,
-    strangers: Strangers,
+    foreign: ForeignSenders,
 }
 
 /// What was waited for.
-pub(super) enum News<'a> {
+pub(super) enum Event<'a> {
     /// A datagram of the peer.
     Datagram(&'a [u8]),
     /// The peer's port is closed.
@@ -27,12 +27,12 @@ pub(super) enum News<'a> {
     Nothing,
 }
 
-impl Line {
-    pub(super) fn new(socket: ClientSocket, peer: SocketAddr, strangers: Strangers) -> Self {
+impl Connection {
+    pub(super) fn new(socket: ClientSocket, peer: SocketAddr, foreign: ForeignSenders) -> Self {
         Self {
             socket,
             peer,
-            strangers,
+            foreign,
         }
     }
 
@@ -42,29 +42,29 @@ impl Line {
 
     /// Sends a packet to the peer. One that does not leave is as good as lost on the way: the
     /// timer sees to it.
-    pub(super) async fn say(&mut self, packet: &[u8]) {
+    pub(super) async fn send(&mut self, packet: &[u8]) {
         let _ = self.socket.send_to(packet, self.peer).await;
     }
 
     /// Waits until `until` for the peer; others are refused meanwhile.
-    pub(super) async fn listen(&mut self, until: Instant) -> Result<News<'_>, TransferError> {
+    pub(super) async fn listen(&mut self, until: Instant) -> Result<Event<'_>, TransferError> {
         loop {
             let Ok(event) = timeout_at(until.into(), self.socket.receive()).await else {
-                return Ok(News::Nothing);
+                return Ok(Event::Nothing);
             };
             match event.map_err(TransferError::Socket)? {
-                Event::Datagram { length, from } if from == self.peer => {
-                    return Ok(News::Datagram(self.socket.datagram(length)));
+                SocketEvent::Datagram { length, from } if from == self.peer => {
+                    return Ok(Event::Datagram(self.socket.datagram(length)));
                 }
-                Event::Datagram { length, from } => {
-                    self.strangers.refuse(&mut self.socket, length, from).await;
+                SocketEvent::Datagram { length, from } => {
+                    self.foreign.refuse(&mut self.socket, length, from).await;
                 }
-                Event::Lost(lost) if lost.to == self.peer => {
+                SocketEvent::Lost(lost) if lost.to == self.peer => {
                     if let Why::PortClosed = lost.why {
-                        return Ok(News::Gone);
+                        return Ok(Event::Gone);
                     }
                 }
-                Event::Lost(_) => {}
+                SocketEvent::Lost(_) => {}
             }
         }
     }
@@ -78,12 +78,12 @@ impl Line {
 /// Who wrote without having a part in the transfer. Each is told so once
 /// ([RFC 1350 §4](https://www.rfc-editor.org/rfc/rfc1350#section-4)), as far as they are few.
 #[derive(Debug, Default)]
-pub(super) struct Strangers(Vec<SocketAddr>);
+pub(super) struct ForeignSenders(Vec<SocketAddr>);
 
 /// More than a server has addresses; fewer than a flood.
-const MOST_STRANGERS: usize = 4;
+const MAX_FOREIGN: usize = 4;
 
-impl Strangers {
+impl ForeignSenders {
     /// Refuses the datagram that `socket` received last.
     pub(super) async fn refuse(
         &mut self,
@@ -95,7 +95,7 @@ impl Strangers {
         let is_error = socket
             .datagram(length)
             .starts_with(&Opcode::Error.to_wire());
-        if is_error || self.0.contains(&from) || self.0.len() >= MOST_STRANGERS {
+        if is_error || self.0.contains(&from) || self.0.len() >= MAX_FOREIGN {
             return;
         }
         self.0.push(from);

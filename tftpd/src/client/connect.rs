@@ -9,7 +9,7 @@ use tokio::net::{ToSocketAddrs, lookup_host};
 
 use super::{
     Client, TransferError,
-    handshake::{self, Limit, Opened},
+    handshake::{self, AnswerDeadline, Opened},
 };
 use crate::{
     net::ClientSocket,
@@ -18,14 +18,14 @@ use crate::{
 
 /// What is asked for.
 #[derive(Clone, Copy)]
-pub(super) struct Wish<'a> {
+pub(super) struct FileRequest<'a> {
     pub(super) direction: Direction,
     pub(super) name: &'a [u8],
     /// How much there is to be written, if that is known.
     pub(super) size: Option<u64>,
 }
 
-impl<'a> Wish<'a> {
+impl<'a> FileRequest<'a> {
     pub(super) const fn read(name: &'a [u8]) -> Self {
         Self {
             direction: Direction::Read,
@@ -49,17 +49,17 @@ impl Client {
     pub(super) async fn open(
         &self,
         server: impl ToSocketAddrs,
-        wish: Wish<'_>,
+        file: FileRequest<'_>,
     ) -> Result<Opened, TransferError> {
-        if wish.name.is_empty() || wish.name.contains(&0) {
+        if file.name.is_empty() || file.name.contains(&0) {
             return Err(TransferError::Name);
         }
         let servers = lookup_host(server).await;
         let servers = servers.map_err(TransferError::NoSuchHost)?;
-        let limit = Limit::new(self.answer_within);
+        let limit = AnswerDeadline::new(self.answer_within);
         let mut failure = TransferError::NoSuchHost(io::ErrorKind::NotFound.into());
         for server in servers {
-            match self.open_at(server, wish, limit).await {
+            match self.open_at(server, file, limit).await {
                 Err(error) if error.is_unreachable() => failure = more_telling(failure, error),
                 other => return other,
             }
@@ -71,14 +71,14 @@ impl Client {
     async fn open_at(
         &self,
         server: SocketAddr,
-        wish: Wish<'_>,
-        limit: Limit,
+        file: FileRequest<'_>,
+        limit: AnswerDeadline,
     ) -> Result<Opened, TransferError> {
         let socket = self.socket(server)?;
-        let options = self.asked(wish, &socket);
+        let options = self.asked(file, &socket);
         let request = Request {
-            direction: wish.direction,
-            filename: wish.name,
+            direction: file.direction,
+            filename: file.name,
             mode: self.mode,
             options,
         };
@@ -108,17 +108,17 @@ impl Client {
         ClientSocket::new(lease).map_err(TransferError::Socket)
     }
 
-    /// The options for `wish`: those that make sense, and a window that `socket` can take in.
-    fn asked(&self, wish: Wish<'_>, socket: &ClientSocket) -> Options {
+    /// The options for `file`: those that make sense, and a window that `socket` can take in.
+    fn asked(&self, file: FileRequest<'_>, socket: &ClientSocket) -> Options {
         let mut options = self.options;
         // What netascii makes of a file is not known before it is read to its end; tftpd-hpa 5.2
         // refuses a request that wants to know.
         options.tsize = options.tsize.filter(|_| self.mode == Mode::Octet);
-        options.tsize = options.tsize.and(match wish.direction {
+        options.tsize = options.tsize.and(match file.direction {
             Direction::Read => Some(0),
-            Direction::Write => wish.size,
+            Direction::Write => file.size,
         });
-        if wish.direction == Direction::Read {
+        if file.direction == Direction::Read {
             options.windowsize = options.windowsize.map(|window| {
                 let block = in_memory(options.blksize.unwrap_or(Blksize::DEFAULT));
                 // Two windows: one may come again before the first is read.

@@ -63,11 +63,10 @@ where
     M: Future<Output = Result<Content, OpenError>> + Send + 'static,
 {
     fn open_read(&self, name: &Name, client: SocketAddr) -> Result<Opened, OpenError> {
-        let (promise, later) = promise();
+        let (sender, content) = pending();
         let making = (self.make)(name.clone(), client);
-        self.runtime
-            .spawn(async move { promise.keep(making.await) });
-        Ok(Opened::Later(later))
+        self.runtime.spawn(async move { sender.send(making.await) });
+        Ok(Opened::Pending(content))
     }
 }
 
@@ -77,35 +76,35 @@ impl<F> fmt::Debug for Dynamic<F> {
     }
 }
 
-/// Content that is promised, and the promise, for a [`Backend`] that does not answer at once.
-pub fn promise() -> (Promise, Later) {
+/// Content that is promised, and the pending, for a [`Backend`] that does not answer at once.
+pub fn pending() -> (ContentSender, Pending) {
     let state = Arc::new(Mutex::new(State::Waiting(None)));
-    (Promise(Arc::clone(&state)), Later(state))
+    (ContentSender(Arc::clone(&state)), Pending(state))
 }
 
 /// To be kept once. Dropped unkept, the client gets no answer and asks again.
 #[derive(Debug)]
 #[must_use = "a promise that is dropped is broken"]
-pub struct Promise(Arc<Mutex<State>>);
+pub struct ContentSender(Arc<Mutex<State>>);
 
 /// What was promised.
 #[derive(Debug)]
-pub struct Later(Arc<Mutex<State>>);
+pub struct Pending(Arc<Mutex<State>>);
 
 enum State {
     Waiting(Option<Box<dyn FnOnce() + Send>>),
-    Kept(Result<Content, OpenError>),
+    Ready(Result<Content, OpenError>),
     Taken,
 }
 
-impl Promise {
+impl ContentSender {
     /// Here is the content, or why there is none.
-    pub fn keep(self, content: Result<Content, OpenError>) {
+    pub fn send(self, content: Result<Content, OpenError>) {
         settle(&self.0, content);
     }
 }
 
-impl Drop for Promise {
+impl Drop for ContentSender {
     fn drop(&mut self) {
         settle(
             &self.0,
@@ -119,7 +118,7 @@ fn settle(state: &Mutex<State>, content: Result<Content, OpenError>) {
     let mut state = lock(state);
     if let State::Waiting(waker) = &mut *state {
         let waker = waker.take();
-        *state = State::Kept(content);
+        *state = State::Ready(content);
         drop(state);
         if let Some(waker) = waker {
             waker();
@@ -127,9 +126,9 @@ fn settle(state: &Mutex<State>, content: Result<Content, OpenError>) {
     }
 }
 
-impl Later {
+impl Pending {
     /// Has `wake` called when the promise is kept, or now if it is already.
-    pub(crate) fn when_kept(&self, wake: impl FnOnce() + Send + 'static) {
+    pub(crate) fn on_ready(&self, wake: impl FnOnce() + Send + 'static) {
         let mut state = lock(&self.0);
         if let State::Waiting(waker) = &mut *state {
             *waker = Some(Box::new(wake));
@@ -143,7 +142,7 @@ impl Later {
     pub(crate) fn take(&self) -> Option<Result<Content, OpenError>> {
         let mut state = lock(&self.0);
         match std::mem::replace(&mut *state, State::Taken) {
-            State::Kept(content) => Some(content),
+            State::Ready(content) => Some(content),
             other => {
                 *state = other;
                 None
@@ -161,7 +160,7 @@ impl fmt::Debug for State {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Waiting(_) => "Waiting",
-            Self::Kept(_) => "Kept",
+            Self::Ready(_) => "Ready",
             Self::Taken => "Taken",
         })
     }
@@ -174,28 +173,28 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_promise_wakes_once_whether_kept_before_or_after_or_broken() {
+    fn the_waker_runs_once_if_content_is_sent_before_or_after_or_never() {
         let woken = Arc::new(AtomicU32::new(0));
-        let wake = |later: &Later| {
+        let wake = |content: &Pending| {
             let woken = Arc::clone(&woken);
-            later.when_kept(move || {
+            content.on_ready(move || {
                 woken.fetch_add(1, Ordering::Relaxed);
             });
         };
-        let (kept, later) = promise();
-        wake(&later);
-        assert!(later.take().is_none());
-        kept.keep(Ok(Content::from("hello")));
-        assert!(later.take().is_some_and(|content| content.is_ok()) && later.take().is_none());
+        let (sender, content) = pending();
+        wake(&content);
+        assert!(content.take().is_none());
+        sender.send(Ok(Content::from("hello")));
+        assert!(content.take().is_some_and(|made| made.is_ok()) && content.take().is_none());
 
-        let (kept, later) = promise();
-        kept.keep(Ok(Content::from("hello")));
-        wake(&later);
+        let (sender, content) = pending();
+        sender.send(Ok(Content::from("hello")));
+        wake(&content);
 
-        let (broken, later) = promise();
-        wake(&later);
-        drop(broken);
-        assert!(matches!(later.take(), Some(Err(OpenError::Busy(_)))));
+        let (dropped, content) = pending();
+        wake(&content);
+        drop(dropped);
+        assert!(matches!(content.take(), Some(Err(OpenError::Busy(_)))));
         assert_eq!(woken.load(Ordering::Relaxed), 3);
     }
 }
