@@ -2,6 +2,7 @@
 //! parts depend on. All of it is read from the sources; nothing is started but cargo and git.
 
 mod arrows;
+mod language;
 mod paths;
 mod text;
 mod tokens;
