@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::claim::{Claim, Registration};
-use super::policy::Owner;
+use super::claim::{Claim, Key, Registration};
+use super::owner::Owner;
 use crate::rpcbind::{Name, Netid, UniversalAddress};
 use crate::xdr::{DecodeError, Decoder, Xdr, from_bytes, put_opaque, to_bytes};
 
@@ -67,7 +67,7 @@ impl Replay {
                     program,
                     version,
                     netid,
-                } => super::Key {
+                } => Key {
                     program: *program,
                     version: *version,
                     netid: *netid,

@@ -1,8 +1,7 @@
 //! One registration.
 
 use super::host::{Host, Liveness};
-use super::policy::Owner;
-use super::table::Key;
+use super::owner::Owner;
 use crate::rpcbind::{
     Mapping, Name, Netid, PROGRAM, ParseAddressError, Rpcb, UniversalAddress, UnknownNetid,
 };
@@ -98,6 +97,14 @@ impl Claim {
             netid: self.netid,
         }
     }
+}
+
+/// What can be registered once.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub(super) struct Key {
+    pub(super) program: u32,
+    pub(super) version: u32,
+    pub(super) netid: Netid,
 }
 
 /// A [`Claim`] that was accepted.

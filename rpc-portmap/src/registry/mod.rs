@@ -7,6 +7,7 @@
 mod change;
 mod claim;
 mod host;
+mod owner;
 mod policy;
 mod table;
 #[cfg(test)]
@@ -15,10 +16,12 @@ mod tests;
 pub use change::{Change, Replay};
 pub use claim::{Claim, ClaimError, Registration};
 pub use host::{Host, Liveness};
-pub use policy::{Authority, Owner, Policy, Refusal};
+pub use owner::{Authority, Owner};
+pub use policy::{Policy, Refusal};
 
 use crate::rpcbind::{Netid, PROGRAM};
-use table::{Key, Table};
+use claim::Key;
+use table::Table;
 
 /// The table of registrations with its rules.
 #[derive(Debug)]

@@ -2,17 +2,9 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use super::claim::Registration;
-use super::policy::Owner;
+use super::claim::{Key, Registration};
+use super::owner::Owner;
 use crate::rpcbind::Netid;
-
-/// What can be registered once.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-pub(super) struct Key {
-    pub(super) program: u32,
-    pub(super) version: u32,
-    pub(super) netid: Netid,
-}
 
 /// Registrations in the order in which they were made, found by what they are of.
 ///
