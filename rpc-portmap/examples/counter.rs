@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use eport_core::Allocator;
-use rpc_portmap::rpc::Fault;
+use rpc_portmap::rpc::RpcError;
 use rpc_portmap::rpc_program;
 use rpc_portmap::server::{Caller, Server};
 use rpc_portmap::transport::DynamicPort;
@@ -33,13 +33,13 @@ rpc_program! {
 struct Counter(AtomicU64);
 
 impl Counter1 for Counter {
-    async fn count(&self, _: &Caller) -> Result<u32, Fault> {
-        u32::try_from(self.0.fetch_add(1, Ordering::Relaxed)).map_err(|_| Fault::SystemErr)
+    async fn count(&self, _: &Caller) -> Result<u32, RpcError> {
+        u32::try_from(self.0.fetch_add(1, Ordering::Relaxed)).map_err(|_| RpcError::SystemErr)
     }
 }
 
 impl Counter2 for Counter {
-    async fn add(&self, _: &Caller, number: u32) -> Result<u64, Fault> {
+    async fn add(&self, _: &Caller, number: u32) -> Result<u64, RpcError> {
         Ok(self.0.fetch_add(number.into(), Ordering::Relaxed))
     }
 }

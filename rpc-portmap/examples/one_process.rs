@@ -15,7 +15,7 @@ use eport_core::system::Sources;
 use eport_core::{Allocator, Space};
 use rpc_portmap::client::Registered;
 use rpc_portmap::portmapper::{Forwarding, Portmapper};
-use rpc_portmap::rpc::Fault;
+use rpc_portmap::rpc::RpcError;
 use rpc_portmap::rpcbind::{ABSTRACT_SOCKET, SOCKET};
 use rpc_portmap::server::{Caller, Server};
 use rpc_portmap::transport::{DynamicPort, Listeners};
@@ -31,7 +31,7 @@ rpc_portmap::rpc_program! {
 struct Length(u32);
 
 impl Length1 for Length {
-    async fn length(&self, _: &Caller) -> Result<u32, Fault> {
+    async fn length(&self, _: &Caller) -> Result<u32, RpcError> {
         Ok(self.0)
     }
 }

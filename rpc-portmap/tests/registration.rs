@@ -6,7 +6,7 @@ use std::time::Duration;
 use eport_core::Allocator;
 use rpc_portmap::client::{Client, Rpcbind};
 use rpc_portmap::portmapper::Portmapper;
-use rpc_portmap::rpc::Fault;
+use rpc_portmap::rpc::RpcError;
 use rpc_portmap::rpcbind::{Netid, PROGRAM};
 use rpc_portmap::server::{Caller, Registration, RegistrationState, Server};
 use rpc_portmap::transport::{DynamicPort, Listeners};
@@ -27,7 +27,7 @@ rpc_portmap::rpc_program! {
 struct Echo;
 
 impl Echo1 for Echo {
-    async fn echo(&self, _: &Caller, number: u32) -> Result<u32, Fault> {
+    async fn echo(&self, _: &Caller, number: u32) -> Result<u32, RpcError> {
         Ok(number)
     }
 }

@@ -7,7 +7,7 @@ use eport_core::system::Sources;
 use eport_core::{Allocator, PortSet};
 use rpc_portmap::client::{Client, Registered, Rpcbind};
 use rpc_portmap::portmapper::{Forwarding, Portmapper};
-use rpc_portmap::rpc::Fault;
+use rpc_portmap::rpc::RpcError;
 use rpc_portmap::rpcbind::{Name, Rpcb};
 use rpc_portmap::server::{Caller, Registration, RegistrationState, Server};
 use rpc_portmap::transport::{DynamicPort, Listeners};
@@ -36,7 +36,7 @@ rpc_portmap::rpc_program! {
 struct Echo;
 
 impl Echo1 for Echo {
-    async fn echo(&self, _: &Caller, number: u32) -> Result<u32, Fault> {
+    async fn echo(&self, _: &Caller, number: u32) -> Result<u32, RpcError> {
         Ok(number)
     }
 }

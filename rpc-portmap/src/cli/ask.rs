@@ -8,8 +8,8 @@ use super::exit::{self, Failure};
 use super::json::Json;
 use super::names::Names;
 use super::{layout, target};
-use crate::client::{CallFailed, Client, Rpcbind};
-use crate::rpc::Fault;
+use crate::client::{CallError, Client, Rpcbind};
+use crate::rpc::RpcError;
 use crate::rpcbind::{Family, Name, Netid, Rpcb, UniversalAddress};
 use crate::transport::now;
 
@@ -231,12 +231,12 @@ async fn versions(
     client: &Client,
     program: u32,
     version: Option<u32>,
-) -> Result<Vec<u32>, CallFailed> {
+) -> Result<Vec<u32>, CallError> {
     if let Some(version) = version {
         return Ok(vec![version]);
     }
     match client.null(program, 0).await {
-        Err(CallFailed::Fault(Fault::ProgMismatch { low, high })) => {
+        Err(CallError::Rpc(RpcError::ProgMismatch { low, high })) => {
             Ok((low..=high).take(MOST_VERSIONS).collect())
         }
         Err(other) => Err(other),

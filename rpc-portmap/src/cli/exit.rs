@@ -5,7 +5,7 @@ use std::fmt;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use crate::client::{CallFailed, ConnectFailed};
+use crate::client::{CallError, ConnectError};
 
 /// What was asked for is not there.
 pub(super) const NOT_THERE: u8 = 1;
@@ -74,32 +74,30 @@ impl fmt::Display for Failure {
     }
 }
 
-impl From<CallFailed> for Failure {
-    fn from(failed: CallFailed) -> Self {
+impl From<CallError> for Failure {
+    fn from(failed: CallError) -> Self {
         match &failed {
-            CallFailed::TimedOut(after) => no_answer(*after),
-            CallFailed::BadReply(_) | CallFailed::BadResults(_) => {
+            CallError::TimedOut(after) => no_answer(*after),
+            CallError::BadReply(_) | CallError::BadResults(_) => {
                 Self::from_error(PROTOCOL, &failed)
             }
-            CallFailed::Fault(_) => Self::from_error(PROTOCOL, &failed),
-            CallFailed::Unreachable(_) | CallFailed::Closed => {
-                Self::from_error(UNAVAILABLE, &failed)
-            }
+            CallError::Rpc(_) => Self::from_error(PROTOCOL, &failed),
+            CallError::Unreachable(_) | CallError::Closed => Self::from_error(UNAVAILABLE, &failed),
         }
     }
 }
 
-impl From<ConnectFailed> for Failure {
-    fn from(failed: ConnectFailed) -> Self {
+impl From<ConnectError> for Failure {
+    fn from(failed: ConnectError) -> Self {
         let failure = Self::from_error(UNAVAILABLE, &failed);
         match failed {
-            ConnectFailed::Unix { .. } => {
+            ConnectError::Unix { .. } => {
                 failure.hint("no portmapper is running here; start one with: rpc-portmap serve")
             }
-            ConnectFailed::Ip { .. } => failure.hint(
+            ConnectError::Ip { .. } => failure.hint(
                 "nobody may be listening there, or a firewall refuses; HOST:PORT asks elsewhere",
             ),
-            ConnectFailed::NoSocket { .. } => failure,
+            ConnectError::NoSocket { .. } => failure,
         }
     }
 }

@@ -12,7 +12,7 @@ use tokio::net::UdpSocket;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use super::error::{CallFailed, ConnectFailed};
+use super::error::{CallError, ConnectError};
 use super::pending::Pending;
 
 /// How long to wait before a call is sent again; doubled each time.
@@ -30,14 +30,14 @@ pub(super) struct DatagramLink {
 }
 
 impl DatagramLink {
-    pub(super) fn open(server: SocketAddr) -> Result<Self, ConnectFailed> {
+    pub(super) fn open(server: SocketAddr) -> Result<Self, ConnectError> {
         let any = match server {
             SocketAddr::V4(_) => SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),
             SocketAddr::V6(_) => SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)),
         };
         let socket = bind::udp(any, &UdpOptions::default())
-            .map_err(|source| ConnectFailed::NoSocket { server, source })?;
-        let failed = |source| ConnectFailed::Ip { server, source };
+            .map_err(|source| ConnectError::NoSocket { server, source })?;
+        let failed = |source| ConnectError::Ip { server, source };
         // Connected, so that the kernel drops what strangers send and tells what ICMP says.
         socket.connect(server).map_err(failed)?;
         UdpSocket::from_std(socket)
@@ -63,14 +63,14 @@ impl DatagramLink {
     }
 
     /// Sends a call until its reply comes; whoever calls has a deadline.
-    pub(super) async fn exchange(&self, xid: u32, call: &[u8]) -> Result<Vec<u8>, CallFailed> {
+    pub(super) async fn exchange(&self, xid: u32, call: &[u8]) -> Result<Vec<u8>, CallError> {
         let mut expected = self.pending.expect(xid);
         let mut wait = FIRST_WAIT;
         loop {
             self.socket
                 .send(call)
                 .await
-                .map_err(CallFailed::Unreachable)?;
+                .map_err(CallError::Unreachable)?;
             if let Ok(reply) = timeout(wait, expected.reply()).await {
                 return reply;
             }
@@ -109,7 +109,7 @@ async fn read(socket: Arc<Connected>, pending: Pending) {
             Ok(length) => pending.deliver(buffer.get(..length).unwrap_or_default().to_vec()),
             Err(error) => {
                 let kind = error.kind();
-                pending.fail_all(|| CallFailed::Unreachable(io::Error::from(kind)));
+                pending.fail_all(|| CallError::Unreachable(io::Error::from(kind)));
             }
         }
     }

@@ -4,13 +4,13 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::rpc::{Fault, ReplyError};
+use crate::rpc::{ReplyDecodeError, RpcError};
 use crate::xdr::DecodeError;
 
 /// Why there is no connection.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum ConnectFailed {
+pub enum ConnectError {
     /// Nobody is to be reached at the address.
     #[error("cannot reach {server}")]
     Ip {
@@ -40,13 +40,13 @@ pub enum ConnectFailed {
 /// Why a call has no result.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum CallFailed {
+pub enum CallError {
     /// No answer came.
     #[error("no answer within {0:?}")]
     TimedOut(Duration),
     /// The server answered that it does not carry the call out.
     #[error(transparent)]
-    Fault(#[from] Fault),
+    Rpc(#[from] RpcError),
     /// The network says that nobody can be reached.
     #[error("the server cannot be reached")]
     Unreachable(#[source] io::Error),
@@ -55,23 +55,23 @@ pub enum CallFailed {
     Closed,
     /// What came is no reply.
     #[error(transparent)]
-    BadReply(#[from] ReplyError),
+    BadReply(#[from] ReplyDecodeError),
     /// The results are not those of the procedure.
     #[error("the results make no sense")]
     BadResults(#[source] DecodeError),
 }
 
-impl CallFailed {
+impl CallError {
     /// Whether the server does not know the program, the version or the procedure, so that an
     /// older version is worth a try (`GARBAGE_ARGS` counts: there are servers that say so).
     pub const fn is_unsupported(&self) -> bool {
         matches!(
             self,
-            Self::Fault(
-                Fault::ProgUnavail
-                    | Fault::ProgMismatch { .. }
-                    | Fault::ProcUnavail
-                    | Fault::GarbageArgs
+            Self::Rpc(
+                RpcError::ProgUnavail
+                    | RpcError::ProgMismatch { .. }
+                    | RpcError::ProcUnavail
+                    | RpcError::GarbageArgs
             )
         )
     }

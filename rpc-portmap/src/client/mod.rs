@@ -22,7 +22,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use eport_core::Lease;
-pub use error::{CallFailed, ConnectFailed};
+pub use error::{CallError, ConnectError};
 pub use registered::Registered;
 pub use rpcbind::Rpcbind;
 use tokio::net::{TcpStream, UnixStream};
@@ -54,8 +54,8 @@ impl Client {
     /// Calls by UDP. Nothing is sent before the first call.
     ///
     /// # Errors
-    /// [`ConnectFailed`] if there is no way to the address.
-    pub fn udp(server: SocketAddr) -> Result<Self, ConnectFailed> {
+    /// [`ConnectError`] if there is no way to the address.
+    pub fn udp(server: SocketAddr) -> Result<Self, ConnectError> {
         let link = DatagramLink::open(server)?;
         Ok(Self::over(Link::Datagram(Arc::new(link))))
     }
@@ -72,9 +72,9 @@ impl Client {
     /// Connects by TCP within a time.
     ///
     /// # Errors
-    /// [`ConnectFailed`] if nobody listens there or nobody answers in time.
-    pub async fn tcp(server: SocketAddr, within: Duration) -> Result<Self, ConnectFailed> {
-        let failed = |source| ConnectFailed::Ip { server, source };
+    /// [`ConnectError`] if nobody listens there or nobody answers in time.
+    pub async fn tcp(server: SocketAddr, within: Duration) -> Result<Self, ConnectError> {
+        let failed = |source| ConnectError::Ip { server, source };
         let stream = timeout(within, TcpStream::connect(server))
             .await
             .map_err(|elapsed| failed(elapsed.into()))?
@@ -87,8 +87,8 @@ impl Client {
     /// Connects to a unix socket: a path, or an abstract name that begins with `@`.
     ///
     /// # Errors
-    /// [`ConnectFailed`] if nobody listens there.
-    pub async fn unix(name: &str) -> Result<Self, ConnectFailed> {
+    /// [`ConnectError`] if nobody listens there.
+    pub async fn unix(name: &str) -> Result<Self, ConnectError> {
         // An abstract name begins with a NUL for the system.
         let path = match name.strip_prefix('@') {
             Some(name) => format!("\0{name}"),
@@ -96,7 +96,7 @@ impl Client {
         };
         let stream = UnixStream::connect(path)
             .await
-            .map_err(|source| ConnectFailed::Unix {
+            .map_err(|source| ConnectError::Unix {
                 name: name.to_owned(),
                 source,
             })?;
@@ -113,14 +113,14 @@ impl Client {
     /// Calls a procedure and waits for its result.
     ///
     /// # Errors
-    /// [`CallFailed`] if none comes.
+    /// [`CallError`] if none comes.
     pub async fn call<A: Xdr, R: Xdr>(
         &self,
         program: u32,
         version: u32,
         procedure: u32,
         args: &A,
-    ) -> Result<R, CallFailed> {
+    ) -> Result<R, CallError> {
         let args = xdr::to_bytes(args);
         let call = Call {
             xid: self.transactions.next(),
@@ -135,16 +135,16 @@ impl Client {
         let exchange = self.exchange(call.xid, message);
         let reply = timeout(self.timeout, exchange)
             .await
-            .map_err(|_| CallFailed::TimedOut(self.timeout))??;
+            .map_err(|_| CallError::TimedOut(self.timeout))??;
         let results = Reply::decode(&reply)?.outcome?;
-        xdr::from_bytes(results).map_err(CallFailed::BadResults)
+        xdr::from_bytes(results).map_err(CallError::BadResults)
     }
 
     /// Asks whether a version of a program answers.
     ///
     /// # Errors
-    /// [`CallFailed`] if it does not.
-    pub async fn null(&self, program: u32, version: u32) -> Result<(), CallFailed> {
+    /// [`CallError`] if it does not.
+    pub async fn null(&self, program: u32, version: u32) -> Result<(), CallError> {
         self.call(program, version, NULL_PROCEDURE, &()).await
     }
 
@@ -156,7 +156,7 @@ impl Client {
         }
     }
 
-    async fn exchange(&self, xid: u32, message: Vec<u8>) -> Result<Vec<u8>, CallFailed> {
+    async fn exchange(&self, xid: u32, message: Vec<u8>) -> Result<Vec<u8>, CallError> {
         match &self.link {
             Link::Datagram(link) => link.exchange(xid, &message).await,
             Link::Stream(link) => link.exchange(xid, &message).await,

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::oneshot;
 
-use super::error::CallFailed;
+use super::error::CallError;
 use crate::xdr::Decoder;
 
 /// Calls that wait, by their transaction id.
@@ -14,7 +14,7 @@ pub(super) struct Pending(Arc<Mutex<State>>);
 
 #[derive(Debug, Default)]
 struct State {
-    calls: HashMap<u32, oneshot::Sender<Result<Vec<u8>, CallFailed>>>,
+    calls: HashMap<u32, oneshot::Sender<Result<Vec<u8>, CallError>>>,
     closed: bool,
 }
 
@@ -44,7 +44,7 @@ impl Pending {
     }
 
     /// Tells all that wait why they wait in vain.
-    pub(super) fn fail_all(&self, why: impl Fn() -> CallFailed) {
+    pub(super) fn fail_all(&self, why: impl Fn() -> CallError) {
         for (_, waiting) in self.lock().calls.drain() {
             let _ = waiting.send(Err(why()));
         }
@@ -67,16 +67,14 @@ impl Pending {
 #[derive(Debug)]
 pub(super) struct Expected<'a> {
     xid: u32,
-    receiver: oneshot::Receiver<Result<Vec<u8>, CallFailed>>,
+    receiver: oneshot::Receiver<Result<Vec<u8>, CallError>>,
     pending: &'a Pending,
 }
 
 impl Expected<'_> {
     /// The reply.
-    pub(super) async fn reply(&mut self) -> Result<Vec<u8>, CallFailed> {
-        (&mut self.receiver)
-            .await
-            .unwrap_or(Err(CallFailed::Closed))
+    pub(super) async fn reply(&mut self) -> Result<Vec<u8>, CallError> {
+        (&mut self.receiver).await.unwrap_or(Err(CallError::Closed))
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use eport_core::system::Sources;
 use eport_core::{PortRange, PortSet, Registration, Reserved, Source};
 
-use super::error::{CallFailed, ConnectFailed};
+use super::error::{CallError, ConnectError};
 use super::rpcbind::Rpcbind;
 use crate::rpcbind::{Netid, Rpcb, UniversalAddress};
 
@@ -39,8 +39,8 @@ impl Registered {
     /// none runs nothing is registered, which is no error.
     ///
     /// # Errors
-    /// [`CallFailed`] if one runs and does not answer within the time, or may not be asked.
-    pub async fn read(within: Duration) -> Result<Self, CallFailed> {
+    /// [`CallError`] if one runs and does not answer within the time, or may not be asked.
+    pub async fn read(within: Duration) -> Result<Self, CallError> {
         let answer = async {
             match Rpcbind::local().await {
                 Ok(rpcbind) => Self::read_from(&rpcbind.with_timeout(within)).await,
@@ -49,15 +49,15 @@ impl Registered {
         };
         tokio::time::timeout(within, answer)
             .await
-            .unwrap_or(Err(CallFailed::TimedOut(within)))
+            .unwrap_or(Err(CallError::TimedOut(within)))
     }
 
     /// Asks a portmapper, in the latest version it knows. Version 2 does not tell whose a
     /// registration is; the owner is `unknown` then, as in the portmapper's own words.
     ///
     /// # Errors
-    /// [`CallFailed`] if it does not answer.
-    pub async fn read_from(rpcbind: &Rpcbind) -> Result<Self, CallFailed> {
+    /// [`CallError`] if it does not answer.
+    pub async fn read_from(rpcbind: &Rpcbind) -> Result<Self, CallError> {
         match rpcbind.dump().await {
             Ok(list) => Ok(list.iter().filter_map(with_port).collect()),
             Err(failed) if failed.is_unsupported() => {
@@ -122,18 +122,18 @@ impl FromIterator<(Registration, u16)> for Registered {
     }
 }
 
-fn nobody_there(failed: ConnectFailed) -> Result<Registered, CallFailed> {
+fn nobody_there(failed: ConnectError) -> Result<Registered, CallError> {
     match failed {
-        ConnectFailed::Unix { source, .. } | ConnectFailed::Ip { source, .. } => {
+        ConnectError::Unix { source, .. } | ConnectError::Ip { source, .. } => {
             match source.kind() {
                 io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
                     Ok(Registered::default())
                 }
-                _ => Err(CallFailed::Unreachable(source)),
+                _ => Err(CallError::Unreachable(source)),
             }
         }
-        ConnectFailed::NoSocket { source, .. } => {
-            Err(CallFailed::Unreachable(io::Error::other(source)))
+        ConnectError::NoSocket { source, .. } => {
+            Err(CallError::Unreachable(io::Error::other(source)))
         }
     }
 }
@@ -206,14 +206,14 @@ mod tests {
 
     #[test]
     fn a_machine_without_a_portmapper_has_nothing_registered() {
-        let failed = |kind: io::ErrorKind| ConnectFailed::Unix {
+        let failed = |kind: io::ErrorKind| ConnectError::Unix {
             name: "@none".to_owned(),
             source: kind.into(),
         };
         let none = nobody_there(failed(io::ErrorKind::ConnectionRefused));
         assert_eq!(none.expect("nobody listens"), Registered::default());
         let forbidden = nobody_there(failed(io::ErrorKind::PermissionDenied));
-        assert!(matches!(forbidden, Err(CallFailed::Unreachable(_))));
+        assert!(matches!(forbidden, Err(CallError::Unreachable(_))));
     }
 
     fn entry(program: u32, netid: &str, address: &str, owner: &str) -> Rpcb {

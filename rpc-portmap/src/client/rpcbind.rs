@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
-use super::error::{CallFailed, ConnectFailed};
+use super::error::{CallError, ConnectError};
 use super::{Client, DEFAULT_TIMEOUT};
 use crate::rpcbind::stats::AllStats;
 use crate::rpcbind::{
@@ -38,8 +38,8 @@ impl Rpcbind {
     /// TCP over the loopback interface.
     ///
     /// # Errors
-    /// [`ConnectFailed`] of the unix socket if none of them answers.
-    pub async fn local() -> Result<Self, ConnectFailed> {
+    /// [`ConnectError`] of the unix socket if none of them answers.
+    pub async fn local() -> Result<Self, ConnectError> {
         if let Ok(client) = Client::unix(ABSTRACT_SOCKET).await {
             return Ok(Self(client));
         }
@@ -72,8 +72,8 @@ impl Rpcbind {
     /// Registers a service; whether the portmapper accepts it.
     ///
     /// # Errors
-    /// [`CallFailed`] if it does not answer.
-    pub async fn set(&self, registration: &Rpcb) -> Result<bool, CallFailed> {
+    /// [`CallError`] if it does not answer.
+    pub async fn set(&self, registration: &Rpcb) -> Result<bool, CallError> {
         self.call(v3::VERSION, v3::SET, registration).await
     }
 
@@ -81,8 +81,8 @@ impl Rpcbind {
     /// portmapper accepts that.
     ///
     /// # Errors
-    /// [`CallFailed`] if it does not answer.
-    pub async fn unset(&self, registration: &Rpcb) -> Result<bool, CallFailed> {
+    /// [`CallError`] if it does not answer.
+    pub async fn unset(&self, registration: &Rpcb) -> Result<bool, CallError> {
         self.call(v3::VERSION, v3::UNSET, registration).await
     }
 
@@ -93,13 +93,13 @@ impl Rpcbind {
     /// `netid` says, except in version 2.
     ///
     /// # Errors
-    /// [`CallFailed`] if it does not answer.
+    /// [`CallError`] if it does not answer.
     pub async fn address(
         &self,
         program: u32,
         version: u32,
         netid: Netid,
-    ) -> Result<Option<UniversalAddress>, CallFailed> {
+    ) -> Result<Option<UniversalAddress>, CallError> {
         let request = Rpcb {
             program,
             version,
@@ -127,13 +127,13 @@ impl Rpcbind {
     /// The port of a version of a program, by version 2; `protocol` is 6 for TCP and 17 for UDP.
     ///
     /// # Errors
-    /// [`CallFailed`] if the portmapper does not answer.
+    /// [`CallError`] if the portmapper does not answer.
     pub async fn port(
         &self,
         program: u32,
         version: u32,
         protocol: u32,
-    ) -> Result<Option<u16>, CallFailed> {
+    ) -> Result<Option<u16>, CallError> {
         let request = Mapping {
             program,
             version,
@@ -147,8 +147,8 @@ impl Rpcbind {
     /// All registrations, by version 4 or 3.
     ///
     /// # Errors
-    /// [`CallFailed`] if the portmapper does not answer, or knows version 2 only.
-    pub async fn dump(&self) -> Result<Vec<Rpcb>, CallFailed> {
+    /// [`CallError`] if the portmapper does not answer, or knows version 2 only.
+    pub async fn dump(&self) -> Result<Vec<Rpcb>, CallError> {
         match self.call::<_, List<Rpcb>>(v4::VERSION, v4::DUMP, &()).await {
             Err(failed) if failed.is_unsupported() => {
                 let list: List<Rpcb> = self.call(v3::VERSION, v3::DUMP, &()).await?;
@@ -161,8 +161,8 @@ impl Rpcbind {
     /// The registrations that version 2 knows.
     ///
     /// # Errors
-    /// [`CallFailed`] if the portmapper does not answer.
-    pub async fn mappings(&self) -> Result<Vec<Mapping>, CallFailed> {
+    /// [`CallError`] if the portmapper does not answer.
+    pub async fn mappings(&self) -> Result<Vec<Mapping>, CallError> {
         let list: List<Mapping> = self.call(v2::VERSION, v2::DUMP, &()).await?;
         Ok(list.0)
     }
@@ -170,12 +170,8 @@ impl Rpcbind {
     /// The addresses of a version of a program on all transports of the family that is asked over.
     ///
     /// # Errors
-    /// [`CallFailed`] if the portmapper does not answer.
-    pub async fn addresses(
-        &self,
-        program: u32,
-        version: u32,
-    ) -> Result<Vec<v4::Entry>, CallFailed> {
+    /// [`CallError`] if the portmapper does not answer.
+    pub async fn addresses(&self, program: u32, version: u32) -> Result<Vec<v4::Entry>, CallError> {
         let request = Rpcb {
             program,
             version,
@@ -188,16 +184,16 @@ impl Rpcbind {
     /// The portmapper's clock, in seconds since 1970.
     ///
     /// # Errors
-    /// [`CallFailed`] if it does not answer.
-    pub async fn time(&self) -> Result<u32, CallFailed> {
+    /// [`CallError`] if it does not answer.
+    pub async fn time(&self) -> Result<u32, CallError> {
         self.call(v3::VERSION, v3::GETTIME, &()).await
     }
 
     /// What the portmapper was asked how often.
     ///
     /// # Errors
-    /// [`CallFailed`] if it does not answer.
-    pub async fn stats(&self) -> Result<AllStats, CallFailed> {
+    /// [`CallError`] if it does not answer.
+    pub async fn stats(&self) -> Result<AllStats, CallError> {
         self.call(v4::VERSION, v4::GETSTAT, &()).await
     }
 
@@ -206,7 +202,7 @@ impl Rpcbind {
         version: u32,
         procedure: u32,
         args: &A,
-    ) -> Result<R, CallFailed> {
+    ) -> Result<R, CallError> {
         self.0.call(PROGRAM, version, procedure, args).await
     }
 }

@@ -5,7 +5,7 @@ use std::io;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, split};
 use tokio::sync::mpsc;
 
-use super::error::CallFailed;
+use super::error::CallError;
 use super::pending::Pending;
 use crate::rpc::record::put_record;
 use crate::rpc::{RecordLimits, RecordReader};
@@ -35,14 +35,14 @@ impl StreamLink {
     }
 
     /// Sends a call and waits for its reply.
-    pub(super) async fn exchange(&self, xid: u32, call: &[u8]) -> Result<Vec<u8>, CallFailed> {
+    pub(super) async fn exchange(&self, xid: u32, call: &[u8]) -> Result<Vec<u8>, CallError> {
         let mut record = Vec::with_capacity(call.len() + 4);
         put_record(&mut record, |out| out.extend_from_slice(call));
         let mut expected = self.pending.expect(xid);
         self.calls
             .send(record)
             .await
-            .map_err(|_| CallFailed::Closed)?;
+            .map_err(|_| CallError::Closed)?;
         expected.reply().await
     }
 

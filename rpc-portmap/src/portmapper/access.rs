@@ -4,9 +4,9 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use crate::rpc::{AuthStat, Fault};
+use crate::rpc::{AuthStat, RpcError};
 use crate::rpcbind::{PROGRAM, v2, v4};
-use crate::server::{Caller, Layer, Refused, Request};
+use crate::server::{Caller, Layer, Rejection, Request};
 
 /// How many bytes a stranger gets by datagram for each byte it sends.
 const FACTOR: usize = 2;
@@ -51,16 +51,16 @@ impl Access {
 }
 
 impl Layer for Access {
-    fn before(&self, caller: &Caller, request: &Request) -> Result<(), Refused> {
+    fn before(&self, caller: &Caller, request: &Request) -> Result<(), Rejection> {
         if !self.is_allowed(caller) {
             return Err(if is_datagram(caller) {
-                Refused::Silently
+                Rejection::Silent
             } else {
-                Fault::Auth(AuthStat::TooWeak).into()
+                RpcError::Auth(AuthStat::TooWeak).into()
             });
         }
         if is_datagram(caller) && is_list(request) && !self.is_trusted(caller) {
-            return Err(Fault::Auth(AuthStat::TooWeak).into());
+            return Err(RpcError::Auth(AuthStat::TooWeak).into());
         }
         Ok(())
     }
@@ -129,7 +129,7 @@ mod tests {
         let stranger = caller("198.51.100.1", Netid::Udp);
         assert_eq!(
             access.before(&stranger, &request(2, 3)),
-            Err(Refused::Silently)
+            Err(Rejection::Silent)
         );
         let friend = caller("192.0.2.9", Netid::Udp);
         assert_eq!(access.before(&friend, &request(2, 3)), Ok(()));

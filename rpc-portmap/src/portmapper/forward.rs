@@ -9,10 +9,10 @@ use ipnet::IpNet;
 use tokio::sync::Semaphore;
 
 use crate::client::Client;
-use crate::rpc::{Fault, NULL_PROCEDURE};
+use crate::rpc::{NULL_PROCEDURE, RpcError};
 use crate::rpcbind::v2::CallArgs;
 use crate::rpcbind::{MAX_FORWARDED, PROGRAM, Semantics, v2};
-use crate::server::{BoxFuture, Caller, ProgramVersion, Refused};
+use crate::server::{BoxFuture, Caller, ProgramVersion, Rejection};
 use crate::xdr::{DecodeError, Decoder, Opaque, Xdr};
 
 /// Calls that may be under way at once; each takes a port.
@@ -114,15 +114,15 @@ impl<V: ProgramVersion> ProgramVersion for Quiet<V> {
         procedure: u32,
         args: &'a [u8],
         results: &'a mut Vec<u8>,
-    ) -> BoxFuture<'a, Result<(), Refused>> {
+    ) -> BoxFuture<'a, Result<(), Rejection>> {
         let call = self.0.call(caller, procedure, args, results);
         if procedure != v2::CALLIT {
             return call;
         }
         let broadcast = caller.transport().semantics() == Semantics::Datagrams;
         let quiet = move |refused| match refused {
-            Refused::With(Fault::ProcUnavail) if !broadcast => refused,
-            _ => Refused::Silently,
+            Rejection::Error(RpcError::ProcUnavail) if !broadcast => refused,
+            _ => Rejection::Silent,
         };
         Box::pin(async move { call.await.map_err(quiet) })
     }

@@ -11,8 +11,8 @@ use super::journal::Journal;
 use super::programs::RpcbList;
 use super::recent::{Recent, Remembered};
 use super::stats::Counters;
-use crate::registry::{Authority, Claim, ClaimError, Host, Refusal, Registration, Registry};
-use crate::rpc::Fault;
+use crate::registry::{Authority, Claim, ClaimError, Host, Registration, Registry, RegistryError};
+use crate::rpc::RpcError;
 use crate::rpcbind::v2::CallArgs;
 use crate::rpcbind::{Name, Netid, Rpcb, UniversalAddress, v2};
 use crate::server::{Caller, Peer};
@@ -100,7 +100,7 @@ impl Service {
         let by = self.authority(caller);
         let mut table = self.lock();
         let outcome = claim
-            .map_err(Refusal::from)
+            .map_err(RegistryError::from)
             .and_then(|claim| table.registry.set(claim, by, &self.host));
         table.write_down();
         match outcome {
@@ -109,8 +109,8 @@ impl Service {
                 self.counters.set(asked);
                 true
             }
-            Err(refusal) => {
-                debug!(reason = refusal.label(), ?by, "not registered: {refusal}");
+            Err(error) => {
+                debug!(reason = error.label(), ?by, "not registered: {error}");
                 false
             }
         }
@@ -139,8 +139,8 @@ impl Service {
                 }
                 done
             }
-            Err(refusal) => {
-                debug!(reason = refusal.label(), ?by, "not unregistered: {refusal}");
+            Err(error) => {
+                debug!(reason = error.label(), ?by, "not unregistered: {error}");
                 false
             }
         }
@@ -230,23 +230,23 @@ impl Service {
         asked: u32,
         call: CallArgs,
         indirect: bool,
-    ) -> Result<(UniversalAddress, v2::CallResult), Fault> {
+    ) -> Result<(UniversalAddress, v2::CallResult), RpcError> {
         // Without the option there are no such procedures.
-        let forwarding = self.forwarding.as_ref().ok_or(Fault::ProcUnavail)?;
+        let forwarding = self.forwarding.as_ref().ok_or(RpcError::ProcUnavail)?;
         if !forwarding.admits(caller, &call) {
-            return Err(Fault::SystemErr);
+            return Err(RpcError::SystemErr);
         }
         let found = self
             .look_up(call.program, call.version, Netid::Udp, false)
-            .ok_or(Fault::SystemErr)?;
-        let port = found.claim.address.port().ok_or(Fault::SystemErr)?;
+            .ok_or(RpcError::SystemErr)?;
+        let port = found.claim.address.port().ok_or(RpcError::SystemErr)?;
         let counted = call.clone();
         let results = forwarding.call(port, call).await;
         self.counters
             .forward(asked, &counted, indirect, results.is_some());
         let result = v2::CallResult {
             port: port.into(),
-            results: results.ok_or(Fault::SystemErr)?,
+            results: results.ok_or(RpcError::SystemErr)?,
         };
         Ok((
             self.merged(caller, &Rpcb::default(), &found.claim.address),

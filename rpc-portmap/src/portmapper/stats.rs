@@ -8,7 +8,7 @@ use crate::rpcbind::stats::{
 };
 use crate::rpcbind::v2::CallArgs;
 use crate::rpcbind::{Name, Netid, PROGRAM, v2};
-use crate::server::{Caller, Layer, Refused, Request};
+use crate::server::{Caller, Layer, Rejection, Request};
 use crate::xdr::List;
 
 /// The programs that are counted one by one, at most. Only such as were found get a counter, so
@@ -113,7 +113,7 @@ impl Counters {
 }
 
 impl Layer for Counters {
-    fn before(&self, _: &Caller, request: &Request) -> Result<(), Refused> {
+    fn before(&self, _: &Caller, request: &Request) -> Result<(), Rejection> {
         if request.program == PROGRAM {
             self.with(request.version, |of| {
                 let procedure = usize::try_from(request.procedure).unwrap_or(usize::MAX);

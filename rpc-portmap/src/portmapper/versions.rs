@@ -6,7 +6,7 @@ use super::netbuf;
 use super::programs::{Portmap2, RpcbList, Rpcbind3, Rpcbind4};
 use super::service::Service;
 use crate::registry::{Claim, ClaimError, Registration};
-use crate::rpc::Fault;
+use crate::rpc::RpcError;
 use crate::rpcbind::stats::AllStats;
 use crate::rpcbind::v2::CallArgs;
 use crate::rpcbind::v3::{CallResult, Netbuf};
@@ -16,11 +16,11 @@ use crate::transport::seconds_since_1970;
 use crate::xdr::List;
 
 impl Portmap2 for Service {
-    async fn set(&self, caller: &Caller, request: Mapping) -> Result<bool, Fault> {
+    async fn set(&self, caller: &Caller, request: Mapping) -> Result<bool, RpcError> {
         Ok(self.register(caller, v2::VERSION, Claim::from_mapping(&request)))
     }
 
-    async fn unset(&self, caller: &Caller, request: Mapping) -> Result<bool, Fault> {
+    async fn unset(&self, caller: &Caller, request: Mapping) -> Result<bool, RpcError> {
         let Mapping {
             program, version, ..
         } = request;
@@ -28,7 +28,7 @@ impl Portmap2 for Service {
         Ok(self.unregister(caller, v2::VERSION, program, version, &netids))
     }
 
-    async fn getport(&self, _: &Caller, request: Mapping) -> Result<u32, Fault> {
+    async fn getport(&self, _: &Caller, request: Mapping) -> Result<u32, RpcError> {
         let Mapping {
             program, version, ..
         } = request;
@@ -42,7 +42,7 @@ impl Portmap2 for Service {
         Ok(port.unwrap_or_default().into())
     }
 
-    async fn dump(&self, _: &Caller) -> Result<List<Mapping>, Fault> {
+    async fn dump(&self, _: &Caller) -> Result<List<Mapping>, RpcError> {
         let table = self.fresh();
         Ok(table
             .registry
@@ -51,7 +51,7 @@ impl Portmap2 for Service {
             .collect())
     }
 
-    async fn callit(&self, caller: &Caller, call: CallArgs) -> Result<v2::CallResult, Fault> {
+    async fn callit(&self, caller: &Caller, call: CallArgs) -> Result<v2::CallResult, RpcError> {
         let (_, result) = self.forward(caller, v2::VERSION, call, false).await?;
         Ok(result)
     }
@@ -79,7 +79,7 @@ impl Service {
         asked: u32,
         call: CallArgs,
         indirect: bool,
-    ) -> Result<CallResult, Fault> {
+    ) -> Result<CallResult, RpcError> {
         let (address, result) = self.forward(caller, asked, call, indirect).await?;
         Ok(CallResult {
             address: Name::truncated(&address.to_string()),
@@ -89,81 +89,85 @@ impl Service {
 }
 
 impl Rpcbind3 for Service {
-    async fn set(&self, caller: &Caller, request: Rpcb) -> Result<bool, Fault> {
+    async fn set(&self, caller: &Caller, request: Rpcb) -> Result<bool, RpcError> {
         Ok(self.set_rpcb(caller, v3::VERSION, &request))
     }
 
-    async fn unset(&self, caller: &Caller, request: Rpcb) -> Result<bool, Fault> {
+    async fn unset(&self, caller: &Caller, request: Rpcb) -> Result<bool, RpcError> {
         Ok(self.unset_rpcb(caller, v3::VERSION, &request))
     }
 
-    async fn getaddr(&self, caller: &Caller, request: Rpcb) -> Result<Name, Fault> {
+    async fn getaddr(&self, caller: &Caller, request: Rpcb) -> Result<Name, RpcError> {
         Ok(self.address(caller, v3::VERSION, &request, false))
     }
 
-    async fn dump(&self, _: &Caller) -> Result<RpcbList, Fault> {
+    async fn dump(&self, _: &Caller) -> Result<RpcbList, RpcError> {
         Ok(self.dump())
     }
 
-    async fn callit(&self, caller: &Caller, call: CallArgs) -> Result<CallResult, Fault> {
+    async fn callit(&self, caller: &Caller, call: CallArgs) -> Result<CallResult, RpcError> {
         self.forward_rpcb(caller, v3::VERSION, call, false).await
     }
 
-    async fn gettime(&self, _: &Caller) -> Result<u32, Fault> {
+    async fn gettime(&self, _: &Caller) -> Result<u32, RpcError> {
         Ok(seconds_since_1970())
     }
 
-    async fn uaddr2taddr(&self, _: &Caller, address: Name) -> Result<Netbuf, Fault> {
+    async fn uaddr2taddr(&self, _: &Caller, address: Name) -> Result<Netbuf, RpcError> {
         Ok(netbuf::from_text(&address))
     }
 
-    async fn taddr2uaddr(&self, _: &Caller, address: Netbuf) -> Result<Name, Fault> {
+    async fn taddr2uaddr(&self, _: &Caller, address: Netbuf) -> Result<Name, RpcError> {
         Ok(Name::truncated(&netbuf::to_text(&address)))
     }
 }
 
 impl Rpcbind4 for Service {
-    async fn set(&self, caller: &Caller, request: Rpcb) -> Result<bool, Fault> {
+    async fn set(&self, caller: &Caller, request: Rpcb) -> Result<bool, RpcError> {
         Ok(self.set_rpcb(caller, v4::VERSION, &request))
     }
 
-    async fn unset(&self, caller: &Caller, request: Rpcb) -> Result<bool, Fault> {
+    async fn unset(&self, caller: &Caller, request: Rpcb) -> Result<bool, RpcError> {
         Ok(self.unset_rpcb(caller, v4::VERSION, &request))
     }
 
-    async fn getaddr(&self, caller: &Caller, request: Rpcb) -> Result<Name, Fault> {
+    async fn getaddr(&self, caller: &Caller, request: Rpcb) -> Result<Name, RpcError> {
         Ok(self.address(caller, v4::VERSION, &request, false))
     }
 
-    async fn dump(&self, _: &Caller) -> Result<RpcbList, Fault> {
+    async fn dump(&self, _: &Caller) -> Result<RpcbList, RpcError> {
         Ok(self.dump())
     }
 
-    async fn bcast(&self, caller: &Caller, call: CallArgs) -> Result<CallResult, Fault> {
+    async fn bcast(&self, caller: &Caller, call: CallArgs) -> Result<CallResult, RpcError> {
         self.forward_rpcb(caller, v4::VERSION, call, false).await
     }
 
-    async fn gettime(&self, _: &Caller) -> Result<u32, Fault> {
+    async fn gettime(&self, _: &Caller) -> Result<u32, RpcError> {
         Ok(seconds_since_1970())
     }
 
-    async fn uaddr2taddr(&self, _: &Caller, address: Name) -> Result<Netbuf, Fault> {
+    async fn uaddr2taddr(&self, _: &Caller, address: Name) -> Result<Netbuf, RpcError> {
         Ok(netbuf::from_text(&address))
     }
 
-    async fn taddr2uaddr(&self, _: &Caller, address: Netbuf) -> Result<Name, Fault> {
+    async fn taddr2uaddr(&self, _: &Caller, address: Netbuf) -> Result<Name, RpcError> {
         Ok(Name::truncated(&netbuf::to_text(&address)))
     }
 
-    async fn getversaddr(&self, caller: &Caller, request: Rpcb) -> Result<Name, Fault> {
+    async fn getversaddr(&self, caller: &Caller, request: Rpcb) -> Result<Name, RpcError> {
         Ok(self.address(caller, v4::VERSION, &request, true))
     }
 
-    async fn indirect(&self, caller: &Caller, call: CallArgs) -> Result<CallResult, Fault> {
+    async fn indirect(&self, caller: &Caller, call: CallArgs) -> Result<CallResult, RpcError> {
         self.forward_rpcb(caller, v4::VERSION, call, true).await
     }
 
-    async fn getaddrlist(&self, caller: &Caller, request: Rpcb) -> Result<List<v4::Entry>, Fault> {
+    async fn getaddrlist(
+        &self,
+        caller: &Caller,
+        request: Rpcb,
+    ) -> Result<List<v4::Entry>, RpcError> {
         let family = caller.transport().family();
         let found = {
             let mut table = self.lock();
@@ -195,7 +199,7 @@ impl Rpcbind4 for Service {
         Ok(entries)
     }
 
-    async fn getstat(&self, _: &Caller) -> Result<AllStats, Fault> {
+    async fn getstat(&self, _: &Caller) -> Result<AllStats, RpcError> {
         Ok(self.counters.snapshot())
     }
 }

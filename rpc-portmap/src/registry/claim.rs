@@ -3,7 +3,7 @@
 use super::host::{Host, Liveness};
 use super::owner::Owner;
 use crate::rpcbind::{
-    Mapping, Name, Netid, PROGRAM, ParseAddressError, Rpcb, UniversalAddress, UnknownNetid,
+    Mapping, Name, Netid, NetidError, PROGRAM, ParseAddressError, Rpcb, UniversalAddress,
 };
 use crate::xdr::{Xdr, put_display, put_opaque};
 
@@ -26,7 +26,7 @@ pub struct Claim {
 pub enum ClaimError {
     /// The transport is not known.
     #[error("the transport is unknown")]
-    Netid(#[from] UnknownNetid),
+    Netid(#[from] NetidError),
     /// The address is none of the transport.
     #[error("the address is none of this transport")]
     Address(#[from] ParseAddressError),

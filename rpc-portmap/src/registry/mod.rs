@@ -17,7 +17,7 @@ pub use change::{Change, Replay};
 pub use claim::{Claim, ClaimError, Registration};
 pub use host::{Host, Liveness};
 pub use owner::{Authority, Owner};
-pub use policy::{Policy, Refusal};
+pub use policy::{Policy, RegistryError};
 
 use crate::rpcbind::{Netid, PROGRAM};
 use claim::Key;
@@ -78,13 +78,13 @@ impl Registry {
     /// nobody holds the port any more.
     ///
     /// # Errors
-    /// [`Refusal`], and nothing has changed.
+    /// [`RegistryError`], and nothing has changed.
     pub fn set(
         &mut self,
         claim: Claim,
         by: Authority,
         host: &impl Host,
-    ) -> Result<Accepted, Refusal> {
+    ) -> Result<Accepted, RegistryError> {
         let owner = self.policy.admit(&claim, by, host)?;
         let held = self.table.of(claim.key());
         if let Some(holder) = held {
@@ -92,7 +92,7 @@ impl Registry {
                 return Ok(Accepted::Unchanged);
             }
             if !owner.may_change(holder.owner) && holder.liveness(host) != Liveness::Dead {
-                return Err(Refusal::Held(holder.owner));
+                return Err(RegistryError::Held(holder.owner));
             }
         } else {
             self.policy.room(&self.table, owner)?;
@@ -116,7 +116,7 @@ impl Registry {
     /// they are those of `by`. Nothing to take back is no mistake.
     ///
     /// # Errors
-    /// [`Refusal`] if `by` may not change anything, or this is the portmapper itself.
+    /// [`RegistryError`] if `by` may not change anything, or this is the portmapper itself.
     pub fn unset(
         &mut self,
         program: u32,
@@ -124,10 +124,10 @@ impl Registry {
         netids: &[Netid],
         by: Authority,
         host: &impl Host,
-    ) -> Result<Removed, Refusal> {
+    ) -> Result<Removed, RegistryError> {
         let owner = self.policy.identify(by)?;
         if program == PROGRAM {
-            return Err(Refusal::Portmapper);
+            return Err(RegistryError::Portmapper);
         }
         let mut outcome = Removed::default();
         for &netid in netids {

@@ -37,13 +37,13 @@ impl Policy {
     /// Who `by` is.
     ///
     /// # Errors
-    /// [`Refusal::NotLocal`] or [`Refusal::Unprivileged`] if that is nobody who may change anything.
-    pub(super) const fn identify(&self, by: Authority) -> Result<Owner, Refusal> {
+    /// [`RegistryError::NotLocal`] or [`RegistryError::Unprivileged`] if that is nobody who may change anything.
+    pub(super) const fn identify(&self, by: Authority) -> Result<Owner, RegistryError> {
         match by {
             Authority::Uid(uid) => Ok(Owner::Uid(uid)),
             Authority::Loopback if self.unprivileged_loopback => Ok(Owner::Unknown),
-            Authority::Loopback => Err(Refusal::Unprivileged),
-            Authority::Remote => Err(Refusal::NotLocal),
+            Authority::Loopback => Err(RegistryError::Unprivileged),
+            Authority::Remote => Err(RegistryError::NotLocal),
         }
     }
 
@@ -53,35 +53,35 @@ impl Policy {
         claim: &Claim,
         by: Authority,
         host: &impl Host,
-    ) -> Result<Owner, Refusal> {
+    ) -> Result<Owner, RegistryError> {
         let owner = self.identify(by)?;
         if claim.program == PROGRAM {
-            return Err(Refusal::Portmapper);
+            return Err(RegistryError::Portmapper);
         }
         if owner != Owner::Uid(0) {
             if self.protected.contains(&claim.program) {
-                return Err(Refusal::Protected(claim.program));
+                return Err(RegistryError::Protected(claim.program));
             }
             if let Some(port) = claim.address.port().filter(|port| *port < 1024) {
-                return Err(Refusal::SystemPort(port));
+                return Err(RegistryError::SystemPort(port));
             }
         }
         if let Some(address) = claim.address.socket_addr() {
             let ip = address.ip();
             if !ip.is_unspecified() && !ip.is_loopback() && !host.is_local(ip) {
-                return Err(Refusal::ForeignAddress);
+                return Err(RegistryError::ForeignAddress);
             }
         }
         Ok(owner)
     }
 
     /// Whether there is room for one more of `owner`.
-    pub(super) fn room(&self, table: &Table, owner: Owner) -> Result<(), Refusal> {
+    pub(super) fn room(&self, table: &Table, owner: Owner) -> Result<(), RegistryError> {
         let own_share = owner == Owner::Uid(0) || table.count_of(owner) < self.most_per_owner;
         if table.len() < self.most && own_share {
             Ok(())
         } else {
-            Err(Refusal::Full)
+            Err(RegistryError::Full)
         }
     }
 }
@@ -89,7 +89,7 @@ impl Policy {
 /// Why a registration is not made or not taken back. On the wire that is just `FALSE`.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
-pub enum Refusal {
+pub enum RegistryError {
     /// The request came from another machine.
     #[error("only processes of this machine may change registrations")]
     NotLocal,
@@ -122,7 +122,7 @@ pub enum Refusal {
     Malformed(#[from] ClaimError),
 }
 
-impl Refusal {
+impl RegistryError {
     /// A word for counters and logs.
     pub const fn label(&self) -> &'static str {
         match self {

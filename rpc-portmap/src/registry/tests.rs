@@ -88,7 +88,7 @@ fn the_same_again_is_accepted_and_another_address_only_from_owner_and_root() {
         registry.set(udp(7, 1, 4000), BOB, &host),
         Ok(Accepted::Unchanged)
     );
-    let held = Err(Refusal::Held(Owner::Uid(1000)));
+    let held = Err(RegistryError::Held(Owner::Uid(1000)));
     assert_eq!(registry.set(udp(7, 1, 4001), BOB, &host), held);
     assert_eq!(port(registry.exact(7, 1, Netid::Udp, &host)), Some(4000));
     for (by, port) in [(ALICE, 4001), (ROOT, 4002)] {
@@ -100,7 +100,7 @@ fn the_same_again_is_accepted_and_another_address_only_from_owner_and_root() {
     }
     assert_eq!(
         registry.set(udp(7, 1, 4000), ALICE, &host),
-        Err(Refusal::Held(Owner::Uid(0)))
+        Err(RegistryError::Held(Owner::Uid(0)))
     );
 }
 
@@ -125,7 +125,7 @@ fn a_port_that_nobody_was_seen_to_hold_is_never_judged() {
     registry.set(udp(7, 1, 4000), ALICE, &host).expect("free");
     assert_eq!(registry.sweep(&host), 0);
     assert_eq!(port(registry.exact(7, 1, Netid::Udp, &host)), Some(4000));
-    let held = Err(Refusal::Held(Owner::Uid(1000)));
+    let held = Err(RegistryError::Held(Owner::Uid(1000)));
     assert_eq!(registry.set(udp(7, 1, 4001), BOB, &host), held);
 }
 
@@ -175,10 +175,10 @@ fn the_portmapper_itself_cannot_be_registered_or_taken_back() {
     registry.insert_own(udp(PROGRAM, 2, 111));
     assert_eq!(
         registry.set(udp(PROGRAM, 2, 112), ROOT, &host),
-        Err(Refusal::Portmapper)
+        Err(RegistryError::Portmapper)
     );
     let unset = registry.unset(PROGRAM, 2, &Netid::ALL, ROOT, &host);
-    assert_eq!(unset, Err(Refusal::Portmapper));
+    assert_eq!(unset, Err(RegistryError::Portmapper));
     assert_eq!(
         port(registry.find(PROGRAM, 7, Netid::Udp, &host)),
         Some(111)
@@ -190,11 +190,11 @@ fn the_portmapper_itself_cannot_be_registered_or_taken_back() {
 fn what_a_user_may_not_register_root_may() {
     let host = Machine::default();
     let mut registry = Registry::new(Policy::default());
-    for (claim, refusal) in [
-        (udp(100_003, 3, 2049), Refusal::Protected(100_003)),
-        (udp(7, 1, 1023), Refusal::SystemPort(1023)),
+    for (claim, error) in [
+        (udp(100_003, 3, 2049), RegistryError::Protected(100_003)),
+        (udp(7, 1, 1023), RegistryError::SystemPort(1023)),
     ] {
-        assert_eq!(registry.set(claim.clone(), ALICE, &host), Err(refusal));
+        assert_eq!(registry.set(claim.clone(), ALICE, &host), Err(error));
         assert_eq!(registry.set(claim, ROOT, &host), Ok(Accepted::Added));
     }
 }
@@ -203,12 +203,12 @@ fn what_a_user_may_not_register_root_may() {
 fn strangers_change_nothing_and_other_ports_of_loopback_only_if_allowed() {
     let host = Machine::default();
     let mut registry = Registry::new(Policy::default());
-    for (by, refusal) in [
-        (Authority::Remote, Refusal::NotLocal),
-        (Authority::Loopback, Refusal::Unprivileged),
+    for (by, error) in [
+        (Authority::Remote, RegistryError::NotLocal),
+        (Authority::Loopback, RegistryError::Unprivileged),
     ] {
-        assert_eq!(registry.set(udp(7, 1, 4000), by, &host), Err(refusal));
-        assert_eq!(registry.unset(7, 1, &Netid::ALL, by, &host), Err(refusal));
+        assert_eq!(registry.set(udp(7, 1, 4000), by, &host), Err(error));
+        assert_eq!(registry.unset(7, 1, &Netid::ALL, by, &host), Err(error));
     }
     let mut registry = Registry::new(Policy {
         unprivileged_loopback: true,
@@ -225,7 +225,7 @@ fn strangers_change_nothing_and_other_ports_of_loopback_only_if_allowed() {
     assert_eq!(&*shown.owner, "unknown");
     assert_eq!(
         registry.set(udp(7, 1, 4001), Authority::Remote, &host),
-        Err(Refusal::NotLocal)
+        Err(RegistryError::NotLocal)
     );
 }
 
@@ -237,7 +237,7 @@ fn an_address_is_the_machines_own_or_all_of_them() {
         ("0.0.0.0", Ok(Accepted::Added)),
         ("127.0.0.1", Ok(Accepted::Added)),
         ("192.0.2.1", Ok(Accepted::Added)),
-        ("192.0.2.2", Err(Refusal::ForeignAddress)),
+        ("192.0.2.2", Err(RegistryError::ForeignAddress)),
     ] {
         let ip: IpAddr = ip.parse().expect("an address");
         let claim = Claim {
@@ -262,10 +262,10 @@ fn nobody_fills_the_table() {
     for (by, outcome) in [
         (ALICE, Ok(Accepted::Added)),
         (ALICE, Ok(Accepted::Added)),
-        (ALICE, Err(Refusal::Full)),
+        (ALICE, Err(RegistryError::Full)),
         (BOB, Ok(Accepted::Added)),
         (ROOT, Ok(Accepted::Added)),
-        (ROOT, Err(Refusal::Full)),
+        (ROOT, Err(RegistryError::Full)),
     ] {
         let number = u32::try_from(registry.len()).expect("small");
         assert_eq!(registry.set(udp(number, 1, 4000), by, &host), outcome);

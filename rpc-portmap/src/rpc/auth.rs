@@ -1,6 +1,6 @@
 //! Who is calling: credentials and verifiers.
 
-use super::fault::{AuthStat, Fault};
+use super::error::{AuthStat, RpcError};
 use crate::xdr::{DecodeError, Decoder, Xdr, put_opaque};
 
 /// The longest body of a credential or verifier, in bytes (§8.2).
@@ -34,18 +34,18 @@ impl<'a> Credential<'a> {
     /// Reads a credential.
     ///
     /// # Errors
-    /// The [`Fault`] to answer with: `GARBAGE_ARGS` if the message ends too early,
+    /// The [`RpcError`] to answer with: `GARBAGE_ARGS` if the message ends too early,
     /// `AUTH_BADCRED` or `AUTH_REJECTEDCRED` otherwise.
-    pub fn decode(from: &mut Decoder<'a>) -> Result<Self, Fault> {
-        let flavour = from.u32().map_err(|_| Fault::GarbageArgs)?;
+    pub fn decode(from: &mut Decoder<'a>) -> Result<Self, RpcError> {
+        let flavour = from.u32().map_err(|_| RpcError::GarbageArgs)?;
         let body = auth_body(from, AuthStat::BadCred)?;
         match flavour {
             // What AUTH_NONE carries "should be" empty (§10.1); it means nothing if it is not.
             AUTH_NONE => Ok(Self::None),
             AUTH_SYS => AuthSys::decode(body)
                 .map(Self::Sys)
-                .map_err(|_| Fault::Auth(AuthStat::BadCred)),
-            _ => Err(Fault::Auth(AuthStat::RejectedCred)),
+                .map_err(|_| RpcError::Auth(AuthStat::BadCred)),
+            _ => Err(RpcError::Auth(AuthStat::RejectedCred)),
         }
     }
 
@@ -70,15 +70,15 @@ pub(super) fn put_none(out: &mut Vec<u8>) {
 }
 
 /// Reads a verifier. Nothing that is understood here carries one that means anything.
-pub(super) fn skip_verifier(from: &mut Decoder<'_>) -> Result<(), Fault> {
-    from.u32().map_err(|_| Fault::GarbageArgs)?;
+pub(super) fn skip_verifier(from: &mut Decoder<'_>) -> Result<(), RpcError> {
+    from.u32().map_err(|_| RpcError::GarbageArgs)?;
     auth_body(from, AuthStat::BadVerf).map(|_| ())
 }
 
-fn auth_body<'a>(from: &mut Decoder<'a>, too_long: AuthStat) -> Result<&'a [u8], Fault> {
+fn auth_body<'a>(from: &mut Decoder<'a>, too_long: AuthStat) -> Result<&'a [u8], RpcError> {
     from.opaque(MAX_AUTH_BODY).map_err(|error| match error {
-        DecodeError::TooLong { .. } => Fault::Auth(too_long),
-        _ => Fault::GarbageArgs,
+        DecodeError::TooLong { .. } => RpcError::Auth(too_long),
+        _ => RpcError::GarbageArgs,
     })
 }
 

@@ -1,7 +1,7 @@
 //! Calls.
 
 use super::auth::{Credential, put_none, skip_verifier};
-use super::fault::Fault;
+use super::error::RpcError;
 use super::{CALL, RPC_VERSION};
 use crate::xdr::{Decoder, Xdr};
 
@@ -33,23 +33,23 @@ impl<'a> Call<'a> {
     /// Reads a call. Nothing of it is believed beyond what is there.
     ///
     /// # Errors
-    /// [`CallError::Refused`] with what to answer, or [`CallError::NotACall`] if there is nobody
+    /// [`CallDecodeError::Faulty`] with what to answer, or [`CallDecodeError::NotACall`] if there is nobody
     /// to answer to.
-    pub fn decode(message: &'a [u8]) -> Result<Self, CallError> {
+    pub fn decode(message: &'a [u8]) -> Result<Self, CallDecodeError> {
         let mut from = Decoder::new(message);
-        let xid = from.u32().map_err(|_| CallError::NotACall)?;
+        let xid = from.u32().map_err(|_| CallDecodeError::NotACall)?;
         match from.u32() {
             Ok(CALL) => {}
             // Answering what is not a call could go on for ever between two servers.
-            _ => return Err(CallError::NotACall),
+            _ => return Err(CallDecodeError::NotACall),
         }
-        Self::after_xid(xid, from).map_err(|fault| CallError::Refused { xid, fault })
+        Self::after_xid(xid, from).map_err(|error| CallDecodeError::Faulty { xid, error })
     }
 
-    fn after_xid(xid: u32, mut from: Decoder<'a>) -> Result<Self, Fault> {
-        let garbage = |_| Fault::GarbageArgs;
+    fn after_xid(xid: u32, mut from: Decoder<'a>) -> Result<Self, RpcError> {
+        let garbage = |_| RpcError::GarbageArgs;
         if from.u32().map_err(garbage)? != RPC_VERSION {
-            return Err(Fault::RpcMismatch {
+            return Err(RpcError::RpcMismatch {
                 low: RPC_VERSION,
                 high: RPC_VERSION,
             });
@@ -90,25 +90,25 @@ impl<'a> Call<'a> {
 /// Why a message is not a call that can be carried out.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
-pub enum CallError {
+pub enum CallDecodeError {
     /// It has no transaction id, or is a reply: it must not be answered.
     #[error("the message is no RPC call")]
     NotACall,
     /// It is a call that can be answered only with what is wrong with it.
     #[error("the call cannot be carried out")]
-    Refused {
+    Faulty {
         /// Its transaction.
         xid: u32,
         /// What to answer.
         #[source]
-        fault: Fault,
+        error: RpcError,
     },
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::auth::AuthSys;
-    use super::super::fault::AuthStat;
+    use super::super::error::AuthStat;
     use super::*;
     use crate::hex;
 
@@ -132,10 +132,13 @@ mod tests {
     fn what_is_cut_after_the_transaction_id_is_answered_what_is_cut_before_is_not() {
         let bytes = hex::bytes(GETPORT);
         for length in 0..8 {
-            assert_eq!(Call::decode(&bytes[..length]), Err(CallError::NotACall));
+            assert_eq!(
+                Call::decode(&bytes[..length]),
+                Err(CallDecodeError::NotACall)
+            );
         }
         for length in 8..40 {
-            assert_eq!(refusal(&bytes[..length]), Fault::GarbageArgs, "{length}");
+            assert_eq!(refusal(&bytes[..length]), RpcError::GarbageArgs, "{length}");
         }
     }
 
@@ -143,7 +146,7 @@ mod tests {
     fn a_reply_is_never_taken_for_a_call() {
         let mut bytes = hex::bytes(GETPORT);
         bytes[7] = 1;
-        assert_eq!(Call::decode(&bytes), Err(CallError::NotACall));
+        assert_eq!(Call::decode(&bytes), Err(CallDecodeError::NotACall));
     }
 
     #[test]
@@ -151,7 +154,7 @@ mod tests {
         for version in [0, 1, 3, u8::MAX] {
             let mut bytes = hex::bytes(GETPORT);
             bytes[11] = version;
-            assert_eq!(refusal(&bytes), Fault::RpcMismatch { low: 2, high: 2 });
+            assert_eq!(refusal(&bytes), RpcError::RpcMismatch { low: 2, high: 2 });
         }
     }
 
@@ -160,20 +163,20 @@ mod tests {
         assert!(Call::decode(&with_auth(0, 400, 0)).is_ok());
         assert_eq!(
             refusal(&with_auth(0, 401, 0)),
-            Fault::Auth(AuthStat::BadCred)
+            RpcError::Auth(AuthStat::BadCred)
         );
         assert!(Call::decode(&with_auth(0, 0, 400)).is_ok());
         assert_eq!(
             refusal(&with_auth(0, 0, 401)),
-            Fault::Auth(AuthStat::BadVerf)
+            RpcError::Auth(AuthStat::BadVerf)
         );
     }
 
     #[test]
     fn flavours_that_nobody_here_understands_are_rejected_tls_among_them() {
         for flavour in [2, 3, 6, 7, 390_003, u32::MAX] {
-            let fault = refusal(&with_auth(flavour, 8, 0));
-            assert_eq!(fault, Fault::Auth(AuthStat::RejectedCred));
+            let error = refusal(&with_auth(flavour, 8, 0));
+            assert_eq!(error, RpcError::Auth(AuthStat::RejectedCred));
         }
     }
 
@@ -195,7 +198,7 @@ mod tests {
             1_u32.encode(&mut bytes);
             crate::xdr::put_opaque(&body, &mut bytes);
             put_none(&mut bytes);
-            assert_eq!(refusal(&bytes), Fault::Auth(AuthStat::BadCred));
+            assert_eq!(refusal(&bytes), RpcError::Auth(AuthStat::BadCred));
         }
     }
 
@@ -210,11 +213,11 @@ mod tests {
     }
 
     #[track_caller]
-    fn refusal(bytes: &[u8]) -> Fault {
+    fn refusal(bytes: &[u8]) -> RpcError {
         match Call::decode(bytes) {
-            Err(CallError::Refused { xid, fault }) => {
+            Err(CallDecodeError::Faulty { xid, error }) => {
                 assert_eq!(xid, 0x1234_5678);
-                fault
+                error
             }
             other => panic!("not refused: {other:?}"),
         }

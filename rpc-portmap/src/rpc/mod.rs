@@ -1,22 +1,22 @@
 //! ONC RPC messages and records ([RFC 5531](https://www.rfc-editor.org/rfc/rfc5531)).
 //!
 //! [`Call::decode`] reads the transaction id before anything else, so that whatever is wrong with
-//! the rest can be answered; what is wrong is a [`Fault`], and [`reply::fault`] is its form on the
+//! the rest can be answered; what is wrong is a [`RpcError`], and [`reply::error`] is its form on the
 //! wire. [`Reply`] is the caller's view. [`RecordReader`] takes a byte stream apart.
 
 pub mod auth;
 pub mod call;
 #[cfg(feature = "net")]
 pub mod codec;
-pub mod fault;
+pub mod error;
 pub mod record;
 pub mod reply;
 
 pub use auth::{AuthSys, Credential, MAX_AUTH_BODY};
-pub use call::{Call, CallError};
-pub use fault::{AuthStat, Fault};
+pub use call::{Call, CallDecodeError};
+pub use error::{AuthStat, RpcError};
 pub use record::{RecordError, RecordLimits, RecordReader};
-pub use reply::{Reply, ReplyError};
+pub use reply::{Reply, ReplyDecodeError};
 
 /// The version of RPC itself (§9, `rpcvers`).
 pub const RPC_VERSION: u32 = 2;

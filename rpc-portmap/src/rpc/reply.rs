@@ -1,7 +1,7 @@
 //! Replies.
 
 use super::auth::{MAX_AUTH_BODY, put_none};
-use super::fault::{AuthStat, Fault};
+use super::error::{AuthStat, RpcError};
 use super::{CALL, REPLY};
 use crate::xdr::{DecodeError, Decoder, Xdr};
 
@@ -23,21 +23,21 @@ pub fn success(xid: u32, out: &mut Vec<u8>) {
 }
 
 /// Appends the answer to a call that is not carried out: 20 to 32 bytes.
-pub fn fault(xid: u32, fault: Fault, out: &mut Vec<u8>) {
-    match fault {
-        Fault::ProgUnavail => accepted(xid, 1, out),
-        Fault::ProgMismatch { low, high } => {
+pub fn error(xid: u32, error: RpcError, out: &mut Vec<u8>) {
+    match error {
+        RpcError::ProgUnavail => accepted(xid, 1, out),
+        RpcError::ProgMismatch { low, high } => {
             accepted(xid, 2, out);
             (low, high).encode(out);
         }
-        Fault::ProcUnavail => accepted(xid, 3, out),
-        Fault::GarbageArgs => accepted(xid, 4, out),
-        Fault::SystemErr => accepted(xid, 5, out),
-        Fault::RpcMismatch { low, high } => {
+        RpcError::ProcUnavail => accepted(xid, 3, out),
+        RpcError::GarbageArgs => accepted(xid, 4, out),
+        RpcError::SystemErr => accepted(xid, 5, out),
+        RpcError::RpcMismatch { low, high } => {
             denied(xid, 0, out);
             (low, high).encode(out);
         }
-        Fault::Auth(why) => {
+        RpcError::Auth(why) => {
             denied(xid, 1, out);
             why.to_wire().encode(out);
         }
@@ -64,64 +64,66 @@ pub struct Reply<'a> {
     /// The transaction it belongs to.
     pub xid: u32,
     /// The results, not decoded yet, or why there are none.
-    pub outcome: Result<&'a [u8], Fault>,
+    pub outcome: Result<&'a [u8], RpcError>,
 }
 
 impl<'a> Reply<'a> {
     /// Reads a reply.
     ///
     /// # Errors
-    /// [`ReplyError`] if the message is none.
-    pub fn decode(message: &'a [u8]) -> Result<Self, ReplyError> {
+    /// [`ReplyDecodeError`] if the message is none.
+    pub fn decode(message: &'a [u8]) -> Result<Self, ReplyDecodeError> {
         let mut from = Decoder::new(message);
         let xid = from.u32()?;
         match from.u32()? {
             REPLY => {}
-            CALL => return Err(ReplyError::ACall),
-            _ => return Err(ReplyError::Unknown("message type")),
+            CALL => return Err(ReplyDecodeError::ACall),
+            _ => return Err(ReplyDecodeError::Unknown("message type")),
         }
         let outcome = match from.u32()? {
             ACCEPTED => accept_status(&mut from)?,
             DENIED => Err(reject_status(&mut from)?),
-            _ => return Err(ReplyError::Unknown("reply status")),
+            _ => return Err(ReplyDecodeError::Unknown("reply status")),
         };
         Ok(Self { xid, outcome })
     }
 }
 
-fn accept_status<'a>(from: &mut Decoder<'a>) -> Result<Result<&'a [u8], Fault>, ReplyError> {
+fn accept_status<'a>(
+    from: &mut Decoder<'a>,
+) -> Result<Result<&'a [u8], RpcError>, ReplyDecodeError> {
     from.u32()?;
     from.opaque(MAX_AUTH_BODY)?;
-    let fault = match from.u32()? {
+    let error = match from.u32()? {
         0 => return Ok(Ok(from.remaining())),
-        1 => Fault::ProgUnavail,
-        2 => Fault::ProgMismatch {
+        1 => RpcError::ProgUnavail,
+        2 => RpcError::ProgMismatch {
             low: from.u32()?,
             high: from.u32()?,
         },
-        3 => Fault::ProcUnavail,
-        4 => Fault::GarbageArgs,
-        5 => Fault::SystemErr,
-        _ => return Err(ReplyError::Unknown("accept status")),
+        3 => RpcError::ProcUnavail,
+        4 => RpcError::GarbageArgs,
+        5 => RpcError::SystemErr,
+        _ => return Err(ReplyDecodeError::Unknown("accept status")),
     };
-    Ok(Err(fault))
+    Ok(Err(error))
 }
 
-fn reject_status(from: &mut Decoder<'_>) -> Result<Fault, ReplyError> {
+fn reject_status(from: &mut Decoder<'_>) -> Result<RpcError, ReplyDecodeError> {
     match from.u32()? {
-        0 => Ok(Fault::RpcMismatch {
+        0 => Ok(RpcError::RpcMismatch {
             low: from.u32()?,
             high: from.u32()?,
         }),
-        1 => Ok(Fault::Auth(AuthStat::from_wire(from.u32()?))),
-        _ => Err(ReplyError::Unknown("reject status")),
+        1 => Ok(RpcError::Auth(AuthStat::from_wire(from.u32()?))),
+        _ => Err(ReplyDecodeError::Unknown("reject status")),
     }
 }
 
 /// Why a message is no reply.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
-pub enum ReplyError {
+pub enum ReplyDecodeError {
     /// It is a call.
     #[error("a call where a reply was expected")]
     ACall,
@@ -139,38 +141,38 @@ mod tests {
     use crate::hex;
 
     /// Every answer there is, and its bytes after the transaction id.
-    fn golden() -> [(Fault, &'static str); 8] {
+    fn golden() -> [(RpcError, &'static str); 8] {
         [
             (
-                Fault::ProgUnavail,
+                RpcError::ProgUnavail,
                 "00000001 00000000 00000000 00000000 00000001",
             ),
             (
-                Fault::ProgMismatch { low: 2, high: 4 },
+                RpcError::ProgMismatch { low: 2, high: 4 },
                 "00000001 00000000 00000000 00000000 00000002 00000002 00000004",
             ),
             (
-                Fault::ProcUnavail,
+                RpcError::ProcUnavail,
                 "00000001 00000000 00000000 00000000 00000003",
             ),
             (
-                Fault::GarbageArgs,
+                RpcError::GarbageArgs,
                 "00000001 00000000 00000000 00000000 00000004",
             ),
             (
-                Fault::SystemErr,
+                RpcError::SystemErr,
                 "00000001 00000000 00000000 00000000 00000005",
             ),
             (
-                Fault::RpcMismatch { low: 2, high: 2 },
+                RpcError::RpcMismatch { low: 2, high: 2 },
                 "00000001 00000001 00000000 00000002 00000002",
             ),
             (
-                Fault::Auth(AuthStat::TooWeak),
+                RpcError::Auth(AuthStat::TooWeak),
                 "00000001 00000001 00000001 00000005",
             ),
             (
-                Fault::Auth(AuthStat::Other(13)),
+                RpcError::Auth(AuthStat::Other(13)),
                 "00000001 00000001 00000001 0000000d",
             ),
         ]
@@ -180,7 +182,7 @@ mod tests {
     fn every_fault_reads_back_as_it_was_written() {
         for (what, bytes) in golden() {
             let mut out = Vec::new();
-            fault(7, what, &mut out);
+            error(7, what, &mut out);
             assert_eq!(out, hex::bytes(&format!("00000007 {bytes}")), "{what}");
             let reply = Reply::decode(&out).expect("a good reply");
             assert_eq!((reply.xid, reply.outcome), (7, Err(what)));
@@ -208,14 +210,14 @@ mod tests {
     #[test]
     fn what_is_no_reply_says_so() {
         let read = |digits| Reply::decode(&hex::bytes(digits)).expect_err("no reply");
-        assert_eq!(read("00000007 00000000"), ReplyError::ACall);
+        assert_eq!(read("00000007 00000000"), ReplyDecodeError::ACall);
         assert_eq!(
             read("00000007 00000002"),
-            ReplyError::Unknown("message type")
+            ReplyDecodeError::Unknown("message type")
         );
-        let unknown = ReplyError::Unknown("reply status");
+        let unknown = ReplyDecodeError::Unknown("reply status");
         assert_eq!(read("00000007 00000001 00000002"), unknown);
         let truncated = DecodeError::Truncated { missing: 4 };
-        assert_eq!(read("00000007"), ReplyError::Malformed(truncated));
+        assert_eq!(read("00000007"), ReplyDecodeError::Malformed(truncated));
     }
 }

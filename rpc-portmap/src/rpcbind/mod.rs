@@ -12,7 +12,7 @@ pub mod v2;
 pub mod v3;
 pub mod v4;
 
-pub use netid::{Family, Netid, Semantics, UnknownNetid};
+pub use netid::{Family, Netid, NetidError, Semantics};
 pub use universal::{ParseAddressError, UniversalAddress};
 pub use v2::Mapping;
 pub use v3::Rpcb;

@@ -166,9 +166,9 @@ impl fmt::Display for Netid {
 }
 
 impl FromStr for Netid {
-    type Err = UnknownNetid;
+    type Err = NetidError;
 
-    fn from_str(text: &str) -> Result<Self, UnknownNetid> {
+    fn from_str(text: &str) -> Result<Self, NetidError> {
         // Solaris' name for the same thing.
         if text == "unix" {
             return Ok(Self::Local);
@@ -176,14 +176,14 @@ impl FromStr for Netid {
         Self::ALL
             .into_iter()
             .find(|netid| netid.name() == text)
-            .ok_or(UnknownNetid)
+            .ok_or(NetidError)
     }
 }
 
 /// A name that no transport has.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("no such transport; there are udp, tcp, udp6, tcp6, local, sctp, sctp6, rdma and rdma6")]
-pub struct UnknownNetid;
+pub struct NetidError;
 
 #[cfg(test)]
 mod tests {
@@ -195,7 +195,7 @@ mod tests {
             assert_eq!(netid.to_string().parse(), Ok(netid));
         }
         for wrong in ["", "UDP", "udp ", "tcp4", "ticlts"] {
-            assert_eq!(wrong.parse::<Netid>(), Err(UnknownNetid), "{wrong:?}");
+            assert_eq!(wrong.parse::<Netid>(), Err(NetidError), "{wrong:?}");
         }
     }
 

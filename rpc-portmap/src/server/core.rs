@@ -5,10 +5,10 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::caller::Caller;
-use super::layer::{Layer, Outcome, Refused, Request};
+use super::layer::{Layer, Outcome, Rejection, Request};
 use super::panics::Caught;
 use super::program::ProgramVersion;
-use crate::rpc::{AuthStat, Call, CallError, Fault, NULL_PROCEDURE, reply};
+use crate::rpc::{AuthStat, Call, CallDecodeError, NULL_PROCEDURE, RpcError, reply};
 
 /// The longest reply that fits into a datagram, in bytes.
 const MAX_DATAGRAM: usize = 65_507;
@@ -43,11 +43,11 @@ impl Core {
         let mut out = Vec::with_capacity(64);
         let call = match Call::decode(message) {
             Ok(call) => call,
-            Err(CallError::Refused { xid, fault }) => {
-                reply::fault(xid, fault, &mut out);
+            Err(CallDecodeError::Faulty { xid, error }) => {
+                reply::error(xid, error, &mut out);
                 return Some(out);
             }
-            Err(CallError::NotACall) => return None,
+            Err(CallDecodeError::NotACall) => return None,
         };
         let caller = caller.with(&call.credential);
         let request = Request {
@@ -59,10 +59,10 @@ impl Core {
         reply::success(call.xid, &mut out);
         match self.admitted(&caller, &request, &call, &mut out).await {
             Ok(()) => Some(out),
-            Err(Refused::Silently) => None,
-            Err(Refused::With(fault)) => {
+            Err(Rejection::Silent) => None,
+            Err(Rejection::Error(error)) => {
                 out.clear();
-                reply::fault(call.xid, fault, &mut out);
+                reply::error(call.xid, error, &mut out);
                 Some(out)
             }
         }
@@ -88,11 +88,11 @@ impl Core {
         let xid = request.first_chunk().copied().map_or(0, u32::from_be_bytes);
         if out.len() > MAX_DATAGRAM {
             out.clear();
-            reply::fault(xid, Fault::SystemErr, &mut out);
+            reply::error(xid, RpcError::SystemErr, &mut out);
         }
         if !admits(out.len()) {
             out.clear();
-            reply::fault(xid, Fault::Auth(AuthStat::TooWeak), &mut out);
+            reply::error(xid, RpcError::Auth(AuthStat::TooWeak), &mut out);
         }
         admits(out.len()).then_some(out)
     }
@@ -104,7 +104,7 @@ impl Core {
         request: &Request,
         call: &Call<'_>,
         out: &mut Vec<u8>,
-    ) -> Result<(), Refused> {
+    ) -> Result<(), Rejection> {
         for (index, layer) in self.layers.iter().enumerate() {
             if let Err(refused) = layer.before(caller, request) {
                 self.tell(index, caller, request, outcome(Err(refused), 0));
@@ -129,8 +129,11 @@ impl Core {
         caller: &Caller,
         call: &Call<'_>,
         out: &mut Vec<u8>,
-    ) -> Result<(), Refused> {
-        let versions = self.programs.get(&call.program).ok_or(Fault::ProgUnavail)?;
+    ) -> Result<(), Rejection> {
+        let versions = self
+            .programs
+            .get(&call.program)
+            .ok_or(RpcError::ProgUnavail)?;
         let version = versions
             .get(&call.version)
             .ok_or_else(|| mismatch(versions))?;
@@ -140,22 +143,22 @@ impl Core {
         let work = version.call(caller, call.procedure, call.args, out);
         Caught(work)
             .await
-            .unwrap_or(Err(Refused::With(Fault::SystemErr)))
+            .unwrap_or(Err(Rejection::Error(RpcError::SystemErr)))
     }
 }
 
-fn mismatch(versions: &BTreeMap<u32, Arc<dyn ProgramVersion>>) -> Fault {
+fn mismatch(versions: &BTreeMap<u32, Arc<dyn ProgramVersion>>) -> RpcError {
     match (versions.first_key_value(), versions.last_key_value()) {
-        (Some((&low, _)), Some((&high, _))) => Fault::ProgMismatch { low, high },
-        _ => Fault::ProgUnavail,
+        (Some((&low, _)), Some((&high, _))) => RpcError::ProgMismatch { low, high },
+        _ => RpcError::ProgUnavail,
     }
 }
 
-const fn outcome(result: Result<(), Refused>, bytes: usize) -> Outcome {
+const fn outcome(result: Result<(), Rejection>, bytes: usize) -> Outcome {
     match result {
         Ok(()) => Outcome::Done { bytes },
-        Err(Refused::With(fault)) => Outcome::Failed(fault),
-        Err(Refused::Silently) => Outcome::Silent,
+        Err(Rejection::Error(error)) => Outcome::Failed(error),
+        Err(Rejection::Silent) => Outcome::Silent,
     }
 }
 

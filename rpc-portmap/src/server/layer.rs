@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::caller::Caller;
-use crate::rpc::Fault;
+use crate::rpc::RpcError;
 
 /// Sees every call before and after it is carried out.
 ///
@@ -19,8 +19,8 @@ pub trait Layer: Send + Sync + 'static {
     /// Whether the call may go on.
     ///
     /// # Errors
-    /// [`Refused`] with what the caller is told.
-    fn before(&self, caller: &Caller, request: &Request) -> Result<(), Refused> {
+    /// [`Rejection`] with what the caller is told.
+    fn before(&self, caller: &Caller, request: &Request) -> Result<(), Rejection> {
         let _ = (caller, request);
         Ok(())
     }
@@ -60,8 +60,8 @@ pub enum Outcome {
         /// The results, in bytes.
         bytes: usize,
     },
-    /// It was answered with a fault.
-    Failed(Fault),
+    /// It was answered with an error.
+    Failed(RpcError),
     /// It was not answered.
     Silent,
 }
@@ -70,7 +70,7 @@ impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Done { bytes } => write!(f, "answered with {bytes} bytes"),
-            Self::Failed(fault) => write!(f, "refused: {fault}"),
+            Self::Failed(error) => write!(f, "refused: {error}"),
             Self::Silent => f.write_str("not answered"),
         }
     }
@@ -79,15 +79,15 @@ impl fmt::Display for Outcome {
 /// A call that is not carried out.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
-pub enum Refused {
+pub enum Rejection {
     /// The caller is told why.
-    With(Fault),
+    Error(RpcError),
     /// The caller is told nothing.
-    Silently,
+    Silent,
 }
 
-impl From<Fault> for Refused {
-    fn from(fault: Fault) -> Self {
-        Self::With(fault)
+impl From<RpcError> for Rejection {
+    fn from(error: RpcError) -> Self {
+        Self::Error(error)
     }
 }

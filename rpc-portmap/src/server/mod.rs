@@ -12,7 +12,7 @@
 //!
 //! ```
 //! use std::sync::Arc;
-//! use rpc_portmap::rpc::Fault;
+//! use rpc_portmap::rpc::RpcError;
 //! use rpc_portmap::server::{Caller, Server};
 //! use rpc_portmap::transport::Listeners;
 //!
@@ -28,7 +28,7 @@
 //! struct Service;
 //!
 //! impl Doubler1 for Service {
-//!     async fn double(&self, _: &Caller, number: u32) -> Result<u64, Fault> {
+//!     async fn double(&self, _: &Caller, number: u32) -> Result<u64, RpcError> {
 //!         Ok(2 * u64::from(number))
 //!     }
 //! }
@@ -61,7 +61,7 @@ use std::time::Duration;
 
 pub use caller::{Caller, ClaimedUser, Peer};
 use eport_core::system::Host;
-pub use layer::{Layer, Outcome, Refused, Request};
+pub use layer::{Layer, Outcome, Rejection, Request};
 pub use layers::{Networks, RateLimit, Statistics, Totals, Trace};
 pub use program::{BoxFuture, ProgramVersion};
 pub use registration::{Registration, RegistrationState};

@@ -3,7 +3,7 @@
 use std::pin::Pin;
 
 use super::caller::Caller;
-use super::layer::Refused;
+use super::layer::Rejection;
 
 /// A future on the heap, as a trait object returns it.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -24,7 +24,7 @@ pub trait ProgramVersion: Send + Sync + 'static {
         procedure: u32,
         args: &'a [u8],
         results: &'a mut Vec<u8>,
-    ) -> BoxFuture<'a, Result<(), Refused>>;
+    ) -> BoxFuture<'a, Result<(), Rejection>>;
 }
 
 /// Declares a version of a program: a trait with one method for each procedure, what makes an
@@ -80,7 +80,7 @@ macro_rules! __rpc_service {
                     caller: &$crate::server::Caller
                     $(, args: $args)?
                 ) -> impl Future<
-                    Output = Result<$crate::__rpc_or_unit!($($result)?), $crate::rpc::Fault>,
+                    Output = Result<$crate::__rpc_or_unit!($($result)?), $crate::rpc::RpcError>,
                 > + Send;
             )*
         }
@@ -111,14 +111,14 @@ macro_rules! __rpc_service {
                 procedure: u32,
                 args: &'a [u8],
                 results: &'a mut Vec<u8>,
-            ) -> $crate::server::BoxFuture<'a, Result<(), $crate::server::Refused>> {
+            ) -> $crate::server::BoxFuture<'a, Result<(), $crate::server::Rejection>> {
                 Box::pin(async move {
                     match procedure {
                         $(
                             $number => {
                                 $(
                                     let args: $args = $crate::xdr::from_bytes(args)
-                                        .map_err(|_| $crate::rpc::Fault::GarbageArgs)?;
+                                        .map_err(|_| $crate::rpc::RpcError::GarbageArgs)?;
                                 )?
                                 let result = self.0.$name(
                                     caller
@@ -130,7 +130,7 @@ macro_rules! __rpc_service {
                         )*
                         _ => {
                             let _ = (caller, args, results);
-                            Err($crate::rpc::Fault::ProcUnavail.into())
+                            Err($crate::rpc::RpcError::ProcUnavail.into())
                         }
                     }
                 })
@@ -159,13 +159,13 @@ macro_rules! __rpc_client {
                 $(#[$proc_meta])*
                 ///
                 /// # Errors
-                /// `CallFailed` if no result comes back.
+                /// `CallError` if no result comes back.
                 $vis async fn $name(
                     &self
                     $(, args: $args)?
                 ) -> Result<
                     $crate::__rpc_or_unit!($($result)?),
-                    $crate::client::CallFailed,
+                    $crate::client::CallError,
                 > {
                     self.0.call(
                         $program,

@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 use tokio::time::sleep;
 use tracing::{debug, info, warn};
 
-use crate::client::{CallFailed, Client, ConnectFailed, Rpcbind};
+use crate::client::{CallError, Client, ConnectError, Rpcbind};
 use crate::registry::Claim;
 use crate::rpc::record::put_record;
 use crate::rpc::{Call, Credential};
@@ -135,14 +135,14 @@ async fn register(rpcbind: &Rpcbind, requests: &[Rpcb], report: &watch::Sender<R
     }
 }
 
-async fn connect(socket: Option<&str>) -> Result<Rpcbind, ConnectFailed> {
+async fn connect(socket: Option<&str>) -> Result<Rpcbind, ConnectError> {
     match socket {
         None => Rpcbind::local().await,
         Some(name) => Client::unix(name).await.map(Rpcbind::new),
     }
 }
 
-async fn set_all(rpcbind: &Rpcbind, requests: &[Rpcb]) -> Result<bool, CallFailed> {
+async fn set_all(rpcbind: &Rpcbind, requests: &[Rpcb]) -> Result<bool, CallError> {
     for request in requests {
         if rpcbind.set(request).await? {
             continue;

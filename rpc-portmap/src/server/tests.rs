@@ -5,9 +5,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::{Notify, oneshot};
 
 use super::*;
-use crate::client::{CallFailed, Client};
+use crate::client::{CallError, Client};
 use crate::hex;
-use crate::rpc::{Call, Credential, Fault, Reply};
+use crate::rpc::{Call, Credential, Reply, RpcError};
 use crate::xdr::{self, Opaque, Xdr};
 
 crate::rpc_program! {
@@ -43,7 +43,7 @@ struct Service {
 }
 
 impl Tester1 for Service {
-    async fn double(&self, _: &Caller, number: u32) -> Result<u64, Fault> {
+    async fn double(&self, _: &Caller, number: u32) -> Result<u64, RpcError> {
         // Not ready at once, so that the other path of datagrams is taken too.
         if number > 100 {
             tokio::task::yield_now().await;
@@ -51,31 +51,31 @@ impl Tester1 for Service {
         Ok(2 * u64::from(number))
     }
 
-    async fn nothing(&self, _: &Caller) -> Result<(), Fault> {
+    async fn nothing(&self, _: &Caller) -> Result<(), RpcError> {
         Ok(())
     }
 
-    async fn hang(&self, _: &Caller) -> Result<u32, Fault> {
+    async fn hang(&self, _: &Caller) -> Result<u32, RpcError> {
         std::future::pending().await
     }
 
-    async fn panic(&self, _: &Caller) -> Result<u32, Fault> {
+    async fn panic(&self, _: &Caller) -> Result<u32, RpcError> {
         panic!("a method that panics, as the test wants it")
     }
 
-    async fn count(&self, _: &Caller) -> Result<u32, Fault> {
+    async fn count(&self, _: &Caller) -> Result<u32, RpcError> {
         Ok(1 + self
             .calls
             .fetch_add(1, std::sync::atomic::Ordering::Relaxed))
     }
 
-    async fn much(&self, _: &Caller) -> Result<Opaque<1_000_000>, Fault> {
-        Opaque::new(vec![7; 1_000_000]).map_err(|_| Fault::SystemErr)
+    async fn much(&self, _: &Caller) -> Result<Opaque<1_000_000>, RpcError> {
+        Opaque::new(vec![7; 1_000_000]).map_err(|_| RpcError::SystemErr)
     }
 }
 
 impl Tester3 for Service {
-    async fn triple(&self, _: &Caller, number: u32) -> Result<u64, Fault> {
+    async fn triple(&self, _: &Caller, number: u32) -> Result<u64, RpcError> {
         Ok(3 * u64::from(number))
     }
 }
@@ -98,21 +98,31 @@ async fn typed_calls_work_over_every_transport() {
 async fn what_no_method_answers_the_server_answers() {
     let running = Running::start(tester());
     for client in running.clients().await {
-        for (program, version, procedure, fault) in [
-            (0x2000_0002, 1, 0, Fault::ProgUnavail),
-            (0x2000_0001, 0, 0, Fault::ProgMismatch { low: 1, high: 3 }),
-            (0x2000_0001, 2, 0, Fault::ProgMismatch { low: 1, high: 3 }),
-            (0x2000_0001, 1, 99, Fault::ProcUnavail),
-            (0x2000_0001, 1, 1, Fault::GarbageArgs),
+        for (program, version, procedure, error) in [
+            (0x2000_0002, 1, 0, RpcError::ProgUnavail),
+            (
+                0x2000_0001,
+                0,
+                0,
+                RpcError::ProgMismatch { low: 1, high: 3 },
+            ),
+            (
+                0x2000_0001,
+                2,
+                0,
+                RpcError::ProgMismatch { low: 1, high: 3 },
+            ),
+            (0x2000_0001, 1, 99, RpcError::ProcUnavail),
+            (0x2000_0001, 1, 1, RpcError::GarbageArgs),
         ] {
             let failed = client.call::<_, ()>(program, version, procedure, &()).await;
             assert!(
-                matches!(failed, Err(CallFailed::Fault(was)) if was == fault),
-                "{fault}: {failed:?}"
+                matches!(failed, Err(CallError::Rpc(was)) if was == error),
+                "{error}: {failed:?}"
             );
         }
         let panicked = Tester1Client(client.clone()).panic().await;
-        assert!(matches!(panicked, Err(CallFailed::Fault(Fault::SystemErr))));
+        assert!(matches!(panicked, Err(CallError::Rpc(RpcError::SystemErr))));
         for version in [1, 3] {
             client
                 .null(0x2000_0001, version)
@@ -132,7 +142,7 @@ async fn a_call_ends_by_its_deadline_and_the_connection_lives_on() {
     let running = Running::start(tester().limits(limits));
     let client = Client::udp(running.udp).expect("loopback");
     let hasty = Tester1Client(client.clone().with_timeout(Duration::from_millis(30)));
-    assert!(matches!(hasty.hang().await, Err(CallFailed::TimedOut(_))));
+    assert!(matches!(hasty.hang().await, Err(CallError::TimedOut(_))));
     assert_eq!(Tester1Client(client).double(1).await.expect("a result"), 2);
     running.stop().await;
 }
@@ -144,7 +154,7 @@ async fn nobody_at_a_port_is_known_at_once() {
     running.stop().await;
     let failed = Client::udp(udp).expect("a socket").null(1, 1).await;
     assert!(
-        matches!(failed, Err(CallFailed::Unreachable(_))),
+        matches!(failed, Err(CallError::Unreachable(_))),
         "{failed:?}"
     );
     assert!(Client::tcp(tcp, Duration::from_secs(3)).await.is_err());
@@ -263,7 +273,7 @@ async fn a_reply_that_fits_no_datagram_is_a_fault() {
     let client = Tester1Client(Client::udp(running.udp).expect("loopback"));
     let failed = client.much().await;
     assert!(
-        matches!(failed, Err(CallFailed::Fault(Fault::SystemErr))),
+        matches!(failed, Err(CallError::Rpc(RpcError::SystemErr))),
         "{failed:?}"
     );
     running.stop().await;
@@ -273,13 +283,13 @@ async fn a_reply_that_fits_no_datagram_is_a_fault() {
 struct Gate(&'static str, Arc<std::sync::Mutex<Vec<String>>>);
 
 impl Layer for Gate {
-    fn before(&self, _: &Caller, request: &Request) -> Result<(), Refused> {
+    fn before(&self, _: &Caller, request: &Request) -> Result<(), Rejection> {
         self.1
             .lock()
             .expect("sound")
             .push(format!("{} before", self.0));
         match (self.0, request.procedure) {
-            ("inner", 2) => Err(Fault::SystemErr.into()),
+            ("inner", 2) => Err(RpcError::SystemErr.into()),
             _ => Ok(()),
         }
     }
@@ -352,7 +362,10 @@ async fn a_datagram_that_is_not_heard_is_not_answered_even_if_it_is_malformed() 
         let mut reply = [0; 64];
         let length = socket.recv(&mut reply).await.expect("a reply");
         let reply = Reply::decode(&reply[..length]).expect("a reply");
-        assert_eq!((reply.xid, reply.outcome), (heard, Err(Fault::GarbageArgs)));
+        assert_eq!(
+            (reply.xid, reply.outcome),
+            (heard, Err(RpcError::GarbageArgs))
+        );
     }
     running.stop().await;
 }
@@ -360,7 +373,7 @@ async fn a_datagram_that_is_not_heard_is_not_answered_even_if_it_is_malformed() 
 struct Slow(Arc<Notify>);
 
 impl Tester3 for Slow {
-    async fn triple(&self, _: &Caller, number: u32) -> Result<u64, Fault> {
+    async fn triple(&self, _: &Caller, number: u32) -> Result<u64, RpcError> {
         self.0.notified().await;
         Ok(number.into())
     }

@@ -38,7 +38,7 @@ pub enum DecodeError {
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("{length} bytes where at most {max} are allowed")]
 #[non_exhaustive]
-pub struct TooLong {
+pub struct LengthError {
     /// How long it is, in bytes or elements.
     pub length: usize,
     /// How long it may be.

@@ -2,7 +2,7 @@
 
 use std::ops::Deref;
 
-use super::{DecodeError, Decoder, TooLong, Xdr};
+use super::{DecodeError, Decoder, LengthError, Xdr};
 
 /// A linked list, as the binding protocols write theirs: before each element the number 1, after
 /// the last one the number 0 (optional data whose last field is the list's rest, §4.19).
@@ -52,10 +52,10 @@ impl<T, const MAX: usize> Array<T, MAX> {
     /// Takes values over, if they are few enough.
     ///
     /// # Errors
-    /// [`TooLong`] if there are more than `MAX`.
-    pub fn new(values: Vec<T>) -> Result<Self, TooLong> {
+    /// [`LengthError`] if there are more than `MAX`.
+    pub fn new(values: Vec<T>) -> Result<Self, LengthError> {
         if values.len() > MAX {
-            return Err(TooLong {
+            return Err(LengthError {
                 length: values.len(),
                 max: MAX,
             });

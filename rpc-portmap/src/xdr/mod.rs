@@ -39,7 +39,7 @@ mod primitive;
 mod tests;
 
 pub use decode::{Decoder, MAX_DEPTH};
-pub use error::{DecodeError, TooLong};
+pub use error::{DecodeError, LengthError};
 pub use list::{Array, List};
 pub use opaque::{Opaque, Text, put_display, put_opaque};
 

@@ -4,7 +4,7 @@ use std::fmt;
 use std::ops::Deref;
 use std::str::FromStr;
 
-use super::{DecodeError, Decoder, TooLong, Xdr};
+use super::{DecodeError, Decoder, LengthError, Xdr};
 
 /// At most `MAX` bytes that mean nothing to XDR: `opaque name<MAX>` (§4.10).
 #[derive(Clone, Debug, Default, Eq, Hash, PartialEq)]
@@ -14,8 +14,8 @@ impl<const MAX: usize> Opaque<MAX> {
     /// Takes bytes over, if they are few enough.
     ///
     /// # Errors
-    /// [`TooLong`] if there are more than `MAX`.
-    pub fn new(bytes: Vec<u8>) -> Result<Self, TooLong> {
+    /// [`LengthError`] if there are more than `MAX`.
+    pub fn new(bytes: Vec<u8>) -> Result<Self, LengthError> {
         fits(bytes.len(), MAX)?;
         Ok(Self(bytes))
     }
@@ -53,8 +53,8 @@ impl<const MAX: usize> Text<MAX> {
     /// Takes a string over, if it is short enough.
     ///
     /// # Errors
-    /// [`TooLong`] if it has more than `MAX` bytes.
-    pub fn new(text: impl Into<String>) -> Result<Self, TooLong> {
+    /// [`LengthError`] if it has more than `MAX` bytes.
+    pub fn new(text: impl Into<String>) -> Result<Self, LengthError> {
         let text = text.into();
         fits(text.len(), MAX)?;
         Ok(Self(text))
@@ -80,9 +80,9 @@ impl<const MAX: usize> Deref for Text<MAX> {
 }
 
 impl<const MAX: usize> FromStr for Text<MAX> {
-    type Err = TooLong;
+    type Err = LengthError;
 
-    fn from_str(text: &str) -> Result<Self, TooLong> {
+    fn from_str(text: &str) -> Result<Self, LengthError> {
         Self::new(text)
     }
 }
@@ -150,9 +150,9 @@ fn put_residual(length: usize, out: &mut Vec<u8>) {
     out.extend(std::iter::repeat_n(0, residual));
 }
 
-fn fits(length: usize, max: usize) -> Result<(), TooLong> {
+fn fits(length: usize, max: usize) -> Result<(), LengthError> {
     if length > max {
-        return Err(TooLong { length, max });
+        return Err(LengthError { length, max });
     }
     Ok(())
 }

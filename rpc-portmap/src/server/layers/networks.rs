@@ -3,8 +3,8 @@
 use ipnet::IpNet;
 
 use super::super::caller::Caller;
-use super::super::layer::{Layer, Refused, Request};
-use crate::rpc::{AuthStat, Fault};
+use super::super::layer::{Layer, Rejection, Request};
+use crate::rpc::{AuthStat, RpcError};
 use crate::rpcbind::Semantics;
 
 /// Lets callers of some networks call, and this machine; others learn by a stream that they are not
@@ -20,15 +20,15 @@ impl Networks {
 }
 
 impl Layer for Networks {
-    fn before(&self, caller: &Caller, _: &Request) -> Result<(), Refused> {
+    fn before(&self, caller: &Caller, _: &Request) -> Result<(), Rejection> {
         let ip = caller.ip().map(|ip| ip.to_canonical());
         let known = ip.is_some_and(|ip| self.0.iter().any(|network| network.contains(&ip)));
         if known || caller.is_this_machine() {
             Ok(())
         } else if caller.transport().semantics() == Semantics::Datagrams {
-            Err(Refused::Silently)
+            Err(Rejection::Silent)
         } else {
-            Err(Fault::Auth(AuthStat::TooWeak).into())
+            Err(RpcError::Auth(AuthStat::TooWeak).into())
         }
     }
 }
@@ -44,12 +44,12 @@ mod tests {
     #[test]
     fn callers_of_other_networks_are_refused() {
         let layer = Networks::only(["192.0.2.0/24".parse().expect("a network")]);
-        let too_weak = Err(Fault::Auth(AuthStat::TooWeak).into());
+        let too_weak = Err(RpcError::Auth(AuthStat::TooWeak).into());
         for (peer, netid, outcome) in [
             ("192.0.2.1", Netid::Udp, Ok(())),
             ("::ffff:192.0.2.1", Netid::Tcp6, Ok(())),
             ("127.0.0.1", Netid::Udp, Ok(())),
-            ("198.51.100.1", Netid::Udp, Err(Refused::Silently)),
+            ("198.51.100.1", Netid::Udp, Err(Rejection::Silent)),
             ("198.51.100.1", Netid::Tcp, too_weak),
         ] {
             let ip: IpAddr = peer.parse().expect("an address");

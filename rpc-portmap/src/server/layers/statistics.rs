@@ -25,7 +25,7 @@ struct Counters {
 pub struct Totals {
     /// Calls that were answered with results.
     pub done: u64,
-    /// Calls that were answered with a fault.
+    /// Calls that were answered with an error.
     pub failed: u64,
     /// Calls that were not answered.
     pub silent: u64,

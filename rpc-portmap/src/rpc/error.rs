@@ -6,7 +6,7 @@ use std::fmt;
 /// `accept_stat` other than `SUCCESS`, and `reject_stat`).
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, thiserror::Error)]
 #[non_exhaustive]
-pub enum Fault {
+pub enum RpcError {
     /// `PROG_UNAVAIL`: the server does not have the program.
     #[error("the server does not have this program")]
     ProgUnavail,
