@@ -51,6 +51,7 @@
     expect(rustdoc::broken_intra_doc_links, reason = "names parts behind `net`")
 )]
 
+mod address;
 #[cfg(feature = "net")]
 pub mod allocator;
 #[cfg(feature = "net")]
@@ -59,34 +60,28 @@ pub mod bind;
 pub mod cli;
 #[cfg(feature = "net")]
 pub mod doctor;
-pub mod ephemeral;
 #[cfg(feature = "net")]
 pub mod lease;
 pub mod plan;
 pub mod pool;
+mod ports;
 pub mod quarantine;
-pub mod range;
-pub mod reserved;
 #[cfg(feature = "serde")]
 mod serialize;
-pub mod set;
-pub mod shard;
 pub mod strategy;
 #[cfg(feature = "net")]
 pub mod system;
 
+pub use address::{LocalAddress, Protocol, Space};
 #[cfg(feature = "net")]
 pub use allocator::{Allocator, AnySocket, BuildError, LeaseError, Policy, Reloaded, WhenFull};
-pub use ephemeral::Ephemeral;
 #[cfg(feature = "net")]
 pub use lease::{Clock, Lease, LeaseSet, Stats, Ticket};
 pub use plan::{Capacity, Note, Overlap, Plan, PlanError, PortSpec, Severity, plan, plan_with};
-pub use pool::{Counts, LocalAddress, PortState, Protocol, Quota, Sharing, Space};
+pub use pool::{Counts, PortState, Quota, Sharing};
+pub use ports::{Ephemeral, ephemeral, range, reserved, set, shard};
+pub use ports::{ParsePortsError, PortRange, PortSet, Registration, Reserved, Shard, Source};
 pub use quarantine::Quarantine;
-pub use range::{ParsePortsError, PortRange};
-pub use reserved::{Registration, Reserved, Source};
-pub use set::PortSet;
-pub use shard::Shard;
 pub use strategy::Strategy;
 
 /// The examples of the README are compiled and run with the tests.

@@ -2,12 +2,9 @@
 
 use serde::ser::{Serialize, SerializeStruct, Serializer};
 
-use crate::ephemeral::{Class, Ephemeral, Family};
+use crate::address::Protocol;
 use crate::plan::{Capacity, Note, Overlap, Plan, PortSpec, Severity};
-use crate::pool::Protocol;
-use crate::range::PortRange;
-use crate::reserved::{Reserved, Source};
-use crate::set::PortSet;
+use crate::ports::{Class, Ephemeral, Family, PortRange, PortSet, Reserved, Source};
 
 macro_rules! as_text {
     ($($type:ty),* $(,)?) => {$(

@@ -5,8 +5,9 @@ use std::os::fd::AsFd;
 use socket2::SockRef;
 
 use super::{Allocator, Endpoint, LeaseError, Rejected, resolve};
+use crate::address::{LocalAddress, Space};
 use crate::lease::{Failure, Lease, Ticket};
-use crate::pool::{LocalAddress, Space, Want};
+use crate::pool::Want;
 
 /// Takes over a socket that somebody else has bound.
 pub(super) fn adopt<S: Endpoint + AsFd>(

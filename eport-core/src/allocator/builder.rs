@@ -1,8 +1,6 @@
 use super::{Allocator, BuildError, Policy};
 use crate::plan::{Overlap, Plan, PortSpec, plan_with};
-use crate::reserved::Source;
-use crate::set::PortSet;
-use crate::shard::Shard;
+use crate::ports::{PortSet, Shard, Source};
 use crate::system::{Host, Sources};
 
 /// Makes an [`Allocator`] from what the user asks for and what the host says.

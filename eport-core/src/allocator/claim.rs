@@ -8,9 +8,10 @@ use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
 use super::{Allocator, LeaseError, WhenFull};
+use crate::address::Space;
 use crate::bind::Cause;
 use crate::lease::{Failure, InLine, Lease, Place, Ticket};
-use crate::pool::{Counts, DrawError, ForeignCause, Grant, Held, Space, Want};
+use crate::pool::{Counts, DrawError, ForeignCause, Grant, Held, Want};
 
 /// A thread that waits looks at the clock at least this often, because a simulation's clock may
 /// have moved on without it.

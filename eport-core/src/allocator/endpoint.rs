@@ -4,9 +4,9 @@ use std::net::{TcpListener, UdpSocket};
 
 use socket2::Socket;
 
+use crate::address::Protocol;
 #[cfg(unix)]
 use crate::bind::SctpListener;
-use crate::pool::Protocol;
 
 /// A kind of socket that an [`Allocator`](crate::Allocator) hands out: [`UdpSocket`],
 /// [`TcpListener`] or [`SctpListener`](crate::bind::SctpListener).

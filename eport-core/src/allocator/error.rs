@@ -5,8 +5,9 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use crate::address::{LocalAddress, Protocol, Space};
 use crate::plan::PlanError;
-use crate::pool::{Client, Counts, LocalAddress, PortState, Protocol, Space};
+use crate::pool::{Client, Counts, PortState};
 use crate::system::HostError;
 
 /// Why an allocator cannot be made.

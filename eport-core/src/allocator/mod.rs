@@ -24,12 +24,13 @@ pub use reload::Reloaded;
 pub use request::{LeaseFuture, Request, UdpRequest};
 pub use set::SetRequest;
 
+use crate::address::{LocalAddress, Space};
 #[cfg(unix)]
 use crate::bind::SctpListener;
 use crate::bind::shared;
 use crate::lease::{Lease, Ledger, Stats, Ticket};
 use crate::plan::Plan;
-use crate::pool::{Counts, DrawError, LocalAddress, Pool, PortState, Space, Want};
+use crate::pool::{Counts, DrawError, Pool, PortState, Want};
 use crate::strategy::Generator;
 use crate::system;
 

@@ -2,8 +2,7 @@
 
 use super::Allocator;
 use crate::plan::{Overlap, PlanError, plan_with};
-use crate::reserved::Reserved;
-use crate::set::PortSet;
+use crate::ports::{PortSet, Reserved};
 use crate::system::{BoundSocket, Host, HostError, Sources};
 
 /// What changed when the host was read again.

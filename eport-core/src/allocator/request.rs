@@ -10,9 +10,10 @@ use socket2::Socket;
 
 use super::claim::{Claim, Open};
 use super::{Allocator, Endpoint, LeaseError, WhenFull, resolve};
+use crate::address::{LocalAddress, Space};
 use crate::bind::{self, Order, shared};
 use crate::lease::{Failure, Lease, Ticket};
-use crate::pool::{LocalAddress, Space, Want};
+use crate::pool::Want;
 
 /// A request for a UDP socket; see [`Allocator::udp`].
 pub type UdpRequest<'a> = Request<'a, UdpSocket>;

@@ -5,9 +5,10 @@ use socket2::Socket;
 
 use super::claim::{Claim, Open};
 use super::{Allocator, AnySocket, LeaseError, resolve};
+use crate::address::{LocalAddress, Space};
 use crate::bind::{self, Order};
 use crate::lease::{Lease, LeaseSet, Ticket};
-use crate::pool::{LocalAddress, Space, Want};
+use crate::pool::Want;
 
 /// A request for several sockets on one port number; see [`Allocator::set`].
 #[derive(Clone, Debug)]

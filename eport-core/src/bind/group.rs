@@ -3,7 +3,7 @@
 use std::net::{SocketAddr, UdpSocket};
 
 use super::{BindError, Order, UdpOptions, bound, udp};
-use crate::pool::Protocol;
+use crate::address::Protocol;
 
 /// How often port 0 may lose its port to somebody else between two binds.
 const TRIES: u32 = 16;

@@ -22,7 +22,7 @@ pub use group::udp_group;
 pub use sctp::SctpListener;
 use socket2::{Domain, SockAddr, Socket, Type};
 
-use crate::pool::{LocalAddress, Protocol};
+use crate::address::{LocalAddress, Protocol};
 
 /// How [`udp`] prepares a socket.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]

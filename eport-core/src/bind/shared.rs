@@ -16,7 +16,7 @@ use socket2::SockFilter;
 use socket2::Socket;
 
 use super::{Order, bound};
-use crate::pool::LocalAddress;
+use crate::address::LocalAddress;
 
 /// Binds the first socket of a port that others will share.
 ///
@@ -103,7 +103,7 @@ mod elsewhere {
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
     use super::*;
-    use crate::pool::Protocol;
+    use crate::address::Protocol;
 
     #[test]
     fn a_shared_socket_hears_nothing_that_came_before_it_was_connected() {

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::address::Protocol;
 use crate::plan::{Overlap, PortSpec};
-use crate::pool::Protocol;
-use crate::set::PortSet;
+use crate::ports::PortSet;
 use crate::system::Sources;
 
 /// Tells which ports a program can have on this machine, and why not the others.

@@ -9,9 +9,8 @@ use super::args::Respect;
 use super::exit::Failure;
 use super::plan::planned;
 use super::sockets::Holders;
-use crate::ephemeral::{Class, PROGRAMS};
 use crate::plan::{Plan, PortSpec};
-use crate::reserved::Source;
+use crate::ports::{Class, PROGRAMS, Source};
 use crate::system::{BoundSocket, Host};
 
 /// What is known about a port, whether or not it is handed out.

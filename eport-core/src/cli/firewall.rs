@@ -5,10 +5,9 @@ use serde_json::json;
 use super::Report;
 use super::args::{Firewall, Kind};
 use super::exit::Failure;
+use crate::address::Protocol;
 use crate::allocator::Allocator;
-use crate::pool::Protocol;
-use crate::range::PortRange;
-use crate::set::PortSet;
+use crate::ports::{PortRange, PortSet};
 use crate::system::Host;
 
 pub(super) fn firewall(host: &Host, wanted: &Firewall) -> Result<Report, Failure> {

@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 
 use super::Report;
 use super::exit::Failure;
-use crate::pool::Protocol;
-use crate::set::PortSet;
+use crate::address::Protocol;
+use crate::ports::PortSet;
 use crate::system::{BoundSocket, Host, Process};
 
 pub(super) fn sockets(

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{Finding, Purpose, Severity};
-use crate::pool::Protocol;
+use crate::address::Protocol;
 use crate::system::{BoundSocket, Process, Snapshot};
 
 pub(super) fn check(snapshot: &Snapshot, purpose: &Purpose) -> Vec<Finding> {

@@ -25,10 +25,9 @@ use std::time::Duration;
 
 pub use finding::{Finding, Severity};
 
+use crate::address::Protocol;
 use crate::plan::{Overlap, Plan, PlanError, PortSpec, plan_with};
-use crate::pool::Protocol;
-use crate::reserved::Source;
-use crate::set::PortSet;
+use crate::ports::{PortSet, Source};
 use crate::system::Snapshot;
 
 /// What a program is meant to do with ports.

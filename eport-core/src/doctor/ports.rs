@@ -1,10 +1,8 @@
 //! Checks of the ports that are handed out.
 
 use super::{Finding, Purpose, Severity};
-use crate::ephemeral::{Class, NODE_PORTS};
 use crate::plan::Plan;
-use crate::range::PortRange;
-use crate::set::PortSet;
+use crate::ports::{Class, NODE_PORTS, PortRange, PortSet};
 use crate::system::Snapshot;
 
 /// How many sockets or services one finding names.

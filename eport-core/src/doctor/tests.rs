@@ -1,6 +1,5 @@
 use super::*;
-use crate::ephemeral::{Ephemeral, Family};
-use crate::range::PortRange;
+use crate::ports::{Ephemeral, Family, PortRange};
 use crate::system::{BoundSocket, Conntrack, OpenFiles, Process, Service, SocketState};
 
 /// A host with Linux's defaults and nothing to complain about.

@@ -10,7 +10,8 @@ use super::books::{Books, Ending};
 use super::desk::{Desk, Place, Stock, Turn};
 use super::sync::{Mutex, lock};
 use super::{Clock, Failure, Stats, Ticket};
-use crate::pool::{Counts, DrawError, ForeignCause, Grant, Held, Pool, PortState, Space, Want};
+use crate::address::Space;
+use crate::pool::{Counts, DrawError, ForeignCause, Grant, Held, Pool, PortState, Want};
 use crate::strategy::Generator;
 
 /// How often the line is offered what has come by itself: foreign ports and rests end by the second.

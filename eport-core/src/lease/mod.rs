@@ -21,7 +21,8 @@ pub use set::LeaseSet;
 pub(crate) use stats::Failure;
 pub use stats::{SpaceStats, Stats};
 
-use crate::pool::{Held, Space};
+use crate::address::Space;
+use crate::pool::Held;
 
 /// A socket and the port it is bound to.
 ///

@@ -1,7 +1,7 @@
 //! Several sockets on one port number.
 
 use super::Lease;
-use crate::pool::Space;
+use crate::address::Space;
 
 /// Leases of the same port number for several protocols and local addresses: all or none.
 ///

@@ -1,6 +1,7 @@
 //! What an allocator has done so far, in numbers.
 
-use crate::pool::{Counts, Space};
+use crate::address::Space;
+use crate::pool::Counts;
 
 /// The state of an allocator and what it has done since it was made.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]

@@ -3,8 +3,7 @@
 use std::fmt;
 
 use super::{Note, PortSpec};
-use crate::range::{ParsePortsError, PortRange};
-use crate::reserved::Reserved;
+use crate::ports::{ParsePortsError, PortRange, Reserved};
 
 /// Why there is nothing to hand out.
 #[derive(Clone, Debug, Eq, PartialEq)]

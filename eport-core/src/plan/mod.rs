@@ -15,10 +15,7 @@ pub use error::PlanError;
 pub use note::{Note, Severity};
 pub use overlap::{Overlap, ParseOverlapError};
 
-use crate::ephemeral::Ephemeral;
-use crate::range::{ParsePortsError, PortRange};
-use crate::reserved::{Reserved, Source};
-use crate::set::PortSet;
+use crate::ports::{Ephemeral, ParsePortsError, PortRange, PortSet, Reserved, Source};
 
 /// Fewer ports than this are not enough for `auto` to stay out of the kernel's ephemeral range.
 pub const AUTO_MINIMUM: usize = 1024;

@@ -2,9 +2,7 @@
 
 use std::fmt;
 
-use crate::ephemeral::Ephemeral;
-use crate::range::PortRange;
-use crate::set::PortSet;
+use crate::ports::{Ephemeral, PortRange, PortSet};
 
 /// How much a [`Note`] matters.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]

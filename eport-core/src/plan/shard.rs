@@ -1,8 +1,7 @@
 //! One part of a plan.
 
 use super::{Plan, PlanError};
-use crate::reserved::Source;
-use crate::shard::Shard;
+use crate::ports::{Shard, Source};
 
 impl Plan {
     /// The same plan for one of several parts of its ports; the others are left out as

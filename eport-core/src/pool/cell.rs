@@ -1,6 +1,6 @@
 //! What is known of one port.
 
-use super::state::ForeignCause;
+use std::fmt;
 
 /// Seconds since the pool began. Four bytes instead of sixteen, in a table with a row for each port.
 pub(super) type Seconds = u32;
@@ -33,6 +33,25 @@ pub(super) enum Standing {
     Foreign,
     Overlapped,
     Resting,
+}
+
+/// Why the system refused a port that we do not hold.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub enum ForeignCause {
+    /// Another socket of this machine has it (`EADDRINUSE`).
+    InUse,
+    /// A rule forbids it (`EACCES`, `EPERM`): a security policy, or a port that needs privilege.
+    Denied,
+}
+
+impl fmt::Display for ForeignCause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::InUse => "in use by another socket",
+            Self::Denied => "binding it is not permitted",
+        })
+    }
 }
 
 impl Cell {

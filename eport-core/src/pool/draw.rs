@@ -6,9 +6,10 @@ use std::time::Instant;
 use rand_core::Rng;
 
 use super::cell::{Cell, Seconds};
-use super::ports::Ports;
+use super::space::Ports;
 use super::want::{Share, Which};
-use super::{DrawError, Grant, Held, Pool, Space, Want};
+use super::{DrawError, Grant, Held, Pool, Want};
+use crate::address::Space;
 use crate::quarantine::{Memory, PeerHash};
 
 /// What a search is to keep to.

@@ -3,9 +3,10 @@
 use std::time::Instant;
 
 use super::cell::{Cell, Standing};
-use super::ports::Ports;
-use super::{Pool, PortState, Space};
-use crate::reserved::Source;
+use super::space::Ports;
+use super::{Pool, PortState};
+use crate::address::Space;
+use crate::ports::Source;
 
 impl Pool {
     /// What is the case with `port` in `space`, and why.

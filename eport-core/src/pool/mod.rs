@@ -12,7 +12,6 @@ mod free;
 mod group;
 mod index;
 mod outside;
-mod ports;
 mod quota;
 mod rules;
 mod share;
@@ -24,24 +23,25 @@ mod want;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+pub use cell::ForeignCause;
 use cell::{Seconds, Standing};
 pub use group::Sharing;
 use outside::Strangers;
-use ports::{Ports, Record};
 use quota::Usage;
 pub use quota::{Client, Quota};
 use rand_core::Rng;
 use rules::whole;
 pub use rules::{Limits, Rules};
 use slots::Slots;
-pub use space::{LocalAddress, Protocol, Space};
-pub use state::{Counts, ForeignCause, PortState};
+use space::{Ports, Record};
+pub use state::{Counts, PortState};
 use want::Share;
 pub use want::{Grant, Held, Want};
 
+use crate::address::Space;
 use crate::plan::Plan;
+use crate::ports::Reserved;
 use crate::quarantine::{Memory, PeerHash};
-use crate::reserved::Reserved;
 
 /// Why there is no port to lease.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
@@ -71,8 +71,8 @@ pub enum DrawError {
 /// ```
 /// use std::net::Ipv4Addr;
 /// use std::time::Instant;
-/// use eport_core::pool::{Pool, Rules, Space};
-/// use eport_core::{Reserved, plan};
+/// use eport_core::pool::{Pool, Rules};
+/// use eport_core::{Reserved, Space, plan};
 /// # use rand_core::SeedableRng as _;
 /// # let mut rng = chacha20::ChaCha8Rng::from_seed([0; 32]);
 /// # let now = Instant::now();

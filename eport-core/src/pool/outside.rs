@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
+use super::Pool;
 use super::cell::Seconds;
-use super::ports::Ports;
 use super::rules::whole;
-use super::{Pool, Space};
-use crate::reserved::Reserved;
-use crate::set::PortSet;
+use super::space::Ports;
+use crate::address::Space;
+use crate::ports::{PortSet, Reserved};
 
 /// Ports that the system lists as somebody else's.
 #[derive(Clone, Debug, Default)]

@@ -6,7 +6,7 @@ use rand_core::Rng;
 
 use super::cell::Seconds;
 use super::group::Group;
-use super::ports::Ports;
+use super::space::Ports;
 use super::want::Share;
 use super::{Held, Pool, Sharing, Want};
 use crate::quarantine::PeerHash;

@@ -1,6 +1,6 @@
 //! Ports as consecutive numbers, so that scattered sets need no more memory than dense ones.
 
-use crate::set::PortSet;
+use crate::ports::PortSet;
 
 /// Numbers the ports of a set from 0, lowest port first.
 #[derive(Clone, Debug)]

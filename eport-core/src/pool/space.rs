@@ -1,348 +1,411 @@
-//! Where a port number counts: a protocol and a local address.
+//! The ports of one space: free, leased, resting, held through an overlapping space, or foreign.
 
-use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
+use std::net::SocketAddr;
 
-/// A transport protocol; each has port numbers of its own.
-#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-#[non_exhaustive]
-pub enum Protocol {
-    /// UDP.
-    Udp,
-    /// TCP.
-    Tcp,
-    /// SCTP.
-    Sctp,
+use rand_core::Rng;
+
+use super::cell::{Cell, ForeignCause, Seconds, Standing};
+use super::free::FreeSet;
+use super::group::Group;
+use super::rules::{Penalty, Rules};
+use super::slots::Slots;
+use super::state::Counts;
+use crate::address::Space;
+use crate::ports::PortSet;
+use crate::quarantine::{Line, Queue};
+use crate::strategy::{Conversation, Selector};
+
+/// Ports whose rest is over are let back in small portions, so that no draw takes long.
+const FORGIVEN_PER_DRAW: usize = 32;
+
+/// A lease as the pool remembers it; or all leases of a shared port.
+#[derive(Clone, Debug)]
+pub(super) struct Record {
+    pub(super) slot: u16,
+    pub(super) since: Seconds,
+    pub(super) peer: Option<SocketAddr>,
+    pub(super) group: Option<Box<Group>>,
 }
 
-impl Protocol {
-    /// The number of the protocol in an IP header.
-    pub const fn number(self) -> u8 {
-        match self {
-            Self::Tcp => 6,
-            Self::Udp => 17,
-            Self::Sctp => 132,
+/// The ports of one space.
+#[derive(Clone, Debug)]
+pub(super) struct Ports {
+    pub(super) space: Space,
+    pub(super) last_draw: Seconds,
+    penalty: Penalty,
+    /// Exactly the slots whose cell is free.
+    free: FreeSet,
+    cells: Box<[Cell]>,
+    records: Vec<Record>,
+    /// One entry for each foreign port.
+    foreign: Queue,
+    /// The rests of ports that rest for everybody.
+    resting: Line,
+    /// How many entries `resting` may have.
+    most_resting: usize,
+    /// How many cells have which standing.
+    counts: Counts,
+    selector: Selector,
+    /// Shared ports that have room for one peer more.
+    pub(super) joinable: FreeSet,
+}
+
+impl Ports {
+    /// All ports free.
+    pub(super) fn new(space: Space, len: u16, rules: &Rules) -> Self {
+        let free = FreeSet::full(len);
+        let ordered = rules.strategy.is_ordered();
+        Self {
+            space,
+            last_draw: 0,
+            penalty: Penalty::new(&rules.limits),
+            free: if ordered { free.ordered() } else { free },
+            cells: vec![Cell::default(); usize::from(len)].into(),
+            records: Vec::new(),
+            foreign: Queue::default(),
+            resting: Line::default(),
+            most_resting: rules.quarantine.most_of(len),
+            counts: Counts::all_free(len),
+            selector: Selector::new(rules.strategy, len),
+            joinable: FreeSet::empty(if rules.sharing.is_some() { len } else { 0 }),
         }
     }
-}
 
-impl fmt::Display for Protocol {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Udp => "udp",
-            Self::Tcp => "tcp",
-            Self::Sctp => "sctp",
-        })
-    }
-}
-
-/// A local address to bind to, in the one form that means it.
-///
-/// * An IPv4 address inside an IPv6 one (`::ffff:192.0.2.1`, as a dual-stack socket reports it) is
-///   the IPv4 address.
-/// * The interface number (scope) is kept for link-local IPv6 addresses only; elsewhere the kernel
-///   ignores it.
-/// * `::` means IPv6 and IPv4, unless [`only_v6`](Self::only_v6).
-///
-/// It is made from an [`IpAddr`], or from a [`SocketAddr`], whose port is dropped and whose scope
-/// is kept.
-#[derive(Clone, Copy, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub struct LocalAddress {
-    /// The halves of the address, an IPv4 one in the low half. As an [`IpAddr`] it would have an odd
-    /// length, and every copy of a lease would stall on its end.
-    halves: [u64; 2],
-    scope_id: u32,
-    family: Family,
-}
-
-#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-enum Family {
-    V4,
-    V6,
-    /// `::` without IPv4.
-    OnlyV6,
-}
-
-impl LocalAddress {
-    /// The address `ip`, on the interface number `scope_id` if it is link-local.
-    pub fn new(ip: IpAddr, scope_id: u32) -> Self {
-        let ip = ip.to_canonical();
-        let scope_id = if is_link_local(ip) { scope_id } else { 0 };
-        let (halves, family) = match ip {
-            IpAddr::V4(v4) => ([0, v4.to_bits().into()], Family::V4),
-            IpAddr::V6(v6) => (halves(v6), Family::V6),
+    /// Where the search for a port for `peer` begins; `None` if each is to be equally likely.
+    pub(super) fn start<R: Rng + ?Sized>(
+        &mut self,
+        peer: Option<SocketAddr>,
+        rng: &mut R,
+        now: Seconds,
+    ) -> Option<u16> {
+        let space = self.space;
+        let local = space.local();
+        let conversation = || {
+            let protocol = space.protocol().number();
+            peer.map(|peer| Conversation::new(protocol, local.ip(), local.scope_id(), peer))
         };
-        Self {
-            halves,
-            scope_id,
-            family,
+        self.selector.start(conversation, rng, now)
+    }
+
+    /// A free slot that suits: the first from `start` on, or any.
+    pub(super) fn pick<R: Rng + ?Sized>(
+        &self,
+        start: Option<u16>,
+        rng: &mut R,
+        suits: impl Fn(u16) -> bool,
+    ) -> Option<u16> {
+        match start {
+            Some(start) => self.free.next_where(start, suits),
+            None => self.free.pick_where(rng, suits),
         }
     }
 
-    /// The same address without IPv4: a difference for `::` alone.
-    #[must_use]
-    pub fn only_v6(self) -> Self {
-        let is_any_v6 = self.family != Family::V4 && self.is_unspecified();
-        Self {
-            family: if is_any_v6 {
-                Family::OnlyV6
-            } else {
-                self.family
-            },
-            ..self
+    /// Of the free slots that suit, the one whose last lease for a peer ended first.
+    pub(super) fn longest_rested(&self, suits: impl Fn(u16) -> bool) -> Option<u16> {
+        let suiting = self.free.iter().filter(|slot| suits(*slot));
+        suiting.min_by_key(|slot| self.cell(*slot).and_then(Cell::released))
+    }
+
+    pub(super) fn is_free(&self, slot: u16) -> bool {
+        self.free.contains(slot)
+    }
+
+    pub(super) fn free(&self) -> usize {
+        usize::from(self.free.len())
+    }
+
+    /// Leases a port that nobody of us holds, found by a search if it was `chosen`.
+    pub(super) fn lease(
+        &mut self,
+        slot: u16,
+        peer: Option<SocketAddr>,
+        since: Seconds,
+        chosen: bool,
+    ) {
+        self.settle(slot);
+        let Ok(index) = u16::try_from(self.records.len()) else {
+            return;
+        };
+        self.change(slot, |cell| cell.lease(index));
+        self.records.push(Record {
+            slot,
+            since,
+            peer,
+            group: None,
+        });
+        if chosen {
+            self.selector.took(slot);
         }
     }
 
-    /// The same address, on the interface number `scope_id` if it needs one and has none.
-    #[must_use]
-    pub fn or_scope(self, scope_id: u32) -> Self {
-        if self.lacks_scope() {
-            Self { scope_id, ..self }
-        } else {
-            self
+    /// Forgets that a port was foreign or rests, because it is wanted all the same.
+    fn settle(&mut self, slot: u16) {
+        let Some(cell) = self.cell(slot).copied() else {
+            return;
+        };
+        if cell.foreign.is_some() {
+            self.foreign.remove(slot);
+            self.change(slot, |cell| cell.foreign = None);
+        }
+        if cell.rests {
+            self.resting.remove(slot);
+            self.change(slot, |cell| cell.rests = false);
         }
     }
 
-    /// The address.
-    pub fn ip(self) -> IpAddr {
-        let [high, low] = self.halves;
-        match self.family {
-            // Made from 32 bits.
-            Family::V4 => Ipv4Addr::from_bits(u32::try_from(low).unwrap_or(0)).into(),
-            Family::V6 | Family::OnlyV6 => {
-                Ipv6Addr::from_bits(u128::from(high) << 64 | u128::from(low)).into()
+    /// Ends a lease; what it was.
+    pub(super) fn end(&mut self, slot: u16) -> Option<Record> {
+        let index = self.cell(slot)?.record()?;
+        self.change(slot, Cell::end_lease);
+        if index >= self.records.len() {
+            return None;
+        }
+        let record = self.records.swap_remove(index);
+        if let Some(moved) = self.records.get(index).map(|record| record.slot)
+            && let Ok(index) = u16::try_from(index)
+        {
+            self.change(moved, |cell| cell.lease(index));
+        }
+        Some(record)
+    }
+
+    /// The port worked: whoever refused it before is forgotten.
+    pub(super) fn worked(&mut self, slot: u16) {
+        self.change(slot, |cell| cell.refusals = 0);
+    }
+
+    /// The system refused the port: it is foreign for a while.
+    pub(super) fn refuse(&mut self, slot: u16, cause: ForeignCause, now: Seconds) {
+        let Some(cell) = self.cell(slot) else { return };
+        let refusals = cell.refusals.saturating_add(1);
+        self.change(slot, |cell| cell.refusals = refusals);
+        // `now` is rounded down: one second more, or the rest would be shorter than promised.
+        let until = now
+            .saturating_add(self.penalty.after(refusals))
+            .saturating_add(1);
+        self.set_foreign(slot, cause, until);
+    }
+
+    fn set_foreign(&mut self, slot: u16, cause: ForeignCause, until: Seconds) {
+        let is_new = self.cell(slot).is_some_and(|cell| cell.foreign.is_none());
+        self.change(slot, |cell| cell.foreign = Some(cause));
+        if is_new {
+            self.foreign.push(slot, until, self.cells.len());
+        }
+    }
+
+    /// The system lists the port as somebody else's: it is foreign until then. One that is held, or
+    /// foreign already, stays what it is.
+    pub(super) fn stranger(&mut self, slot: u16, until: Seconds) {
+        let is_news = |cell: &Cell| cell.is_unheld() && cell.foreign.is_none();
+        if self.cell(slot).is_some_and(is_news) {
+            self.set_foreign(slot, ForeignCause::InUse, until);
+        }
+    }
+
+    /// Nobody has the ports any more that were in use and are not `listed`.
+    pub(super) fn strangers_left(&mut self, listed: impl Fn(u16) -> bool) {
+        let foreign: Vec<u16> = self.foreign.iter().map(|(_, slot)| slot).collect();
+        let in_use = |slot: &u16| {
+            let cause = self.cell(*slot).and_then(|cell| cell.foreign);
+            cause == Some(ForeignCause::InUse)
+        };
+        let gone: Vec<u16> = foreign
+            .into_iter()
+            .filter(|slot| in_use(slot) && !listed(*slot))
+            .collect();
+        for slot in &gone {
+            self.change(*slot, |cell| cell.foreign = None);
+        }
+        let cells = &self.cells;
+        let is_foreign = |slot: u16| {
+            let cell = cells.get(usize::from(slot));
+            cell.is_some_and(|cell| cell.foreign.is_some())
+        };
+        self.foreign.retain(is_foreign);
+    }
+
+    /// Exactly the ports of `reserved` are not handed out here.
+    pub(super) fn reserve(&mut self, slots: &Slots, reserved: &PortSet) {
+        for slot in 0..slots.len() {
+            let is_reserved = slots.port(slot).is_some_and(|port| reserved.contains(port));
+            if self
+                .cell(slot)
+                .is_some_and(|cell| cell.reserved != is_reserved)
+            {
+                self.change(slot, |cell| cell.reserved = is_reserved);
             }
         }
     }
 
-    /// The interface number of a link-local IPv6 address, otherwise 0.
-    pub const fn scope_id(self) -> u32 {
-        self.scope_id
+    /// The port rests for everybody; `true` if another one had to be let go early for it.
+    pub(super) fn rest(&mut self, slot: u16, until: Seconds) -> bool {
+        if self.most_resting == 0 {
+            return false;
+        }
+        if self.cell(slot).is_some_and(|cell| cell.rests) {
+            // Leases of two spaces that this one overlaps have had it; the longer rest counts.
+            let until = until.max(self.rests_until(slot));
+            self.resting.remove(slot);
+            self.resting.push(slot, until);
+            return false;
+        }
+        let full = self.resting.len() >= self.most_resting;
+        if full {
+            self.wake_longest_rested();
+        }
+        self.change(slot, |cell| cell.rests = true);
+        self.resting.push(slot, until);
+        full
     }
 
-    /// Whether this is `::` without IPv4.
-    pub const fn is_only_v6(self) -> bool {
-        matches!(self.family, Family::OnlyV6)
+    /// Lets the port go that has rested longest for everybody; whether there was one.
+    pub(super) fn wake_longest_rested(&mut self) -> bool {
+        let slot = self.resting.pop();
+        if let Some(slot) = slot {
+            self.change(slot, |cell| cell.rests = false);
+        }
+        slot.is_some()
     }
 
-    /// Whether this is an IPv4 address.
-    pub const fn is_v4(self) -> bool {
-        matches!(self.family, Family::V4)
+    /// Remembers that a port was leased for a peer until `now`.
+    pub(super) fn remember(&mut self, slot: u16, now: Seconds) {
+        self.change(slot, |cell| cell.remember(now));
     }
 
-    /// Whether this stands for all addresses of a family.
-    pub fn is_unspecified(self) -> bool {
-        self.halves == [0, 0]
+    /// A lease of an overlapping space holds the port from now on.
+    pub(super) fn hold(&mut self, slot: u16) {
+        self.change(slot, Cell::hold);
     }
 
-    /// Whether the address is link-local and lacks the interface it belongs to.
-    pub fn lacks_scope(self) -> bool {
-        self.scope_id == 0 && is_link_local(self.ip())
+    /// A lease of an overlapping space no longer holds the port.
+    pub(super) fn unhold(&mut self, slot: u16) {
+        self.change(slot, Cell::unhold);
     }
 
-    /// The address with a port.
-    pub fn with_port(self, port: u16) -> SocketAddr {
-        match self.ip() {
-            IpAddr::V4(ip) => SocketAddr::from((ip, port)),
-            IpAddr::V6(ip) => SocketAddrV6::new(ip, port, 0, self.scope_id).into(),
+    /// Lets ports back in whose rest is over.
+    pub(super) fn forgive(&mut self, now: Seconds) {
+        self.last_draw = now;
+        for _ in 0..FORGIVEN_PER_DRAW {
+            let Some(slot) = self.foreign.pop_due(now) else {
+                break;
+            };
+            self.pardon(slot);
+        }
+        for _ in 0..FORGIVEN_PER_DRAW {
+            let Some(slot) = self.resting.pop_due(now) else {
+                break;
+            };
+            self.change(slot, |cell| cell.rests = false);
         }
     }
 
-    /// Whether a port bound to one of the addresses is taken for the other.
-    ///
-    /// Linux (and every BSD) lets `0.0.0.0` collide with each IPv4 address, `::` with each IPv6
-    /// address and, being dual-stack, with each IPv4 address too; all else is apart.
-    pub fn overlaps(self, other: Self) -> bool {
-        if self.is_unspecified() || other.is_unspecified() {
-            (self.takes_v4() && other.takes_v4()) || !(self.is_v4() || other.is_v4())
-        } else {
-            self == other
+    /// Takes the foreign port whose rest ends first out of the queue; it is no longer foreign.
+    pub(super) fn pardon_earliest(&mut self) -> Option<u16> {
+        let slot = self.foreign.pop()?;
+        self.pardon(slot);
+        Some(slot)
+    }
+
+    /// Ends the rest of a foreign port. It keeps its count of refusals, so that the next rest is
+    /// longer if nothing has changed.
+    fn pardon(&mut self, slot: u16) {
+        self.change(slot, |cell| cell.foreign = None);
+    }
+
+    /// Takes over what an overlapping space knows: its leases hold ports here too, and what rests
+    /// there rests here. How many rests had to be cut short for it.
+    pub(super) fn learn(&mut self, other: &Self) -> u64 {
+        for record in &other.records {
+            self.hold(record.slot);
         }
-    }
-
-    fn takes_v4(self) -> bool {
-        self.is_v4() || (self.is_unspecified() && !self.is_only_v6())
-    }
-}
-
-fn halves(ip: Ipv6Addr) -> [u64; 2] {
-    let half = |bits: u128| u64::try_from(bits & u128::from(u64::MAX)).unwrap_or(0);
-    [half(ip.to_bits() >> 64), half(ip.to_bits())]
-}
-
-/// Whether the kernel asks for an interface to go with the address (`fe80::/10`).
-fn is_link_local(ip: IpAddr) -> bool {
-    matches!(ip, IpAddr::V6(ip) if ip.is_unicast_link_local())
-}
-
-impl From<IpAddr> for LocalAddress {
-    fn from(ip: IpAddr) -> Self {
-        Self::new(ip, 0)
-    }
-}
-
-impl From<Ipv4Addr> for LocalAddress {
-    fn from(ip: Ipv4Addr) -> Self {
-        Self::new(ip.into(), 0)
-    }
-}
-
-impl From<Ipv6Addr> for LocalAddress {
-    fn from(ip: Ipv6Addr) -> Self {
-        Self::new(ip.into(), 0)
-    }
-}
-
-impl From<SocketAddr> for LocalAddress {
-    fn from(address: SocketAddr) -> Self {
-        match address {
-            SocketAddr::V4(v4) => (*v4.ip()).into(),
-            SocketAddr::V6(v6) => Self::new((*v6.ip()).into(), v6.scope_id()),
+        let rests = other.resting.iter();
+        let cut = rests.filter(|(until, slot)| self.rest(*slot, *until));
+        let cut = u64::try_from(cut.count()).unwrap_or(u64::MAX);
+        for (slot, cell) in (0..).zip(&other.cells) {
+            if let Some(released) = cell.released()
+                && self.cell(slot).and_then(Cell::released) < Some(released)
+            {
+                self.remember(slot, released);
+            }
         }
+        cut
     }
-}
 
-impl fmt::Display for LocalAddress {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.ip())?;
-        if self.scope_id != 0 {
-            write!(f, "%{}", self.scope_id)?;
+    /// The only place that changes a cell, so that the free set and the counts follow.
+    fn change(&mut self, slot: u16, change: impl FnOnce(&mut Cell)) {
+        let Some(cell) = self.cells.get_mut(usize::from(slot)) else {
+            return;
+        };
+        let before = cell.standing();
+        change(cell);
+        let after = cell.standing();
+        if before == after {
+            return;
         }
-        f.write_str(if self.is_only_v6() {
-            " (IPv6 only)"
-        } else {
-            ""
-        })
-    }
-}
-
-impl fmt::Debug for LocalAddress {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "LocalAddress({self})")
-    }
-}
-
-/// A protocol on a local address: where a port number can be held once.
-#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub struct Space {
-    protocol: Protocol,
-    local: LocalAddress,
-}
-
-impl Space {
-    /// The ports of `protocol` on `local`.
-    pub fn new(protocol: Protocol, local: impl Into<LocalAddress>) -> Self {
-        Self {
-            protocol,
-            local: local.into(),
-        }
+        match (before, after) {
+            (Standing::Free, _) => self.free.remove(slot),
+            (_, Standing::Free) => self.free.insert(slot),
+            _ => false,
+        };
+        *self.counts.of(before) -= 1;
+        *self.counts.of(after) += 1;
     }
 
-    /// The UDP ports of `local`.
-    pub fn udp(local: impl Into<LocalAddress>) -> Self {
-        Self::new(Protocol::Udp, local)
+    pub(super) fn cell(&self, slot: u16) -> Option<&Cell> {
+        self.cells.get(usize::from(slot))
     }
 
-    /// The TCP ports of `local`.
-    pub fn tcp(local: impl Into<LocalAddress>) -> Self {
-        Self::new(Protocol::Tcp, local)
+    pub(super) fn record(&self, slot: u16) -> Option<&Record> {
+        self.records.get(self.cell(slot)?.record()?)
     }
 
-    /// The protocol.
-    pub const fn protocol(self) -> Protocol {
-        self.protocol
+    pub(super) fn record_mut(&mut self, slot: u16) -> Option<&mut Record> {
+        let index = self.cell(slot)?.record()?;
+        self.records.get_mut(index)
     }
 
-    /// The local address.
-    pub const fn local(self) -> LocalAddress {
-        self.local
+    pub(super) fn has_leases(&self) -> bool {
+        !self.records.is_empty()
     }
 
-    /// Whether a port held in one of the spaces is taken in the other.
-    pub fn overlaps(self, other: Self) -> bool {
-        self.protocol == other.protocol && self.local.overlaps(other.local)
+    /// Whether something rests here that would be forgotten with the space.
+    pub(super) fn has_rests(&self) -> bool {
+        self.resting.len() > 0
     }
-}
 
-impl<L: Into<LocalAddress>> From<(Protocol, L)> for Space {
-    fn from((protocol, local): (Protocol, L)) -> Self {
-        Self::new(protocol, local)
+    /// The foreign ports, each with the second at which its rest ends.
+    pub(super) fn foreign(&self) -> impl Iterator<Item = (Seconds, u16)> + '_ {
+        self.foreign.iter()
     }
-}
 
-impl fmt::Display for Space {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} on {}", self.protocol, self.local)
+    /// When a foreign port is tried again.
+    pub(super) fn foreign_until(&self, slot: u16) -> Seconds {
+        self.foreign.until(slot).unwrap_or(0)
+    }
+
+    /// When a port has rested for everybody.
+    pub(super) fn rests_until(&self, slot: u16) -> Seconds {
+        self.resting.until(slot).unwrap_or(0)
+    }
+
+    pub(super) const fn counts(&self) -> Counts {
+        self.counts
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::cmp::Reverse;
+
     use super::*;
 
-    fn local(text: &str) -> LocalAddress {
-        let (text, only_v6) = text
-            .strip_prefix("only ")
-            .map_or((text, false), |rest| (rest, true));
-        let address = match text.split_once('%') {
-            Some((ip, scope)) => {
-                LocalAddress::new(ip.parse().expect(ip), scope.parse().expect(scope))
-            }
-            None => text.parse::<IpAddr>().expect(text).into(),
-        };
-        if only_v6 { address.only_v6() } else { address }
-    }
-
     #[test]
-    fn addresses_overlap_as_the_kernel_sees_it() {
-        let all = [
-            "0.0.0.0",
-            "::",
-            "only ::",
-            "127.0.0.1",
-            "127.0.0.2",
-            "::1",
-            "fe80::1%2",
-            "fe80::1%3",
-        ];
-        let overlapping = [
-            ("0.0.0.0", "::"),
-            ("0.0.0.0", "127.0.0.1"),
-            ("0.0.0.0", "127.0.0.2"),
-            ("::", "only ::"),
-            ("::", "127.0.0.1"),
-            ("::", "127.0.0.2"),
-            ("::", "::1"),
-            ("::", "fe80::1%2"),
-            ("::", "fe80::1%3"),
-            ("only ::", "::1"),
-            ("only ::", "fe80::1%2"),
-            ("only ::", "fe80::1%3"),
-        ];
-        for a in all {
-            for b in all {
-                let expected =
-                    a == b || overlapping.contains(&(a, b)) || overlapping.contains(&(b, a));
-                assert_eq!(local(a).overlaps(local(b)), expected, "{a} and {b}");
-            }
-        }
-    }
-
-    #[test]
-    fn protocols_are_apart() {
-        let any = Ipv4Addr::UNSPECIFIED;
-        assert!(!Space::udp(any).overlaps(Space::new(Protocol::Tcp, any)));
-        assert!(Space::udp(any).overlaps(Space::udp(any)));
-    }
-
-    #[test]
-    fn an_address_has_one_form() {
-        assert_eq!(local("::ffff:192.0.2.1"), local("192.0.2.1"));
-        assert_eq!(local("2001:db8::1%7"), local("2001:db8::1"));
-        assert_eq!(local("only ::1"), local("::1"));
-        let received: SocketAddr = "[fe80::1%4]:69".parse().expect("an address");
-        assert_eq!(LocalAddress::from(received), local("fe80::1%4"));
-        assert_eq!(local("fe80::1%4").with_port(69), received);
-        assert!(local("fe80::1").lacks_scope() && !local("fe80::1").or_scope(4).lacks_scope());
+    fn a_port_costs_at_most_24_bytes() {
+        // Both generations of what is remembered of peers take 8 bytes for all spaces together.
+        let cell = size_of::<Cell>() + 2 * size_of::<u16>();
+        let queued = size_of::<Reverse<(Seconds, u16)>>();
+        assert!(cell + 8 <= 24 && cell + queued <= 24, "{cell}, {queued}");
+        assert!(size_of::<Record>() <= 96);
     }
 }

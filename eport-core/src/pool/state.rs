@@ -4,28 +4,9 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use super::cell::Standing;
-use super::space::Space;
-use crate::reserved::Source;
-
-/// Why the system refused a port that we do not hold.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-#[non_exhaustive]
-pub enum ForeignCause {
-    /// Another socket of this machine has it (`EADDRINUSE`).
-    InUse,
-    /// A rule forbids it (`EACCES`, `EPERM`): a security policy, or a port that needs privilege.
-    Denied,
-}
-
-impl fmt::Display for ForeignCause {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::InUse => "in use by another socket",
-            Self::Denied => "binding it is not permitted",
-        })
-    }
-}
+use super::cell::{ForeignCause, Standing};
+use crate::address::Space;
+use crate::ports::Source;
 
 /// What is the case with one port of a [`Space`].
 #[derive(Clone, Debug, Eq, PartialEq)]

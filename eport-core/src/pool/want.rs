@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use super::space::Space;
+use crate::address::Space;
 
 /// What somebody asks a [`Pool`](super::Pool) for.
 ///

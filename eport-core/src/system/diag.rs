@@ -3,8 +3,8 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 
 use super::socket::{BoundSocket, SocketState};
-use crate::ephemeral::Family;
-use crate::pool::Protocol;
+use crate::address::Protocol;
+use crate::ports::Family;
 
 /// Bytes of a netlink header, and of the part of an answer that every socket has.
 const HEADER: usize = 16;

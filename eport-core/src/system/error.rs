@@ -3,9 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
-use crate::ephemeral::Family;
-use crate::pool::Protocol;
-use crate::range::ParsePortsError;
+use crate::address::Protocol;
+use crate::ports::{Family, ParsePortsError};
 
 /// Why the host's configuration is not known.
 #[derive(Debug, thiserror::Error)]

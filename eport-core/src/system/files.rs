@@ -1,9 +1,8 @@
 //! What the host's files say, line by line: parsers without any effect.
 
 use super::LineError;
-use crate::pool::Protocol;
-use crate::range::{ParsePortsError, PortRange};
-use crate::set::PortSet;
+use crate::address::Protocol;
+use crate::ports::{ParsePortsError, PortRange, PortSet};
 
 /// An entry of `/etc/services`: a name for a port.
 #[derive(Clone, Debug, Eq, PartialEq)]

@@ -7,10 +7,8 @@ use std::path::{Path, PathBuf};
 use super::files::{self, AtLine};
 use super::process::socket_inode;
 use super::{BoundSocket, HostError, OpenFiles, Process, Service, table};
-use crate::ephemeral::{Ephemeral, Family};
-use crate::pool::Protocol;
-use crate::range::{ParsePortsError, PortRange};
-use crate::set::PortSet;
+use crate::address::Protocol;
+use crate::ports::{Ephemeral, Family, ParsePortsError, PortRange, PortSet};
 
 /// Reads how this machine (or a directory that looks like one) is configured.
 ///

@@ -9,8 +9,8 @@ use socket2::{Domain, Protocol as SocketProtocol, Socket, Type};
 
 use super::diag::{self, Malformed, Reply};
 use super::socket::BoundSocket;
-use crate::ephemeral::Family;
-use crate::pool::Protocol;
+use crate::address::Protocol;
+use crate::ports::Family;
 
 /// The kernel puts at most this much into one message of a dump.
 const LARGEST_MESSAGE: usize = 64 * 1024;

@@ -3,11 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{BoundSocket, Host, HostError, OpenFiles, Process, Service};
-use crate::ephemeral::Ephemeral;
-use crate::pool::Protocol;
-use crate::range::PortRange;
-use crate::reserved::{Reserved, Source};
-use crate::set::PortSet;
+use crate::address::Protocol;
+use crate::ports::{Ephemeral, PortRange, PortSet, Reserved, Source};
 
 /// What a host says about its ports at one moment: plain values, to be filled by
 /// [`Host::snapshot`] or by hand.

@@ -3,8 +3,8 @@
 use std::fmt;
 use std::net::SocketAddr;
 
-use crate::ephemeral::Family;
-use crate::pool::{LocalAddress, Protocol, Space};
+use crate::address::{LocalAddress, Protocol, Space};
+use crate::ports::Family;
 
 /// A socket of this machine that has a port, whoever it belongs to.
 #[derive(Clone, Debug, Eq, PartialEq)]

@@ -1,10 +1,8 @@
 //! Which of the host's answers reserve ports.
 
 use super::{BoundSocket, Host, HostError};
-use crate::pool::Protocol;
-use crate::range::{ParsePortsError, PortRange};
-use crate::reserved::{Registration, Reserved, Source};
-use crate::set::PortSet;
+use crate::address::Protocol;
+use crate::ports::{ParsePortsError, PortRange, PortSet, Registration, Reserved, Source};
 
 /// What is asked for ports that are not to be handed out; each answer keeps its
 /// [provenance](Source).

@@ -7,8 +7,8 @@ use std::net::{IpAddr, SocketAddr};
 use super::LineError;
 use super::files::AtLine;
 use super::socket::{BoundSocket, SocketState};
-use crate::ephemeral::Family;
-use crate::pool::Protocol;
+use crate::address::Protocol;
+use crate::ports::Family;
 
 /// Reads `/proc/net/{udp,udp6,tcp,tcp6}` as a little-endian machine writes it. Sockets without a
 /// port are passed over.

@@ -3,8 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::range::PortRange;
-use crate::set::PortSet;
+use crate::ports::{PortRange, PortSet};
 
 /// Who keeps a port from being handed out.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]

@@ -3,8 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::range::{ParsePortsError, PortRange, bounds};
-use crate::shard::Shard;
+use crate::ports::{ParsePortsError, PortRange, Shard, bounds};
 
 /// 64-bit words that hold one bit for each of the 65,536 numbers.
 const WORDS: usize = 1024;

@@ -36,8 +36,7 @@
 
 use std::fmt;
 
-use crate::range::PortRange;
-use crate::set::PortSet;
+use crate::ports::{PortRange, PortSet};
 
 /// An address family.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
