@@ -36,6 +36,24 @@ impl fmt::Display for Protocol {
     }
 }
 
+/// An address family.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub enum AddressFamily {
+    /// IPv4.
+    Ipv4,
+    /// IPv6.
+    Ipv6,
+}
+
+impl fmt::Display for AddressFamily {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Ipv4 => "IPv4",
+            Self::Ipv6 => "IPv6",
+        })
+    }
+}
+
 /// A local address to bind to, in the one form that means it.
 ///
 /// * An IPv4 address inside an IPv6 one (`::ffff:192.0.2.1`, as a dual-stack socket reports it) is
@@ -52,11 +70,11 @@ pub struct LocalAddress {
     /// length, and every copy of a lease would stall on its end.
     halves: [u64; 2],
     scope_id: u32,
-    family: Family,
+    family: Kind,
 }
 
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-enum Family {
+enum Kind {
     V4,
     V6,
     /// `::` without IPv4.
@@ -69,8 +87,8 @@ impl LocalAddress {
         let ip = ip.to_canonical();
         let scope_id = if is_link_local(ip) { scope_id } else { 0 };
         let (halves, family) = match ip {
-            IpAddr::V4(v4) => ([0, v4.to_bits().into()], Family::V4),
-            IpAddr::V6(v6) => (halves(v6), Family::V6),
+            IpAddr::V4(v4) => ([0, v4.to_bits().into()], Kind::V4),
+            IpAddr::V6(v6) => (halves(v6), Kind::V6),
         };
         Self {
             halves,
@@ -82,13 +100,9 @@ impl LocalAddress {
     /// The same address without IPv4: a difference for `::` alone.
     #[must_use]
     pub fn only_v6(self) -> Self {
-        let is_any_v6 = self.family != Family::V4 && self.is_unspecified();
+        let is_any_v6 = self.family != Kind::V4 && self.is_unspecified();
         Self {
-            family: if is_any_v6 {
-                Family::OnlyV6
-            } else {
-                self.family
-            },
+            family: if is_any_v6 { Kind::OnlyV6 } else { self.family },
             ..self
         }
     }
@@ -108,8 +122,8 @@ impl LocalAddress {
         let [high, low] = self.halves;
         match self.family {
             // Made from 32 bits.
-            Family::V4 => Ipv4Addr::from_bits(u32::try_from(low).unwrap_or(0)).into(),
-            Family::V6 | Family::OnlyV6 => {
+            Kind::V4 => Ipv4Addr::from_bits(u32::try_from(low).unwrap_or(0)).into(),
+            Kind::V6 | Kind::OnlyV6 => {
                 Ipv6Addr::from_bits(u128::from(high) << 64 | u128::from(low)).into()
             }
         }
@@ -122,12 +136,12 @@ impl LocalAddress {
 
     /// Whether this is `::` without IPv4.
     pub const fn is_only_v6(self) -> bool {
-        matches!(self.family, Family::OnlyV6)
+        matches!(self.family, Kind::OnlyV6)
     }
 
     /// Whether this is an IPv4 address.
     pub const fn is_v4(self) -> bool {
-        matches!(self.family, Family::V4)
+        matches!(self.family, Kind::V4)
     }
 
     /// Whether this stands for all addresses of a family.

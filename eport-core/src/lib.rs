@@ -32,7 +32,7 @@
 //! # How it fits together
 //!
 //! Each module may use those before it:
-//! [`PortRange`] and [`PortSet`] name ports, [`ephemeral`] says which ones systems hand out by
+//! [`PortRange`] and [`PortSet`] name ports, [`Ephemeral`] says which ones systems hand out by
 //! themselves, [`Reserved`] remembers who keeps a port away and why, [`plan()`] decides what is
 //! handed out, [`strategy`] draws, [`pool`] knows what is free where,
 //! [`Lease`] is the socket with the right to its port, [`bind`] is the only module that makes
@@ -72,15 +72,17 @@ pub mod strategy;
 #[cfg(feature = "net")]
 pub mod system;
 
-pub use address::{LocalAddress, Protocol, Space};
+pub use address::{AddressFamily, LocalAddress, Protocol, Space};
 #[cfg(feature = "net")]
 pub use allocator::{Allocator, AnySocket, BuildError, LeaseError, Policy, Reloaded, WhenFull};
 #[cfg(feature = "net")]
 pub use lease::{Clock, Lease, LeaseSet, Stats, Ticket};
 pub use plan::{Capacity, Note, Overlap, Plan, PlanError, PortSpec, Severity, plan, plan_with};
 pub use pool::{Counts, PortState, Quota, Sharing};
-pub use ports::{Ephemeral, ephemeral, range, reserved, set, shard};
-pub use ports::{ParsePortsError, PortRange, PortSet, Registration, Reserved, Shard, Source};
+pub use ports::{
+    Ephemeral, ParsePortsError, ParseShardError, PortClass, PortRange, PortRuns, PortSet,
+    ProgramRange, Registration, Reserved, Shard, Source,
+};
 pub use quarantine::Quarantine;
 pub use strategy::Strategy;
 

@@ -2,9 +2,9 @@
 
 use serde::ser::{Serialize, SerializeStruct, Serializer};
 
-use crate::address::Protocol;
+use crate::address::{AddressFamily, Protocol};
 use crate::plan::{Capacity, Note, Overlap, Plan, PortSpec, Severity};
-use crate::ports::{Class, Ephemeral, Family, PortRange, PortSet, Reserved, Source};
+use crate::ports::{Ephemeral, PortClass, PortRange, PortSet, Reserved, Source};
 
 macro_rules! as_text {
     ($($type:ty),* $(,)?) => {$(
@@ -17,7 +17,15 @@ macro_rules! as_text {
 }
 
 as_text!(
-    Class, Ephemeral, Family, Overlap, PortRange, PortSet, PortSpec, Protocol, Source,
+    PortClass,
+    Ephemeral,
+    AddressFamily,
+    Overlap,
+    PortRange,
+    PortSet,
+    PortSpec,
+    Protocol,
+    Source,
 );
 #[cfg(feature = "net")]
 as_text!(crate::doctor::Severity, crate::system::SocketState);

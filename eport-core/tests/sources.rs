@@ -15,7 +15,7 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 
 use common::{address, in_namespace, received, sh, stranger};
-use eport_core::ephemeral::Family;
+use eport_core::AddressFamily;
 use eport_core::system::{BoundSocket, Host, HostError, SocketState, Sources};
 use eport_core::{
     Allocator, Lease, Overlap, Policy, PortSet, Protocol, Quarantine, Registration, Source,
@@ -274,7 +274,7 @@ fn the_kernels_list_agrees_with_its_tables_for_thousands_of_sockets() {
             assert!(live.iter().cloned().map(unsaid).eq(recorded));
             let dual = live.iter().filter(|socket| socket.only_v6 == Some(false));
             assert_eq!(dual.count(), 2000);
-            let six = |socket: &&BoundSocket| socket.family == Family::Ipv6;
+            let six = |socket: &&BoundSocket| socket.family == AddressFamily::Ipv6;
             assert_eq!(live.iter().filter(six).count(), 2000);
         },
     );

@@ -20,64 +20,28 @@ const ALL: &[&str] = &["*"];
 /// The crates that may depend on one another; they are named in the tables like modules.
 const SISTERS: &[&str] = &["eport_core", "rpc_portmap", "tftpd"];
 
-/// Ports. One line of arrows, each module names those before it; `bind` and `system` stand side by side.
+/// Ports. `address` to `pool` are pure; `bind` makes sockets, `system` reads the host, `allocator` joins them.
 pub(crate) const EPORT_CORE: Table = Table {
     folder: "eport-core",
     modules: &[
-        ("range", &[]),
-        ("shard", &["range"]),
-        ("set", &["range", "shard"]),
-        ("ephemeral", &["range", "set"]),
-        ("reserved", &["range", "set"]),
-        ("plan", &["range", "shard", "set", "ephemeral", "reserved"]),
-        ("strategy", &["range", "set", "reserved", "plan"]),
-        (
-            "quarantine",
-            &["range", "set", "reserved", "plan", "strategy"],
-        ),
+        ("address", &[]),
+        ("strategy", &[]),
+        ("quarantine", &[]),
+        ("bind", &["address"]),
+        ("ports", &["address"]),
+        ("plan", &["ports"]),
         (
             "pool",
-            &["range", "set", "reserved", "plan", "strategy", "quarantine"],
+            &["address", "ports", "plan", "strategy", "quarantine"],
         ),
-        (
-            "lease",
-            &[
-                "range",
-                "set",
-                "reserved",
-                "plan",
-                "strategy",
-                "quarantine",
-                "pool",
-            ],
-        ),
-        (
-            "bind",
-            &[
-                "range", "set", "reserved", "plan", "strategy", "pool", "lease",
-            ],
-        ),
-        (
-            "system",
-            &[
-                "range",
-                "set",
-                "ephemeral",
-                "reserved",
-                "plan",
-                "strategy",
-                "pool",
-                "lease",
-                "bind",
-            ],
-        ),
+        ("system", &["address", "ports", "plan"]),
+        ("lease", &["address", "strategy", "pool"]),
+        ("doctor", &["address", "ports", "plan", "system"]),
         (
             "allocator",
             &[
-                "range",
-                "shard",
-                "set",
-                "reserved",
+                "address",
+                "ports",
                 "plan",
                 "strategy",
                 "quarantine",
@@ -88,18 +52,9 @@ pub(crate) const EPORT_CORE: Table = Table {
             ],
         ),
         (
-            "doctor",
-            &[
-                "range",
-                "set",
-                "ephemeral",
-                "reserved",
-                "plan",
-                "pool",
-                "system",
-            ],
+            "serialize",
+            &["address", "ports", "plan", "system", "doctor"],
         ),
-        ("serialize", ALL),
         ("cli", ALL),
     ],
 };

@@ -10,12 +10,12 @@ use super::exit::Failure;
 use super::plan::planned;
 use super::sockets::Holders;
 use crate::plan::{Plan, PortSpec};
-use crate::ports::{Class, PROGRAMS, Source};
+use crate::ports::{PortClass, ProgramRange, Source};
 use crate::system::{BoundSocket, Host};
 
 /// What is known about a port, whether or not it is handed out.
 struct Facts {
-    class: Class,
+    class: PortClass,
     kernel: Vec<String>,
     reserved: Vec<Source>,
     services: Vec<String>,
@@ -69,9 +69,9 @@ impl Facts {
         let reserved = respect.sources().read(host)?;
         let services = host.services()?.into_iter();
         let sockets = host.sockets(protocol)?.unwrap_or_default().into_iter();
-        let programs = PROGRAMS.iter();
+        let programs = ProgramRange::ALL.iter();
         Ok(Self {
-            class: Class::of(port),
+            class: PortClass::from_port(port),
             kernel: names(&host.ephemeral()?.families(port).collect::<Vec<_>>()),
             reserved: reserved.sources(port).collect(),
             services: services

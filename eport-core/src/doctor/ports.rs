@@ -2,7 +2,7 @@
 
 use super::{Finding, Purpose, Severity};
 use crate::plan::Plan;
-use crate::ports::{Class, NODE_PORTS, PortRange, PortSet};
+use crate::ports::{PortClass, PortRange, PortSet};
 use crate::system::Snapshot;
 
 /// How many sockets or services one finding names.
@@ -23,7 +23,7 @@ pub(super) fn check(snapshot: &Snapshot, purpose: &Purpose, plan: &Plan) -> Vec<
 
 /// RFC 6335 §6: only the dynamic ports are nobody's.
 fn user_ports(plan: &Plan) -> Option<Finding> {
-    let ports = Class::User.within(plan.ports());
+    let ports = PortClass::User.within(plan.ports());
     (!ports.is_empty()).then(|| {
         Finding::new(
             "range-user-ports",
@@ -55,17 +55,18 @@ fn services(snapshot: &Snapshot, purpose: &Purpose, plan: &Plan) -> Option<Findi
 }
 
 fn node_ports(plan: &Plan) -> Option<Finding> {
-    let ports = plan.ports().intersect(&NODE_PORTS.into());
+    let range = PortRange::NODE_PORTS;
+    let ports = plan.ports().intersect(&range.into());
     (!ports.is_empty()).then(|| {
         Finding::new(
             "range-overlaps-nodeport",
             Severity::Info,
-            format!("ports {ports} lie in {NODE_PORTS}, where Kubernetes puts NodePort services"),
+            format!("ports {ports} lie in {range}, where Kubernetes puts NodePort services"),
             "on a node of a cluster, packets to such a port may be sent elsewhere before they \
              reach a socket",
         )
         .fix(format!(
-            "exclude {NODE_PORTS}, or give the API server another --service-node-port-range"
+            "exclude {range}, or give the API server another --service-node-port-range"
         ))
     })
 }

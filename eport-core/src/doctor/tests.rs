@@ -1,5 +1,6 @@
 use super::*;
-use crate::ports::{Ephemeral, Family, PortRange};
+use crate::address::AddressFamily;
+use crate::ports::{Ephemeral, PortRange};
 use crate::system::{BoundSocket, Conntrack, OpenFiles, Process, Service, SocketState};
 
 /// A host with Linux's defaults and nothing to complain about.
@@ -25,9 +26,9 @@ fn socket(local: &str, inode: u64) -> BoundSocket {
     BoundSocket {
         protocol: Protocol::Udp,
         family: if local.is_ipv4() {
-            Family::Ipv4
+            AddressFamily::Ipv4
         } else {
-            Family::Ipv6
+            AddressFamily::Ipv6
         },
         local,
         only_v6: None,

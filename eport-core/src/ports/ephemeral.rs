@@ -1,65 +1,49 @@
-//! Which ports operating systems hand out by themselves, and which ones well-known programs take.
-//!
-//! Whoever calls `bind` with port 0, or `connect` without `bind`, gets an *ephemeral* port that the
-//! kernel chooses. A range of our own that overlaps the kernel's works, but any other program may be
-//! given one of its ports at any moment: [`plan_with`](crate::plan_with) decides by
-//! [`Overlap`](crate::Overlap) whether that is avoided, allowed or refused.
-//!
-//! # Default ephemeral ranges
-//!
-//! | System | Range | Ports | Where it says so |
-//! |---|---|---|---|
-//! | IANA, dynamic ports | 49152–65535 | 16,384 | RFC 6335 §6: never assigned to anybody |
-//! | advice to implementers | 1024–65535 without local services | up to 64,512 | RFC 6056 §3.2 |
-//! | Linux since 4.2 | 32768–60999 | 28,232 | commit `07f4c90062f8`: an even first and an odd last port |
-//! | Linux 2.6.22 to 4.1 | 32768–61000 | 28,233 | commit `3f196eb519a4` |
-//! | Linux before, on small machines | 1024–4999 | 3,976 | message of the same commit |
-//! | FreeBSD since 8 | 10000–65535 | 55,536 | `sys/netinet/in.h`, `net.inet.ip.portrange.first` |
-//! | OpenBSD | 1024–49151 | 48,128 | `sys/netinet/in.h`; RFC 6056 A.4 |
-//! | NetBSD | 49152–65535 | 16,384 | `IPPORT_ANONMIN`, `IPPORT_ANONMAX`; RFC 6056 A.3 |
-//! | macOS | 49152–65535 | 16,384 | XNU `bsd/netinet/in.h` |
-//! | Windows since Vista and Server 2008 | 49152–65535 | 16,384 | Microsoft KB 929851; per protocol and family |
-//! | Windows XP, 2000, Server 2003 | 1025–5000 | 3,976 | Microsoft KB 929851 (`MaxUserPort`) |
-//! | Solaris, illumos | 32768–65535 | 32,768 | `udp_smallest_anon_port`; RFC 6056 A.5 |
-//! | AIX | 32768–65535 | 32,768 | IBM RSCT manual, "Ephemeral ports" |
-//! | HP-UX 11 | 49152–65535 | 16,384 | HP white paper of 2008 for the upper end; the lower end is hearsay |
-//! | HP `NonStop` | 1024–65024, a sixteenth for each processor | 64,001 | manual 522271-006 p. 5-29 |
-//!
-//! On all of them an administrator can change the range. On Linux `net.ipv4.ip_local_port_range`
-//! counts for IPv6 as well; Windows has one range for each family, which is why [`Ephemeral`] keeps
-//! two.
-//!
-//! # Other programs
-//!
-//! [`PROGRAMS`] lists ranges that widespread programs take for themselves unless they are told
-//! otherwise. Most of them lie in somebody's ephemeral range.
+//! The ports that systems hand out by themselves, and those that well-known programs take.
 
 use std::fmt;
 
-use crate::ports::{PortRange, PortSet};
-
-/// An address family.
-#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub enum Family {
-    /// IPv4.
-    Ipv4,
-    /// IPv6.
-    Ipv6,
-}
-
-impl fmt::Display for Family {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Ipv4 => "IPv4",
-            Self::Ipv6 => "IPv6",
-        })
-    }
-}
+use super::range::PortRange;
+use super::set::PortSet;
+use crate::address::AddressFamily;
 
 /// The ports that the kernel hands out by itself, as far as they are known.
 ///
+/// Whoever calls `bind` with port 0, or `connect` without `bind`, gets an *ephemeral* port that the
+/// kernel chooses. A range of our own that overlaps the kernel's works, but any other program may be
+/// given one of its ports at any moment: [`plan_with`](crate::plan_with) decides by
+/// [`Overlap`](crate::Overlap) whether that is avoided, allowed or refused.
+///
+/// # Default ephemeral ranges
+///
+/// | System | Range | Ports | Where it says so |
+/// |---|---|---|---|
+/// | IANA, dynamic ports | 49152–65535 | 16,384 | RFC 6335 §6: never assigned to anybody |
+/// | advice to implementers | 1024–65535 without local services | up to 64,512 | RFC 6056 §3.2 |
+/// | Linux since 4.2 | 32768–60999 | 28,232 | commit `07f4c90062f8`: an even first and an odd last port |
+/// | Linux 2.6.22 to 4.1 | 32768–61000 | 28,233 | commit `3f196eb519a4` |
+/// | Linux before, on small machines | 1024–4999 | 3,976 | message of the same commit |
+/// | FreeBSD since 8 | 10000–65535 | 55,536 | `sys/netinet/in.h`, `net.inet.ip.portrange.first` |
+/// | OpenBSD | 1024–49151 | 48,128 | `sys/netinet/in.h`; RFC 6056 A.4 |
+/// | NetBSD | 49152–65535 | 16,384 | `IPPORT_ANONMIN`, `IPPORT_ANONMAX`; RFC 6056 A.3 |
+/// | macOS | 49152–65535 | 16,384 | XNU `bsd/netinet/in.h` |
+/// | Windows since Vista and Server 2008 | 49152–65535 | 16,384 | Microsoft KB 929851; per protocol and family |
+/// | Windows XP, 2000, Server 2003 | 1025–5000 | 3,976 | Microsoft KB 929851 (`MaxUserPort`) |
+/// | Solaris, illumos | 32768–65535 | 32,768 | `udp_smallest_anon_port`; RFC 6056 A.5 |
+/// | AIX | 32768–65535 | 32,768 | IBM RSCT manual, "Ephemeral ports" |
+/// | HP-UX 11 | 49152–65535 | 16,384 | HP white paper of 2008 for the upper end; the lower end is hearsay |
+/// | HP `NonStop` | 1024–65024, a sixteenth for each processor | 64,001 | manual 522271-006 p. 5-29 |
+///
+/// On all of them an administrator can change the range. On Linux `net.ipv4.ip_local_port_range`
+/// counts for IPv6 as well; Windows has one range for each family, which is why [`Ephemeral`] keeps
+/// two.
+///
+/// # Other programs
+///
+/// [`ProgramRange::ALL`] lists ranges that widespread programs take for themselves unless they are told
+/// otherwise. Most of them lie in somebody's ephemeral range.
+///
 /// ```
-/// # use eport_core::ephemeral::Ephemeral;
+/// # use eport_core::Ephemeral;
 /// let stock_linux = Ephemeral::both("32768-60999".parse()?);
 /// assert_eq!(stock_linux.to_string(), "32768-60999");
 /// assert!(stock_linux.ports().contains(40_000));
@@ -94,11 +78,14 @@ impl Ephemeral {
     }
 
     /// Whether the kernel may choose `port`, and for which families.
-    pub fn families(self, port: u16) -> impl Iterator<Item = Family> {
-        [(Family::Ipv4, self.ipv4), (Family::Ipv6, self.ipv6)]
-            .into_iter()
-            .filter(move |(_, range)| range.is_some_and(|range| range.contains(port)))
-            .map(|(family, _)| family)
+    pub fn families(self, port: u16) -> impl Iterator<Item = AddressFamily> {
+        [
+            (AddressFamily::Ipv4, self.ipv4),
+            (AddressFamily::Ipv6, self.ipv6),
+        ]
+        .into_iter()
+        .filter(move |(_, range)| range.is_some_and(|range| range.contains(port)))
+        .map(|(family, _)| family)
     }
 }
 
@@ -130,7 +117,7 @@ impl fmt::Display for Ephemeral {
 /// The three kinds of port numbers
 /// ([RFC 6335 §6](https://www.rfc-editor.org/rfc/rfc6335#section-6)).
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub enum Class {
+pub enum PortClass {
     /// 1–1023: assigned by IANA; on most systems binding one needs a privilege.
     System,
     /// 1024–49151: assigned by IANA to whoever registers a service.
@@ -139,12 +126,12 @@ pub enum Class {
     Dynamic,
 }
 
-impl Class {
+impl PortClass {
     /// All classes, lowest ports first.
     pub const ALL: [Self; 3] = [Self::System, Self::User, Self::Dynamic];
 
     /// The class of a port.
-    pub const fn of(port: u16) -> Self {
+    pub const fn from_port(port: u16) -> Self {
         if port <= PortRange::SYSTEM.last() {
             Self::System
         } else if port < PortRange::DYNAMIC.first() {
@@ -165,7 +152,7 @@ impl Class {
     }
 }
 
-impl fmt::Display for Class {
+impl fmt::Display for PortClass {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::System => "system",
@@ -184,27 +171,23 @@ pub struct ProgramRange {
     pub range: PortRange,
 }
 
-/// Kubernetes takes these ports on every node for services of type `NodePort`
-/// (`--service-node-port-range`).
-pub const NODE_PORTS: PortRange = PortRange::constant(30_000, 32_767);
-
-/// Default ranges of widespread programs, as their sources or manuals name them.
-pub const PROGRAMS: [ProgramRange; 9] = [
-    ProgramRange::new("bindresvport", 512, 1023),
-    ProgramRange::new("portserver", 15_000, 24_999),
-    ProgramRange::new("Nomad", 20_000, 32_000),
-    ProgramRange {
-        program: "Kubernetes NodePort",
-        range: NODE_PORTS,
-    },
-    ProgramRange::new("rtpengine", 30_000, 39_999),
-    ProgramRange::new("rtpproxy", 35_000, 65_000),
-    ProgramRange::new("libtirpc", 49_152, 65_534),
-    ProgramRange::new("coturn", 49_152, 65_535),
-    ProgramRange::new("LiveKit", 50_000, 60_000),
-];
-
 impl ProgramRange {
+    /// Default ranges of widespread programs, as their sources or manuals name them.
+    pub const ALL: [Self; 9] = [
+        Self::new("bindresvport", 512, 1023),
+        Self::new("portserver", 15_000, 24_999),
+        Self::new("Nomad", 20_000, 32_000),
+        Self {
+            program: "Kubernetes NodePort",
+            range: PortRange::NODE_PORTS,
+        },
+        Self::new("rtpengine", 30_000, 39_999),
+        Self::new("rtpproxy", 35_000, 65_000),
+        Self::new("libtirpc", 49_152, 65_534),
+        Self::new("coturn", 49_152, 65_535),
+        Self::new("LiveKit", 50_000, 60_000),
+    ];
+
     const fn new(program: &'static str, first: u16, last: u16) -> Self {
         Self {
             program,
@@ -226,11 +209,11 @@ mod tests {
     #[test]
     fn the_classes_cover_every_port_once() {
         let all = PortSet::from(PortRange::new(1, u16::MAX).expect("a range"));
-        let counts = Class::ALL.map(|class| class.within(&all).len());
+        let counts = PortClass::ALL.map(|class| class.within(&all).len());
         assert_eq!(counts, [1023, 48_128, 16_384]);
         for port in all.iter() {
-            let classes = Class::ALL.map(|class| class.within(&all).contains(port));
-            let expected = Class::ALL.map(|class| class == Class::of(port));
+            let classes = PortClass::ALL.map(|class| class.within(&all).contains(port));
+            let expected = PortClass::ALL.map(|class| class == PortClass::from_port(port));
             assert_eq!(classes, expected, "{port}");
         }
     }
@@ -244,8 +227,12 @@ mod tests {
         };
         assert_eq!(apart.to_string(), "1024-5000 (IPv4) and 5000-6000 (IPv6)");
         assert_eq!(apart.ports().to_string(), "1024-6000");
-        assert!(apart.families(5000).eq([Family::Ipv4, Family::Ipv6]));
-        assert!(apart.families(5001).eq([Family::Ipv6]));
+        assert!(
+            apart
+                .families(5000)
+                .eq([AddressFamily::Ipv4, AddressFamily::Ipv6])
+        );
+        assert!(apart.families(5001).eq([AddressFamily::Ipv6]));
         assert_eq!(apart.families(6001).count(), 0);
         let only = Ephemeral {
             ipv6: None,

@@ -1,14 +1,13 @@
 //! Names for ports: ranges, sets and shards, the ephemeral ranges of systems, and reservations.
 
-pub mod ephemeral;
-pub mod range;
-pub mod reserved;
-pub mod set;
-pub mod shard;
+mod ephemeral;
+mod range;
+mod reserved;
+mod set;
+mod shard;
 
-pub use ephemeral::{Class, Ephemeral, Family, NODE_PORTS, PROGRAMS, ProgramRange};
-pub(crate) use range::bounds;
+pub use ephemeral::{Ephemeral, PortClass, ProgramRange};
 pub use range::{ParsePortsError, PortRange};
 pub use reserved::{Registration, Reserved, Source};
-pub use set::{PortSet, Runs};
+pub use set::{PortRuns, PortSet};
 pub use shard::{ParseShardError, Shard};

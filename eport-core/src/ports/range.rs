@@ -27,6 +27,10 @@ impl PortRange {
     /// without port 0, which cannot be bound.
     pub const SYSTEM: Self = Self::constant(1, 1023);
 
+    /// The ports that Kubernetes takes on every node for services of type `NodePort`
+    /// (`--service-node-port-range`).
+    pub const NODE_PORTS: Self = Self::constant(30_000, 32_767);
+
     /// Makes a range of the ports from `first` to `last`, both included.
     ///
     /// # Errors

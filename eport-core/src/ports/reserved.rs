@@ -3,7 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::ports::{PortRange, PortSet};
+use super::range::PortRange;
+use super::set::PortSet;
 
 /// Who keeps a port from being handed out.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]

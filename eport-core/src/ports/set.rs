@@ -3,7 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::ports::{ParsePortsError, PortRange, Shard, bounds};
+use super::range::{ParsePortsError, PortRange, bounds};
+use super::shard::Shard;
 
 /// 64-bit words that hold one bit for each of the 65,536 numbers.
 const WORDS: usize = 1024;
@@ -124,8 +125,8 @@ impl PortSet {
     }
 
     /// The ports as maximal ranges, lowest first: no two of them touch.
-    pub fn runs(&self) -> Runs<'_> {
-        Runs {
+    pub fn runs(&self) -> PortRuns<'_> {
+        PortRuns {
             set: self,
             next: Some(1),
         }
@@ -170,12 +171,12 @@ fn mask(index: usize, first: u16, last: u16) -> u64 {
 
 /// The maximal ranges of a [`PortSet`]; see [`PortSet::runs`].
 #[derive(Clone, Debug)]
-pub struct Runs<'a> {
+pub struct PortRuns<'a> {
     set: &'a PortSet,
     next: Option<u16>,
 }
 
-impl Iterator for Runs<'_> {
+impl Iterator for PortRuns<'_> {
     type Item = PortRange;
 
     fn next(&mut self) -> Option<PortRange> {

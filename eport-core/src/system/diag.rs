@@ -3,8 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 
 use super::socket::{BoundSocket, SocketState};
-use crate::address::Protocol;
-use crate::ports::Family;
+use crate::address::{AddressFamily, Protocol};
 
 /// Bytes of a netlink header, and of the part of an answer that every socket has.
 const HEADER: usize = 16;
@@ -26,7 +25,7 @@ const EVERY_STATE: u32 = u32::MAX;
 /// │ nlmsghdr     │ family │ protocol │ ext │ 0 │ states  │ any: 0  │
 /// └──────────────┴────────┴──────────┴─────┴───┴─────────┴─────────┘
 /// ```
-pub(super) fn request(protocol: Protocol, family: Family, sequence: u32) -> Vec<u8> {
+pub(super) fn request(protocol: Protocol, family: AddressFamily, sequence: u32) -> Vec<u8> {
     const LENGTH: u32 = 72;
     let mut bytes = Vec::with_capacity(HEADER + 56);
     bytes.extend(LENGTH.to_ne_bytes());
@@ -104,7 +103,7 @@ fn reply(kind: u16, body: &[u8], protocol: Protocol) -> Result<Reply, Malformed>
 fn socket(body: &[u8], protocol: Protocol) -> Result<BoundSocket, Malformed> {
     let mut fields = Fields(body);
     let [family, state, _, _] = fields.take::<4>()?;
-    let family = [Family::Ipv4, Family::Ipv6]
+    let family = [AddressFamily::Ipv4, AddressFamily::Ipv6]
         .into_iter()
         .find(|one| family_number(*one) == family)
         .ok_or(Malformed)?;
@@ -127,13 +126,13 @@ fn socket(body: &[u8], protocol: Protocol) -> Result<BoundSocket, Malformed> {
     })
 }
 
-fn address(family: Family, bytes: [u8; 16], port: u16, interface: u32) -> SocketAddr {
+fn address(family: AddressFamily, bytes: [u8; 16], port: u16, interface: u32) -> SocketAddr {
     match family {
-        Family::Ipv4 => {
+        AddressFamily::Ipv4 => {
             let [a, b, c, d, ..] = bytes;
             SocketAddr::new(IpAddr::V4(Ipv4Addr::new(a, b, c, d)), port)
         }
-        Family::Ipv6 => {
+        AddressFamily::Ipv6 => {
             let ip = Ipv6Addr::from(bytes);
             let scope = if ip.is_unicast_link_local() {
                 interface
@@ -164,10 +163,10 @@ const fn aligned(length: usize) -> usize {
     length.next_multiple_of(4)
 }
 
-const fn family_number(family: Family) -> u8 {
+const fn family_number(family: AddressFamily) -> u8 {
     match family {
-        Family::Ipv4 => 2,
-        Family::Ipv6 => 10,
+        AddressFamily::Ipv4 => 2,
+        AddressFamily::Ipv6 => 10,
     }
 }
 
@@ -291,7 +290,7 @@ mod tests {
     #[test]
     fn a_request_asks_for_every_state_of_one_protocol_and_family() {
         let expected = "480000001400010301000000000000000a110000ffffffff";
-        let request = request(Protocol::Udp, Family::Ipv6, 1);
+        let request = request(Protocol::Udp, AddressFamily::Ipv6, 1);
         assert_eq!(request.get(..24), Some(bytes(expected).as_slice()));
         assert_eq!(request.len(), 72);
     }

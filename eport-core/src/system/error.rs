@@ -3,8 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
-use crate::address::Protocol;
-use crate::ports::{Family, ParsePortsError};
+use crate::address::{AddressFamily, Protocol};
+use crate::ports::ParsePortsError;
 
 /// Why the host's configuration is not known.
 #[derive(Debug, thiserror::Error)]
@@ -45,7 +45,7 @@ pub enum HostError {
         /// The protocol asked for.
         protocol: Protocol,
         /// The address family asked for.
-        family: Family,
+        family: AddressFamily,
         /// What the system says.
         source: io::Error,
     },

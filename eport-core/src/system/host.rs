@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use super::files::{self, AtLine};
 use super::process::socket_inode;
 use super::{BoundSocket, HostError, OpenFiles, Process, Service, table};
-use crate::address::Protocol;
-use crate::ports::{Ephemeral, Family, ParsePortsError, PortRange, PortSet};
+use crate::address::{AddressFamily, Protocol};
+use crate::ports::{Ephemeral, ParsePortsError, PortRange, PortSet};
 
 /// Reads how this machine (or a directory that looks like one) is configured.
 ///
@@ -109,7 +109,7 @@ impl Host {
     /// table cannot be read.
     pub fn sockets(&self, protocol: Protocol) -> Result<Option<Vec<BoundSocket>>, HostError> {
         let mut all = None;
-        for family in [Family::Ipv4, Family::Ipv6] {
+        for family in [AddressFamily::Ipv4, AddressFamily::Ipv6] {
             if let Some(found) = self.sockets_of(protocol, family)? {
                 all.get_or_insert_with(Vec::new).extend(found);
             }
@@ -124,7 +124,7 @@ impl Host {
     fn sockets_of(
         &self,
         protocol: Protocol,
-        family: Family,
+        family: AddressFamily,
     ) -> Result<Option<Vec<BoundSocket>>, HostError> {
         if self.is_live() {
             return live(protocol, family).map_err(|source| HostError::Sockets {
@@ -133,7 +133,11 @@ impl Host {
                 source,
             });
         }
-        let six = if family == Family::Ipv6 { "6" } else { "" };
+        let six = if family == AddressFamily::Ipv6 {
+            "6"
+        } else {
+            ""
+        };
         self.file(&format!("proc/net/{protocol}{six}"), |text| {
             table::sockets(text, protocol, family)
         })
@@ -245,12 +249,12 @@ impl Default for Host {
 }
 
 #[cfg(target_os = "linux")]
-fn live(protocol: Protocol, family: Family) -> io::Result<Option<Vec<BoundSocket>>> {
+fn live(protocol: Protocol, family: AddressFamily) -> io::Result<Option<Vec<BoundSocket>>> {
     super::netlink::dump(protocol, family).map(Some)
 }
 
 #[cfg(not(target_os = "linux"))]
-fn live(_: Protocol, _: Family) -> io::Result<Option<Vec<BoundSocket>>> {
+fn live(_: Protocol, _: AddressFamily) -> io::Result<Option<Vec<BoundSocket>>> {
     Ok(None)
 }
 

@@ -9,8 +9,7 @@ use socket2::{Domain, Protocol as SocketProtocol, Socket, Type};
 
 use super::diag::{self, Malformed, Reply};
 use super::socket::BoundSocket;
-use crate::address::Protocol;
-use crate::ports::Family;
+use crate::address::{AddressFamily, Protocol};
 
 /// The kernel puts at most this much into one message of a dump.
 const LARGEST_MESSAGE: usize = 64 * 1024;
@@ -19,7 +18,7 @@ const LARGEST_MESSAGE: usize = 64 * 1024;
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// All sockets of a protocol and a family in the network namespace of this thread, with one request.
-pub(super) fn dump(protocol: Protocol, family: Family) -> io::Result<Vec<BoundSocket>> {
+pub(super) fn dump(protocol: Protocol, family: AddressFamily) -> io::Result<Vec<BoundSocket>> {
     const SEQUENCE: u32 = 1;
     let mut kernel = open()?;
     kernel.write_all(&diag::request(protocol, family, SEQUENCE))?;

@@ -3,8 +3,7 @@
 use std::fmt;
 use std::net::SocketAddr;
 
-use crate::address::{LocalAddress, Protocol, Space};
-use crate::ports::Family;
+use crate::address::{AddressFamily, LocalAddress, Protocol, Space};
 
 /// A socket of this machine that has a port, whoever it belongs to.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -13,7 +12,7 @@ pub struct BoundSocket {
     /// The protocol.
     pub protocol: Protocol,
     /// The family of the socket. One of IPv6 bound to `::` may take IPv4 as well.
-    pub family: Family,
+    pub family: AddressFamily,
     /// Address and port.
     pub local: SocketAddr,
     /// Whether an IPv6 socket leaves IPv4 alone; `None` if the system does not say.
@@ -41,7 +40,7 @@ impl BoundSocket {
     /// leaves IPv4 alone may not.
     pub fn space(&self) -> Space {
         let local = LocalAddress::from(self.local);
-        let is_only_v6 = self.family == Family::Ipv6 && self.only_v6 == Some(true);
+        let is_only_v6 = self.family == AddressFamily::Ipv6 && self.only_v6 == Some(true);
         Space::new(
             self.protocol,
             if is_only_v6 { local.only_v6() } else { local },

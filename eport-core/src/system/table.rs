@@ -7,15 +7,14 @@ use std::net::{IpAddr, SocketAddr};
 use super::LineError;
 use super::files::AtLine;
 use super::socket::{BoundSocket, SocketState};
-use crate::address::Protocol;
-use crate::ports::Family;
+use crate::address::{AddressFamily, Protocol};
 
 /// Reads `/proc/net/{udp,udp6,tcp,tcp6}` as a little-endian machine writes it. Sockets without a
 /// port are passed over.
 pub(super) fn sockets(
     text: &str,
     protocol: Protocol,
-    family: Family,
+    family: AddressFamily,
 ) -> Result<Vec<BoundSocket>, AtLine> {
     let lines = text.lines().enumerate().skip(1);
     let parsed = lines.map(|(index, line)| {
@@ -26,7 +25,7 @@ pub(super) fn sockets(
 }
 
 /// `sl: local peer state queues timer retransmits uid timeout inode …`.
-fn entry(line: &str, protocol: Protocol, family: Family) -> Option<BoundSocket> {
+fn entry(line: &str, protocol: Protocol, family: AddressFamily) -> Option<BoundSocket> {
     let mut fields = line.split_ascii_whitespace().skip(1);
     let local = address(fields.next()?, family)?;
     let peer = address(fields.next()?, family)?;
@@ -47,12 +46,12 @@ fn entry(line: &str, protocol: Protocol, family: Family) -> Option<BoundSocket> 
 }
 
 /// `0100007F:0045`, or with four such words for IPv6: each word as the machine's memory has it.
-fn address(text: &str, family: Family) -> Option<SocketAddr> {
+fn address(text: &str, family: AddressFamily) -> Option<SocketAddr> {
     let (words, port) = text.split_once(':')?;
     let port = u16::from_str_radix(port, 16).ok()?;
     let ip = match family {
-        Family::Ipv4 => IpAddr::from(word(words)?),
-        Family::Ipv6 => {
+        AddressFamily::Ipv4 => IpAddr::from(word(words)?),
+        AddressFamily::Ipv6 => {
             let mut bytes = [0; 16];
             for (index, word_bytes) in bytes.chunks_exact_mut(4).enumerate() {
                 word_bytes.copy_from_slice(&word(words.get(index * 8..index * 8 + 8)?)?);
@@ -79,7 +78,7 @@ mod tests {
             "{HEADER} 2148: 0100007F:0045 00000000:0000 07 00000000:00000000 00:00000000 00000000   106        0 1417 2 0 0\n \
              2150: 0100007F:0043 00000000:0000 07 00000000:00000000 00:00000000 00000000   0        0 1420 2 0 0\n"
         );
-        let found = sockets(&text, Protocol::Udp, Family::Ipv4).expect("sockets");
+        let found = sockets(&text, Protocol::Udp, AddressFamily::Ipv4).expect("sockets");
         let [tftp, _] = found.as_slice() else {
             panic!("{found:?}")
         };
@@ -92,7 +91,7 @@ mod tests {
         let text = format!(
             "{HEADER} 0: B80D0120000000000000000001000000:006F B80D0120000000000000000002000000:0401 01 0:0 0:0 0 0 0 7 1 0\n"
         );
-        let found = sockets(&text, Protocol::Tcp, Family::Ipv6).expect("sockets");
+        let found = sockets(&text, Protocol::Tcp, AddressFamily::Ipv6).expect("sockets");
         assert_eq!(
             found.first().map(ToString::to_string).as_deref(),
             Some("tcp [2001:db8::1]:111 connected to [2001:db8::2]:1025")
@@ -107,7 +106,7 @@ mod tests {
             "0: zz:0045 0:0 07 0 0 0 0 0 0",
         ] {
             let text = format!("{HEADER}{line}\n");
-            let error = sockets(&text, Protocol::Udp, Family::Ipv4).expect_err(line);
+            let error = sockets(&text, Protocol::Udp, AddressFamily::Ipv4).expect_err(line);
             assert_eq!(error, (2, LineError::NotASocket));
         }
     }
