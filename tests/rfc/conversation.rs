@@ -5,24 +5,19 @@ use std::{collections::VecDeque, time::Duration, time::Instant};
 use tests::link::beginning;
 use tftpd::proto::{
     Ack, Data, Direction, Error, ErrorCode, GrantLimits, Input, Oack, OackError, Opening, Options,
-    Outcome, Packet, Receiver, ReceiverConfig, ReceiverOutput, Request, Rollover, Sender,
-    SenderConfig, SenderOutput, Terms, accept, grant,
+    Outcome, Output, Packet, Receiver, ReceiverConfig, Request, Rollover, Sender, SenderConfig,
+    Terms, Transfer, accept, grant,
 };
 
 /// A server or a client in mid-conversation.
 pub(crate) struct Conversation {
-    side: Side,
+    transfer: Transfer,
     blksize: usize,
     file: Vec<u8>,
     start: Instant,
     now: Instant,
     deadline: Option<Instant>,
     sent: VecDeque<Vec<u8>>,
-}
-
-enum Side {
-    Sending(Box<Sender>),
-    Receiving(Box<Receiver>),
 }
 
 /// A server that has `file`, or is to store one, and was sent `request`. It stays for two seconds
@@ -79,7 +74,7 @@ fn sending(terms: Terms, oack: Option<Options>, file: &[u8]) -> Conversation {
         ..SenderConfig::new(file.len() as u64)
     };
     let sender = Sender::new(config, oack, start);
-    Conversation::new(Side::Sending(Box::new(sender)), terms, file.to_vec(), start)
+    Conversation::new(sender.into(), terms, file.to_vec(), start)
 }
 
 fn receiving(terms: Terms, opening: Opening) -> Conversation {
@@ -90,18 +85,13 @@ fn receiving(terms: Terms, opening: Opening) -> Conversation {
         ..ReceiverConfig::default()
     };
     let receiver = Receiver::new(config, opening, start);
-    Conversation::new(
-        Side::Receiving(Box::new(receiver)),
-        terms,
-        Vec::new(),
-        start,
-    )
+    Conversation::new(receiver.into(), terms, Vec::new(), start)
 }
 
 impl Conversation {
-    fn new(side: Side, terms: Terms, file: Vec<u8>, start: Instant) -> Self {
+    fn new(transfer: Transfer, terms: Terms, file: Vec<u8>, start: Instant) -> Self {
         let mut conversation = Self {
-            side,
+            transfer,
             blksize: terms.blksize.bytes().into(),
             file,
             start,
@@ -189,10 +179,7 @@ impl Conversation {
     }
 
     pub(crate) fn outcome(&self) -> Option<&Outcome> {
-        match &self.side {
-            Side::Sending(sender) => sender.outcome(),
-            Side::Receiving(receiver) => receiver.outcome(),
-        }
+        self.transfer.outcome()
     }
 
     /// What was received so far.
@@ -205,14 +192,9 @@ impl Conversation {
     }
 
     fn input(&mut self, input: Input<'_>) -> &mut Self {
-        match &mut self.side {
-            Side::Sending(sender) => sender.handle(input, self.now),
-            Side::Receiving(receiver) => {
-                if let Some(stored) = receiver.handle(input, self.now) {
-                    assert_eq!(stored.offset, self.file.len() as u64);
-                    self.file.extend_from_slice(stored.payload);
-                }
-            }
+        if let Some(stored) = self.transfer.handle(input, self.now) {
+            assert_eq!(stored.offset, self.file.len() as u64);
+            self.file.extend_from_slice(stored.payload);
         }
         self.drain();
         self
@@ -220,25 +202,25 @@ impl Conversation {
 
     fn drain(&mut self) {
         self.deadline = loop {
-            let step = match &mut self.side {
-                Side::Sending(sender) => sender_step(sender.poll()),
-                Side::Receiving(receiver) => match receiver.poll() {
-                    ReceiverOutput::Commit => {
-                        receiver.committed(self.now);
-                        continue;
-                    }
-                    output => receiver_step(output),
-                },
-            };
-            match step {
-                Step::Datagram(datagram) => self.sent.push_back(datagram),
-                Step::Blocks { first, count } => {
-                    let blocks = (first..first + count).map(|number| self.block(number));
-                    let blocks: Vec<_> = blocks.collect();
+            let datagram = match self.transfer.poll() {
+                Output::Blocks { first, count } => {
+                    let blocks = first..first + u64::from(count);
+                    let blocks: Vec<_> = blocks.map(|number| self.block(number)).collect();
                     self.sent.extend(blocks);
+                    continue;
                 }
-                Step::Wait(deadline) => break deadline,
-            }
+                Output::Commit => {
+                    self.transfer.committed(self.now);
+                    continue;
+                }
+                Output::Ack(block) => ack(block),
+                Output::Oack(options) => encoded(options),
+                Output::Error(code) => error(code),
+                Output::Wait(deadline) => break Some(deadline),
+                Output::Done => break None,
+                other => panic!("an output the suite does not know: {other:?}"),
+            };
+            self.sent.push_back(datagram);
         };
     }
 
@@ -250,37 +232,6 @@ impl Conversation {
             Rollover::Zero.to_wire(number),
             rest.get(..self.blksize).unwrap_or(rest),
         )
-    }
-}
-
-enum Step {
-    Datagram(Vec<u8>),
-    Blocks { first: u64, count: u64 },
-    Wait(Option<Instant>),
-}
-
-fn sender_step(output: SenderOutput) -> Step {
-    match output {
-        SenderOutput::Oack(options) => Step::Datagram(encoded(options)),
-        SenderOutput::Blocks { first, count } => Step::Blocks {
-            first,
-            count: count.into(),
-        },
-        SenderOutput::Error(code) => Step::Datagram(error(code)),
-        SenderOutput::Wait(deadline) => Step::Wait(Some(deadline)),
-        SenderOutput::Done => Step::Wait(None),
-        other => panic!("an output the suite does not know: {other:?}"),
-    }
-}
-
-fn receiver_step(output: ReceiverOutput) -> Step {
-    match output {
-        ReceiverOutput::Ack(block) => Step::Datagram(ack(block)),
-        ReceiverOutput::Oack(options) => Step::Datagram(encoded(options)),
-        ReceiverOutput::Error(code) => Step::Datagram(error(code)),
-        ReceiverOutput::Wait(deadline) => Step::Wait(Some(deadline)),
-        ReceiverOutput::Done => Step::Wait(None),
-        other => panic!("an output the suite does not know: {other:?}"),
     }
 }
 

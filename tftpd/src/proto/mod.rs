@@ -5,7 +5,7 @@
 //!
 //! | document | what | where |
 //! |---|---|---|
-//! | [RFC 1350](https://www.rfc-editor.org/rfc/rfc1350) | the protocol | [`Packet`], [`Sender`], [`Receiver`] |
+//! | [RFC 1350](https://www.rfc-editor.org/rfc/rfc1350) | the protocol | [`Packet`], [`Sender`], [`Receiver`], [`Transfer`] |
 //! | [RFC 1123 §4.2.3](https://www.rfc-editor.org/rfc/rfc1123#page-44) | duplicate ACKs, timers | [`Sender`] |
 //! | [RFC 2347](https://www.rfc-editor.org/rfc/rfc2347) | options | [`Options`], [`grant`], [`accept`] |
 //! | [RFC 2348](https://www.rfc-editor.org/rfc/rfc2348) | blksize | [`Blksize`] |
@@ -22,6 +22,7 @@ mod netascii;
 mod oack;
 mod opcode;
 mod option;
+mod outcome;
 mod packet;
 mod receiver;
 mod request;
@@ -38,8 +39,9 @@ pub use netascii::{NetasciiDecoder, NetasciiEncoder, netascii_len};
 pub use oack::Oack;
 pub use opcode::Opcode;
 pub use option::{Blksize, OackError, Options, Timeout, Utimeout, Windowsize};
+pub use outcome::{Input, Outcome, Patience, Stage};
 pub use packet::Packet;
 pub use receiver::{Opening, Receiver, ReceiverConfig, ReceiverOutput, Stored};
 pub use request::{Direction, Request};
 pub use sender::{Sender, SenderConfig, SenderOutput};
-pub use transfer::{Input, Outcome, Patience, Stage};
+pub use transfer::{Output, Transfer};

@@ -7,9 +7,9 @@ use super::{
     error::{Error, ErrorCode},
     negotiate::Terms,
     option::Options,
+    outcome::{Clock, DEFAULT_CEILING, Input, Outcome, Patience, Stage},
     packet::Packet,
     retransmit::RetransmitTimer,
-    transfer::{Clock, DEFAULT_CEILING, Input, Outcome, Patience, Stage},
 };
 
 /// Receives a file block by block, acknowledging window by window.

@@ -8,9 +8,9 @@ use super::{
     error::{Error, ErrorCode},
     negotiate::Terms,
     option::{Options, Windowsize},
+    outcome::{Clock, DEFAULT_CEILING, Input, Outcome, Patience, Stage},
     packet::Packet,
     retransmit::RetransmitTimer,
-    transfer::{Clock, DEFAULT_CEILING, Input, Outcome, Patience, Stage},
 };
 
 /// Sends a file, block by block, window by window.
