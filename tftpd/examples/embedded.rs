@@ -10,17 +10,17 @@ use std::error::Error;
 use tftpd::{
     Client, Server,
     backend::Memory,
-    testing::{Script, TestServer, Which},
+    testing::{PacketId, Script, TestServer},
 };
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
     let files = Memory::new().with("kernel", vec![7; 100_000]);
     let link = Script::new()
-        .lose(Which::Data(14))
-        .repeat(Which::Ack(16))
-        .delay(Which::Data(40));
-    let server = TestServer::start(Server::builder().backend(files).link(link))?;
+        .lose(PacketId::Data(14))
+        .repeat(PacketId::Ack(16))
+        .delay(PacketId::Data(40));
+    let server = TestServer::start_with_link(Server::builder().backend(files), link)?;
     let kernel = Client::new()?.get_bytes(server.address(), "kernel").await?;
     let resent: u32 = server.stop()?.iter().map(|record| record.resent).sum();
     println!(

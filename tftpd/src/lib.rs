@@ -12,11 +12,11 @@
 //! # #[cfg(all(feature = "server", feature = "client"))]
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! use tftpd::{Client, Server, backend::Memory, testing::{Script, TestServer, Which}};
+//! use tftpd::{Client, Server, backend::Memory, testing::{PacketId, Script, TestServer}};
 //!
 //! let files = Memory::new().with("kernel", vec![7; 5000]);
-//! let link = Script::new().lose(Which::Data(3)).repeat(Which::Ack(4));
-//! let server = TestServer::start(Server::builder().backend(files).link(link))?;
+//! let link = Script::new().lose(PacketId::Data(3)).repeat(PacketId::Ack(4));
+//! let server = TestServer::start_with_link(Server::builder().backend(files), link)?;
 //! let kernel = Client::new()?.get_bytes(server.address(), "kernel").await?;
 //! assert_eq!(kernel, [7; 5000]);
 //! # Ok(()) }
@@ -38,8 +38,6 @@ pub mod cli;
 pub mod client;
 #[cfg(feature = "server")]
 mod engine;
-#[cfg(feature = "server")]
-mod link;
 #[cfg(feature = "net")]
 mod net;
 #[cfg(feature = "server")]

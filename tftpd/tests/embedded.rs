@@ -11,7 +11,7 @@ use tftpd::{
     backend::Memory,
     proto::{Blksize, Options, Windowsize},
     server::{Ending, Record},
-    testing::{Datagram, Fate, Link, Script, TestServer, Way, Which},
+    testing::{Datagram, Delivery, Destination, Link, PacketId, Script, TestServer},
 };
 
 const BLKSIZE: usize = 512;
@@ -23,9 +23,8 @@ async fn fetch(window: u16, link: impl Link, single_port: bool) -> Vec<Record> {
     let server = Server::builder()
         .backend(Memory::new().with("kernel", content.clone()))
         .allocator(ports.clone())
-        .single_port(single_port)
-        .link(link);
-    let server = TestServer::start(server).expect("a server");
+        .single_port(single_port);
+    let server = TestServer::start_with_link(server, link).expect("a server");
     let client = Client::new().expect("ports").options(Options {
         blksize: Blksize::new(512),
         windowsize: Windowsize::new(window),
@@ -40,15 +39,15 @@ async fn fetch(window: u16, link: impl Link, single_port: bool) -> Vec<Record> {
 
 #[tokio::test]
 async fn a_file_arrives_whichever_of_its_packets_is_lost() {
-    let data = (1..=5).map(Which::Data);
-    let packets = data.chain([Which::Ack(1), Which::Ack(4)]);
+    let data = (1..=5).map(PacketId::Data);
+    let packets = data.chain([PacketId::Ack(1), PacketId::Ack(4)]);
     for lost in packets {
         for single_port in [false, true] {
             let records = fetch(1, Script::new().lose(lost), single_port).await;
             assert_eq!(records.len(), 1);
             assert!(matches!(records[0].ending, Ending::Sent { .. }));
             // Of an ACK it may be the client that notices first.
-            let again = matches!(lost, Which::Data(_));
+            let again = matches!(lost, PacketId::Data(_));
             assert!(!again || records[0].resent >= 1, "{lost:?}");
         }
     }
@@ -57,10 +56,10 @@ async fn a_file_arrives_whichever_of_its_packets_is_lost() {
 #[tokio::test]
 async fn a_file_arrives_whatever_is_repeated_or_late() {
     let script = Script::new()
-        .repeat(Which::Data(1))
-        .delay(Which::Data(2))
-        .repeat(Which::Ack(4))
-        .delay(Which::Ack(0));
+        .repeat(PacketId::Data(1))
+        .delay(PacketId::Data(2))
+        .repeat(PacketId::Ack(4))
+        .delay(PacketId::Ack(0));
     for window in [1, 4] {
         for single_port in [false, true] {
             let records = fetch(window, script.clone(), single_port).await;
@@ -73,22 +72,22 @@ async fn a_file_arrives_whatever_is_repeated_or_late() {
 async fn a_closure_sees_every_datagram_of_a_transfer_both_ways() {
     let (tell, told) = std::sync::mpsc::channel();
     let link = move |datagram: &Datagram<'_>| {
-        let which = Which::of(datagram.bytes).filter(|_| datagram.copy == 0);
-        let seen = (datagram.way, datagram.number, which);
+        let which = PacketId::decode(datagram.bytes).filter(|_| datagram.copy == 0);
+        let seen = (datagram.to, datagram.number, which);
         tell.send(seen).expect("it is awaited");
-        Fate::Arrives
+        Delivery::Once
     };
     fetch(4, link, false).await;
     let seen: Vec<_> = told.iter().collect();
-    let data = (1..=5).map(Which::Data);
-    for (way, expected) in [
+    let data = (1..=5).map(PacketId::Data);
+    for (to, expected) in [
         (
-            Way::ToClient,
-            [Which::Oack].into_iter().chain(data).collect(),
+            Destination::Client,
+            [PacketId::Oack].into_iter().chain(data).collect(),
         ),
-        (Way::ToServer, [0, 4, 5].map(Which::Ack).to_vec()),
+        (Destination::Server, [0, 4, 5].map(PacketId::Ack).to_vec()),
     ] {
-        let these = seen.iter().filter(|(theirs, ..)| *theirs == way);
+        let these = seen.iter().filter(|(destination, ..)| *destination == to);
         let numbers = these.clone().map(|&(_, number, _)| number);
         assert!(
             numbers
@@ -97,7 +96,7 @@ async fn a_closure_sees_every_datagram_of_a_transfer_both_ways() {
         );
         // A busy machine may need one of them again.
         let first: Vec<_> = these.filter_map(|&(.., which)| which).collect();
-        let expected: Vec<Which> = expected;
+        let expected: Vec<PacketId> = expected;
         assert!(
             expected.iter().all(|which| first.contains(which)),
             "{seen:?}"
@@ -108,13 +107,11 @@ async fn a_closure_sees_every_datagram_of_a_transfer_both_ways() {
 #[test]
 fn a_plain_socket_gets_exactly_what_the_script_lets_arrive() {
     let script = Script::new()
-        .repeat(Which::Oack)
-        .lose(Which::Data(1))
-        .delay(Which::Data(2));
-    let server = Server::builder()
-        .backend(Memory::new().with("kernel", vec![7; 5000]))
-        .link(script);
-    let server = TestServer::start(server).expect("a server");
+        .repeat(PacketId::Oack)
+        .lose(PacketId::Data(1))
+        .delay(PacketId::Data(2));
+    let server = Server::builder().backend(Memory::new().with("kernel", vec![7; 5000]));
+    let server = TestServer::start_with_link(server, script).expect("a server");
     let client = socket();
     client
         .send_to(
@@ -125,12 +122,12 @@ fn a_plain_socket_gets_exactly_what_the_script_lets_arrive() {
     let mut buffer = [0; 1000];
     let mut receive = || {
         let (length, from) = client.recv_from(&mut buffer).expect("an answer");
-        (Which::of(&buffer[..length]), from)
+        (PacketId::decode(&buffer[..length]), from)
     };
     let (_, port) = receive();
-    assert_eq!(receive(), (Some(Which::Oack), port));
+    assert_eq!(receive(), (Some(PacketId::Oack), port));
     client.send_to(&[0, 4, 0, 0], port).expect("sent");
-    let window = [3, 2, 4, 1].map(|block| (Some(Which::Data(block)), port));
+    let window = [3, 2, 4, 1].map(|block| (Some(PacketId::Data(block)), port));
     assert_eq!([receive(), receive(), receive(), receive()], window);
 }
 

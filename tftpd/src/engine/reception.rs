@@ -10,7 +10,6 @@ use eport_core::Allocator;
 
 use crate::{
     backend::{Backend, Content, OpenError, Opened, Upload},
-    link::{self, Crossing},
     net::{Arrival, TransferSocket},
     policy::{Name, RequestPolicy, Resolved},
     proto::{
@@ -40,8 +39,6 @@ pub(crate) struct Reception {
     pub(crate) single_port: bool,
     /// Whether requests to a broadcast address are answered.
     pub(crate) broadcast: bool,
-    /// What lies between the server and its clients, if a test says so.
-    pub(crate) link: Option<Arc<dyn link::Link>>,
 }
 
 /// The port of TFTP servers (RFC 1350, appendix I), from which no client asks.
@@ -189,7 +186,6 @@ impl Reception {
             link: Link {
                 socket,
                 trouble: None,
-                crossing: self.crossing(arrival.client),
             },
             role,
             about: About {
@@ -204,11 +200,6 @@ impl Reception {
             queued: None,
             deadline: visit.now,
         }))
-    }
-
-    fn crossing(&self, client: SocketAddr) -> Option<Box<Crossing>> {
-        let link = Arc::clone(self.link.as_ref()?);
-        Some(Box::new(Crossing::new(link, client)))
     }
 
     /// What is granted on this path: no block that would be cut to pieces on the way. Blocks of 512
@@ -323,7 +314,6 @@ mod tests {
             patience: Patience::default(),
             single_port: false,
             broadcast,
-            link: None,
         };
         let arrival = |client: &str, local: &str, unicast| Arrival {
             bytes: b"\x00\x01x\x00octet\x00",

@@ -4,7 +4,6 @@ use std::{net::SocketAddr, time::Instant};
 
 use crate::{
     backend::{StoreError, Upload},
-    link::Crossing,
     net::{Received, SendError, TransferSocket, WindowBuffer},
     proto::{Direction, Error, ErrorCode, Input, Oack, Options, Outcome, Terms},
 };
@@ -38,8 +37,6 @@ pub(super) enum Role {
 pub(super) struct Link {
     pub(super) socket: TransferSocket,
     pub(super) trouble: Option<Cause>,
-    /// What lies between, if a test says so.
-    pub(super) crossing: Option<Box<Crossing>>,
 }
 
 /// What does not change while a transfer runs.
@@ -86,18 +83,14 @@ impl Workspace {
 }
 
 impl Session {
-    /// Takes one datagram from the socket; whatever else waits makes it ready again. What crosses a
-    /// link of a test is left there.
+    /// Takes one datagram from the socket; whatever else waits makes it ready again.
     pub(super) fn readable(&mut self, work: &mut Workspace, now: Instant) {
         let input = match self.link.socket.receive(&mut work.inbound) {
             Received::Datagram(bytes) => Input::Datagram(bytes),
             Received::Unreachable => Input::Unreachable,
             Received::Nothing => return,
         };
-        match (&mut self.link.crossing, input) {
-            (Some(crossing), Input::Datagram(bytes)) => crossing.come(bytes),
-            _ => self.handle(input, now),
-        }
+        self.handle(input, now);
     }
 
     pub(super) fn handle(&mut self, input: Input<'_>, now: Instant) {
@@ -196,22 +189,12 @@ fn ending(trouble: Option<Cause>, direction: Direction, outcome: Option<&Outcome
 impl Link {
     /// Sends one datagram.
     pub(super) fn send(&mut self, datagram: &[u8]) -> Result<(), SendError> {
-        let Some(crossing) = &mut self.crossing else {
-            return self.socket.send(datagram);
-        };
-        let arriving = crossing.leave(datagram);
-        arriving
-            .iter()
-            .try_for_each(|datagram| self.socket.send(datagram))
+        self.socket.send(datagram)
     }
 
     /// Sends datagrams as [`TransferSocket::send_run`] does.
     pub(super) fn send_run(&mut self, datagrams: &[u8], stride: usize) -> Result<(), SendError> {
-        if self.crossing.is_none() {
-            return self.socket.send_run(datagrams, stride);
-        }
-        let mut datagrams = datagrams.chunks(stride);
-        datagrams.try_for_each(|datagram| self.send(datagram))
+        self.socket.send_run(datagrams, stride)
     }
 
     pub(super) fn send_oack(

@@ -272,12 +272,8 @@ impl Sessions {
             && let Some(Seat { session, .. }) = find(&mut self.slab, key)
             && session.link.socket.is_shared()
         {
-            match &mut session.link.crossing {
-                Some(crossing) => crossing.come(arrival.bytes),
-                None => session.handle(Input::Datagram(arrival.bytes), now),
-            }
+            session.handle(Input::Datagram(arrival.bytes), now);
             self.answered(key, now);
-            self.crossed(key, now);
         } else if let (Some(code), Some(listener)) =
             (self.reception.answer_to_stray(arrival), listener)
             && self.strays.may_answer(arrival.client.ip(), now)
@@ -290,21 +286,6 @@ impl Sessions {
     pub(super) fn readable(&mut self, key: Key, now: Instant) {
         if let Some(seat) = find(&mut self.slab, key) {
             seat.session.readable(&mut self.work, now);
-            let crosses = seat.session.link.crossing.is_some();
-            self.answered(key, now);
-            if crosses {
-                self.crossed(key, now);
-            }
-        }
-    }
-
-    /// Hands a transfer what a link of a test lets arrive.
-    fn crossed(&mut self, key: Key, now: Instant) {
-        while let Some(Seat { session, .. }) = find(&mut self.slab, key)
-            && let Some(crossing) = &mut session.link.crossing
-            && let Some(datagram) = crossing.arrived()
-        {
-            session.handle(Input::Datagram(&datagram), now);
             self.answered(key, now);
         }
     }

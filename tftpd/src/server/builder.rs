@@ -8,7 +8,6 @@ use super::{Record, Server, log, ports::transfer_ports};
 use crate::{
     backend::{Backend, Memory},
     engine::{Caps, Observer, Reception, Setup},
-    link::Link,
     net,
     policy::RequestPolicy,
     proto::{GrantLimits, Patience},
@@ -28,7 +27,6 @@ pub struct Builder {
     threads: usize,
     drain: Duration,
     observer: Observer,
-    link: Option<Arc<dyn Link>>,
 }
 
 impl Default for Builder {
@@ -45,7 +43,6 @@ impl Default for Builder {
             threads: net::processors(),
             drain: Duration::from_secs(30),
             observer: Arc::new(log::observer()),
-            link: None,
         }
     }
 }
@@ -123,13 +120,6 @@ impl Builder {
         self
     }
 
-    /// Lets `link` decide what becomes of the datagrams of each transfer, for tests; see
-    /// [`testing`](crate::testing). Each block is then sent by itself.
-    pub fn link(mut self, link: impl Link) -> Self {
-        self.link = Some(Arc::new(link));
-        self
-    }
-
     /// The server.
     ///
     /// # Errors
@@ -147,7 +137,6 @@ impl Builder {
             single_port: self.single_port,
             broadcast: self.broadcast,
             policy: self.policy,
-            link: self.link,
         };
         // One socket hears all, see `Listener::undivided`.
         let threads = if self.broadcast { 1 } else { self.threads };

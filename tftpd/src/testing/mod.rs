@@ -1,4 +1,4 @@
-//! A server for tests, and a network that loses what the test wants it to lose.
+//! A server for tests, and a link that loses, duplicates and delays packets by a script.
 //!
 //! ```
 //! # #[cfg(not(feature = "client"))]
@@ -6,16 +6,19 @@
 //! # #[cfg(feature = "client")]
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! use tftpd::{Client, Server, backend::Memory, testing::{Script, TestServer, Which}};
+//! use tftpd::{Client, Server, backend::Memory, testing::{PacketId, Script, TestServer}};
 //!
 //! let files = Memory::new().with("kernel", vec![7; 5000]);
-//! let link = Script::new().lose(Which::Data(3)).repeat(Which::Ack(4));
-//! let server = TestServer::start(Server::builder().backend(files).link(link))?;
+//! let link = Script::new().lose(PacketId::Data(3)).repeat(PacketId::Ack(4));
+//! let server = TestServer::start_with_link(Server::builder().backend(files), link)?;
 //! let kernel = Client::new()?.get_bytes(server.address(), "kernel").await?;
 //! assert_eq!(kernel, [7; 5000]);
 //! assert!(server.stop()?[0].resent > 0);
 //! # Ok(()) }
 //! ```
+
+mod link;
+mod relay;
 
 use std::{
     future::{Future, poll_fn},
@@ -29,26 +32,29 @@ use std::{
 
 use tokio::{runtime, sync::oneshot};
 
-pub use crate::link::{Datagram, Fate, Link, Script, Way, Which};
+pub use link::{Datagram, Delivery, Destination, Link, PacketId, Script};
 
 use crate::{
     net::{ListenError, Listener},
     server::{BuildError, Builder, Record, ServeError, Server},
 };
+use relay::Relay;
 
 /// A server on a port of the loopback address that the system chooses, in a thread of its own.
 ///
-/// Dropped, it ends at once, and so do its transfers.
+/// Dropping it ends the server and its transfers immediately.
 #[derive(Debug)]
 pub struct TestServer {
     address: SocketAddr,
     records: Arc<Mutex<Vec<Record>>>,
-    /// Gone once it was told to end.
+    /// `None` once the server was stopped.
     stop: Option<Stop>,
     thread: Option<JoinHandle<Result<(), ServeError>>>,
+    /// Ends after the server, whose last datagrams it forwards.
+    relay: Option<Relay>,
 }
 
-/// Two ways to tell a server to end: each acts when it is dropped.
+/// Two ways to end a server; each takes effect when it is dropped.
 #[derive(Debug)]
 struct Stop {
     drain: oneshot::Sender<()>,
@@ -56,21 +62,43 @@ struct Stop {
 }
 
 impl TestServer {
-    /// Starts what `server` describes. It hands its records to [`stop`](Self::stop), and to nobody
-    /// else.
+    /// Starts `server`. Its records go to [`stop`](Self::stop) only.
     ///
     /// # Errors
-    /// [`StartError`], which says what the system refused.
+    /// [`StartError`] with what the system refused.
     pub fn start(server: Builder) -> Result<Self, StartError> {
+        Self::start_relayed(server, None)
+    }
+
+    /// Starts `server` behind `link`, which decides the delivery of each datagram of its transfers.
+    ///
+    /// A relay applies the link: the server sees each client on its own address, but on a port of
+    /// the relay, and the client sees each transfer on a port of the relay. Records name the
+    /// client's own address.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub fn start_with_link(server: Builder, link: impl Link) -> Result<Self, StartError> {
+        Self::start_relayed(server, Some(Arc::new(link)))
+    }
+
+    fn start_relayed(server: Builder, link: Option<Arc<dyn Link>>) -> Result<Self, StartError> {
         let listener = Listener::bind((Ipv4Addr::LOCALHOST, 0).into())?;
         let Some(address) = listener.local_addr() else {
             return Err(StartError::Thread(io::ErrorKind::AddrNotAvailable.into()));
         };
+        let relay = link.map(|link| Relay::start(link, address)).transpose();
+        let relay = relay.map_err(StartError::Thread)?;
+        let control = relay.as_ref().map(Relay::control);
         let records = Arc::new(Mutex::new(Vec::new()));
         let seen = Arc::clone(&records);
         let server = server.on_record(move |record| {
+            let mut record = record.clone();
+            if let Some(control) = &control {
+                record.client = control.ended(record.client, record.local);
+            }
             let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
-            seen.push(record.clone());
+            seen.push(record);
         });
         let server = server.build()?;
         let runtime = runtime::Builder::new_current_thread().build();
@@ -82,23 +110,24 @@ impl TestServer {
             .spawn(move || runtime.block_on(serve(server, listener, drained, abandoned)))
             .map_err(StartError::Thread)?;
         Ok(Self {
-            address,
+            address: relay.as_ref().map_or(address, Relay::address),
             records,
             stop: Some(Stop { drain, abandon }),
             thread: Some(thread),
+            relay,
         })
     }
 
-    /// Where it listens.
+    /// Returns the address for requests.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Lets running transfers finish, as [`Builder::drain`] says, and answers with the record of
-    /// each request in the order in which they ended.
+    /// Stops the server after its running transfers, within the time of [`Builder::drain`]; returns
+    /// the records of all requests in the order in which they ended.
     ///
     /// # Errors
-    /// [`ServeError`] if it ended before it was told to.
+    /// [`ServeError`] if the server ended earlier.
     pub fn stop(mut self) -> Result<Vec<Record>, ServeError> {
         if let Some(Stop { drain, abandon }) = self.stop.take() {
             drop(drain);
@@ -121,29 +150,30 @@ impl Drop for TestServer {
     fn drop(&mut self) {
         if let Some(Stop { drain, abandon }) = self.stop.take() {
             drop(abandon);
-            // The test is over: nobody is left to tell.
+            // The test has ended and takes no error any more.
             let _ = self.join();
             drop(drain);
         }
+        self.relay = None;
     }
 }
 
-/// Why there is no server for a test.
+/// An error of [`TestServer::start`].
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StartError {
-    /// It cannot listen.
+    /// The listening socket cannot be bound.
     #[error(transparent)]
     Listen(#[from] ListenError),
-    /// It cannot be built.
+    /// The server cannot be built.
     #[error(transparent)]
     Build(#[from] BuildError),
-    /// The system has no thread for it.
+    /// A thread, or a socket of the relay, cannot be made.
     #[error("the server for a test cannot be started")]
     Thread(#[source] io::Error),
 }
 
-/// Serves until the one or the other sender is gone.
+/// Serves until one of the two senders is dropped.
 async fn serve(
     server: Server,
     listener: Listener,
