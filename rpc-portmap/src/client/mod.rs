@@ -10,7 +10,7 @@
 mod datagram;
 mod error;
 mod pending;
-mod registered;
+mod registered_ports;
 mod rpcbind;
 mod stream;
 
@@ -23,7 +23,7 @@ use std::time::Duration;
 
 use eport_core::Lease;
 pub use error::{CallError, ConnectError};
-pub use registered::Registered;
+pub use registered_ports::Registered;
 pub use rpcbind::Rpcbind;
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;

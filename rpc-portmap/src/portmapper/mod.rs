@@ -22,12 +22,11 @@ mod files;
 mod forward;
 mod host;
 mod journal;
+mod liveness_cache;
 mod netbuf;
-mod programs;
-mod recent;
+mod procedures;
 mod service;
 mod stats;
-mod versions;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -164,13 +163,13 @@ impl Portmapper {
             .layer(RateLimit::new(PER_SECOND, AT_ONCE))
             .layer(self.access.clone())
             .layer(service.counters.clone())
-            .version(forward::Quiet(programs::Portmap2Server::new(Arc::clone(
+            .version(forward::Quiet(procedures::Portmap2Server::new(Arc::clone(
                 service,
             ))))
-            .version(forward::Quiet(programs::Rpcbind3Server::new(Arc::clone(
+            .version(forward::Quiet(procedures::Rpcbind3Server::new(Arc::clone(
                 service,
             ))))
-            .version(forward::Quiet(programs::Rpcbind4Server::new(Arc::clone(
+            .version(forward::Quiet(procedures::Rpcbind4Server::new(Arc::clone(
                 service,
             ))))
     }

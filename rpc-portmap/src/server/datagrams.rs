@@ -12,8 +12,8 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use super::caller::{Caller, Peer};
-use super::core::Core;
-use super::replies::{Key, Known, ReplyCache};
+use super::dispatcher::Core;
+use super::reply_cache::{Key, Known, ReplyCache};
 use super::streams::Shared;
 use crate::rpcbind::{Family, Netid};
 use crate::transport::{Inbox, now, reply};

@@ -42,15 +42,15 @@
 //! ```
 
 mod caller;
+mod catch_panic;
 mod connections;
-mod core;
 mod datagrams;
+mod dispatcher;
 mod layer;
 mod layers;
-mod panics;
 mod program;
 mod registration;
-mod replies;
+mod reply_cache;
 mod streams;
 #[cfg(test)]
 mod tests;
@@ -73,8 +73,8 @@ use crate::rpc::RecordLimits;
 use crate::rpcbind::{Netid, UniversalAddress};
 use crate::transport::Listeners;
 use connections::Connections;
-use core::Core;
-use replies::ReplyCache;
+use dispatcher::Core;
+use reply_cache::ReplyCache;
 
 /// What a server allows itself and its callers.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::Limits;
 use super::caller::{Caller, Peer};
 use super::connections::{Connections, Seat};
-use super::core::Core;
+use super::dispatcher::Core;
 use crate::rpc::RecordReader;
 use crate::rpc::record::put_record;
 use crate::rpcbind::{Family, Netid};

@@ -5,8 +5,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::caller::Caller;
+use super::catch_panic::Caught;
 use super::layer::{Layer, Outcome, Rejection, Request};
-use super::panics::Caught;
 use super::program::ProgramVersion;
 use crate::rpc::{AuthStat, Call, CallDecodeError, NULL_PROCEDURE, RpcError, reply};
 

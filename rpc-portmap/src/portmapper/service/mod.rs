@@ -1,5 +1,8 @@
 //! What all versions have in common: the registry, its journal and its counters.
 
+mod portmap2;
+mod rpcbind;
+
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -8,8 +11,8 @@ use tracing::{debug, info, warn};
 use super::forward::Forwarding;
 use super::host::LocalHost;
 use super::journal::Journal;
-use super::programs::RpcbList;
-use super::recent::{Recent, Remembered};
+use super::liveness_cache::{Recent, Remembered};
+use super::procedures::RpcbList;
 use super::stats::Counters;
 use crate::registry::{Authority, Claim, ClaimError, Host, Registration, Registry, RegistryError};
 use crate::rpc::RpcError;

@@ -1,61 +1,19 @@
-//! What each version answers.
+//! The answers of versions 3 and 4.
 
 use tracing::debug;
 
-use super::netbuf;
-use super::programs::{Portmap2, RpcbList, Rpcbind3, Rpcbind4};
-use super::service::Service;
-use crate::registry::{Claim, ClaimError, Registration};
+use super::super::netbuf;
+use super::super::procedures::{RpcbList, Rpcbind3, Rpcbind4};
+use super::Service;
+use crate::registry::{Claim, ClaimError};
 use crate::rpc::RpcError;
 use crate::rpcbind::stats::AllStats;
 use crate::rpcbind::v2::CallArgs;
 use crate::rpcbind::v3::{CallResult, Netbuf};
-use crate::rpcbind::{Family, Mapping, Name, Netid, Rpcb, v2, v3, v4};
+use crate::rpcbind::{Family, Name, Netid, Rpcb, v3, v4};
 use crate::server::Caller;
 use crate::transport::seconds_since_1970;
 use crate::xdr::List;
-
-impl Portmap2 for Service {
-    async fn set(&self, caller: &Caller, request: Mapping) -> Result<bool, RpcError> {
-        Ok(self.register(caller, v2::VERSION, Claim::from_mapping(&request)))
-    }
-
-    async fn unset(&self, caller: &Caller, request: Mapping) -> Result<bool, RpcError> {
-        let Mapping {
-            program, version, ..
-        } = request;
-        let netids = [Netid::Udp, Netid::Tcp];
-        Ok(self.unregister(caller, v2::VERSION, program, version, &netids))
-    }
-
-    async fn getport(&self, _: &Caller, request: Mapping) -> Result<u32, RpcError> {
-        let Mapping {
-            program, version, ..
-        } = request;
-        let Some(netid) = Netid::from_protocol_number(request.protocol) else {
-            return Ok(0);
-        };
-        let found = self.look_up(program, version, netid, false);
-        self.counters
-            .look_up(v2::VERSION, program, version, netid, found.is_some());
-        let port = found.and_then(|found| found.claim.address.port());
-        Ok(port.unwrap_or_default().into())
-    }
-
-    async fn dump(&self, _: &Caller) -> Result<List<Mapping>, RpcError> {
-        let table = self.fresh();
-        Ok(table
-            .registry
-            .iter()
-            .filter_map(Registration::to_mapping)
-            .collect())
-    }
-
-    async fn callit(&self, caller: &Caller, call: CallArgs) -> Result<v2::CallResult, RpcError> {
-        let (_, result) = self.forward(caller, v2::VERSION, call, false).await?;
-        Ok(result)
-    }
-}
 
 /// Versions 3 and 4 have nearly everything in common.
 impl Service {
