@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use eport_core::system::Sources;
 use eport_core::{Allocator, Space};
-use rpc_portmap::client::Registered;
+use rpc_portmap::client::RegisteredPorts;
 use rpc_portmap::portmapper::{Forwarding, Portmapper};
 use rpc_portmap::rpc::RpcError;
 use rpc_portmap::rpcbind::{ABSTRACT_SOCKET, SOCKET};
@@ -39,7 +39,7 @@ impl Length1 for Length {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let stop = || async { drop(tokio::signal::ctrl_c().await) };
-    let registered = Registered::read(Duration::from_secs(3)).await?;
+    let registered = RegisteredPorts::read(Duration::from_secs(3)).await?;
     let allocator = Allocator::builder()
         .sources(registered.add_to(Sources::default()))
         .build()?;

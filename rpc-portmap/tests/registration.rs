@@ -8,7 +8,7 @@ use rpc_portmap::client::{Client, Rpcbind};
 use rpc_portmap::portmapper::Portmapper;
 use rpc_portmap::rpc::RpcError;
 use rpc_portmap::rpcbind::{Netid, PROGRAM};
-use rpc_portmap::server::{Caller, Registration, RegistrationState, Server};
+use rpc_portmap::server::{Caller, RegistrationGuard, RegistrationState, Server};
 use rpc_portmap::transport::{DynamicPort, Listeners};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -78,7 +78,7 @@ async fn a_service_outlives_its_portmapper_and_is_registered_again() {
     let allocator = Allocator::builder().build().expect("ports");
     let service = Service::start(&allocator, &socket);
     let mut registration = service.registration;
-    assert_eq!(registration.state(), RegistrationState::Away);
+    assert_eq!(registration.state(), RegistrationState::Unreachable);
     for _ in 0..2 {
         let mapper = Mapper::start(&directory);
         assert_eq!(registration.settled().await, RegistrationState::Registered);
@@ -86,7 +86,7 @@ async fn a_service_outlives_its_portmapper_and_is_registered_again() {
         let entries = rpcbind.dump().await.expect("a list");
         assert!(entries.iter().any(|entry| entry.program == SERVICE));
         mapper.stop().await;
-        until(|| async { registration.state() == RegistrationState::Away }).await;
+        until(|| async { registration.state() == RegistrationState::Unreachable }).await;
     }
     drop(service.stop);
     service.task.await.expect("no panic").expect("served");
@@ -101,7 +101,7 @@ async fn the_portmapper_itself_cannot_be_displaced() {
         .bind_ip("127.0.0.1:0".parse().expect("an address"))
         .expect("free");
     let claims = rpc_portmap::registry::Claim::all(PROGRAM, &[2], &listeners.addresses());
-    let mut registration = Registration::at_socket(claims, &mapper.socket);
+    let mut registration = RegistrationGuard::at_socket(claims, &mapper.socket);
     assert_eq!(registration.settled().await, RegistrationState::Refused);
     drop(registration);
     mapper.stop().await;
@@ -148,7 +148,7 @@ impl Mapper {
 /// A service on a leased port.
 struct Service {
     port: u16,
-    registration: Registration,
+    registration: RegistrationGuard,
     stop: oneshot::Sender<()>,
     task: JoinHandle<std::io::Result<()>>,
 }
@@ -160,7 +160,7 @@ impl Service {
             .build();
         let leased = DynamicPort::lease_on_loopback(allocator).expect("a port");
         let port = leased.port();
-        let registration = Registration::at_socket(server.claims(&leased.addresses()), socket);
+        let registration = RegistrationGuard::at_socket(server.claims(&leased.addresses()), socket);
         let (stop, stopped) = oneshot::channel();
         let serving = server.serve(leased, async { drop(stopped.await) });
         Self {

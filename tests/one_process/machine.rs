@@ -5,11 +5,11 @@ use std::sync::{Arc, Mutex};
 
 use eport_core::system::Sources;
 use eport_core::{Allocator, PortSet};
-use rpc_portmap::client::{Client, Registered, Rpcbind};
+use rpc_portmap::client::{Client, RegisteredPorts, Rpcbind};
 use rpc_portmap::portmapper::{Forwarding, Portmapper};
 use rpc_portmap::rpc::RpcError;
 use rpc_portmap::rpcbind::{Name, Rpcb};
-use rpc_portmap::server::{Caller, Registration, RegistrationState, Server};
+use rpc_portmap::server::{Caller, RegistrationGuard, RegistrationState, Server};
 use rpc_portmap::transport::{DynamicPort, Listeners};
 use tempfile::TempDir;
 use tftpd::backend::Memory;
@@ -51,7 +51,7 @@ pub(crate) fn contents() -> Vec<u8> {
 pub(crate) struct Elsewhere {
     directory: TempDir,
     pub(crate) ports: PortSet,
-    registered: Registered,
+    registered: RegisteredPorts,
 }
 
 impl Elsewhere {
@@ -73,7 +73,7 @@ impl Elsewhere {
             let accepted = rpcbind.set(&at_port(version, port)).await;
             assert!(accepted.expect("an answer"), "{port}");
         }
-        let registered = Registered::read_from(&rpcbind).await.expect("a list");
+        let registered = RegisteredPorts::read_from(&rpcbind).await.expect("a list");
         serving.stop().await.expect("served");
         Self {
             directory,
@@ -113,7 +113,7 @@ pub(crate) struct Machine {
     pub(crate) service_port: u16,
     socket: String,
     transfers: Arc<Mutex<Vec<u16>>>,
-    registration: Registration,
+    registration: RegistrationGuard,
     tftpd: Task<Result<tftpd::server::Summary, tftpd::server::ServeError>>,
     service: Task<std::io::Result<()>>,
     portmapper: Task<std::io::Result<()>>,
@@ -139,7 +139,7 @@ impl Machine {
         let service = Server::builder().version(Echo1Server::new(Arc::new(Echo)));
         let service = service.build();
         let claims = service.claims(&port.addresses());
-        let mut registration = Registration::at_socket(claims, &socket);
+        let mut registration = RegistrationGuard::at_socket(claims, &socket);
         let service = Task::spawn(|stopped| service.serve(port, stopped));
         assert_eq!(registration.settled().await, RegistrationState::Registered);
 

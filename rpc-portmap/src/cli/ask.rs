@@ -201,7 +201,7 @@ async fn locate(
     within: Duration,
 ) -> Result<SocketAddr, Failure> {
     let rpcbind = Rpcbind::new(connect(host, udp, within).await?);
-    let netid = if udp { Netid::Udp } else { Netid::Tcp }.over(Family::of(host.ip()));
+    let netid = if udp { Netid::Udp } else { Netid::Tcp }.over(Family::from_ip(host.ip()));
     let found = rpcbind.address(program, version, netid).await?;
     let found = found.and_then(|address| address.merged(host.ip()).socket_addr());
     found.ok_or_else(|| {

@@ -16,7 +16,7 @@ use tracing::{Level, debug, info};
 use super::activation;
 use super::exit::{self, Failure};
 use crate::portmapper::{Access, Forwarding, Portmapper};
-use crate::registry::Policy;
+use crate::registry::RegistryPolicy;
 use crate::rpcbind::{ABSTRACT_SOCKET, GROUP, PORT, SOCKET};
 use crate::transport::{ListenError, Listeners};
 
@@ -105,7 +105,7 @@ pub(super) async fn serve(args: Args) -> Result<ExitCode, Failure> {
         end = portmapper.server().serve(listeners, stop.wait()) => {
             end.map_err(|error| Failure::from_error(exit::OSERR, &error))?;
         }
-        () = portmapper.sweep_for_ever() => {}
+        () = portmapper.sweep_periodically() => {}
     }
     info!(registrations = portmapper.registrations(), "stopped");
     Ok(ExitCode::SUCCESS)
@@ -156,8 +156,8 @@ fn listeners(args: &Args) -> Result<Listeners, Failure> {
 }
 
 fn portmapper(args: &Args, listeners: &Listeners) -> Result<Portmapper, Failure> {
-    let defaults = Policy::default();
-    let policy = Policy {
+    let defaults = RegistryPolicy::default();
+    let policy = RegistryPolicy {
         unprivileged_loopback: args.insecure_set,
         protected: args.protect.clone().unwrap_or(defaults.protected),
         ..defaults

@@ -4,7 +4,7 @@
 //! any number of calls may be under way on it. Every call ends by its deadline, and dropping its
 //! future ends it at once.
 //!
-//! [`Rpcbind`] has typed calls to a portmapper, [`Registered`] the ports that services registered
+//! [`Rpcbind`] has typed calls to a portmapper, [`RegisteredPorts`] the ports that services registered
 //! with it; clients of other programs come from [`rpc_program!`](crate::rpc_program).
 
 mod datagram;
@@ -23,7 +23,7 @@ use std::time::Duration;
 
 use eport_core::Lease;
 pub use error::{CallError, ConnectError};
-pub use registered_ports::Registered;
+pub use registered_ports::RegisteredPorts;
 pub use rpcbind::Rpcbind;
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;

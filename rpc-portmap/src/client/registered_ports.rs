@@ -22,19 +22,19 @@ use crate::rpcbind::{Netid, Rpcb, UniversalAddress};
 /// use std::time::Duration;
 /// use eport_core::Allocator;
 /// use eport_core::system::Sources;
-/// use rpc_portmap::client::Registered;
+/// use rpc_portmap::client::RegisteredPorts;
 ///
-/// let registered = Registered::read(Duration::from_secs(3)).await?;
+/// let registered = RegisteredPorts::read(Duration::from_secs(3)).await?;
 /// let sources = registered.add_to(Sources::default());
 /// let allocator = Allocator::builder().sources(sources).build()?;
 /// # Ok(()) }
 /// ```
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub struct Registered {
+pub struct RegisteredPorts {
     entries: BTreeMap<Registration, PortSet>,
 }
 
-impl Registered {
+impl RegisteredPorts {
     /// Asks this machine's portmapper, by its unix sockets or over the loopback interface. Where
     /// none runs nothing is registered, which is no error.
     ///
@@ -44,7 +44,7 @@ impl Registered {
         let answer = async {
             match Rpcbind::local().await {
                 Ok(rpcbind) => Self::read_from(&rpcbind.with_timeout(within)).await,
-                Err(failed) => nobody_there(failed),
+                Err(failed) => no_portmapper(failed),
             }
         };
         tokio::time::timeout(within, answer)
@@ -105,7 +105,7 @@ impl Registered {
 }
 
 /// Registrations with their ports; those with port 0 have none.
-impl FromIterator<(Registration, u16)> for Registered {
+impl FromIterator<(Registration, u16)> for RegisteredPorts {
     fn from_iter<I: IntoIterator<Item = (Registration, u16)>>(entries: I) -> Self {
         let mut ranges: BTreeMap<Registration, Vec<PortRange>> = BTreeMap::new();
         for (entry, port) in entries {
@@ -122,12 +122,12 @@ impl FromIterator<(Registration, u16)> for Registered {
     }
 }
 
-fn nobody_there(failed: ConnectError) -> Result<Registered, CallError> {
+fn no_portmapper(failed: ConnectError) -> Result<RegisteredPorts, CallError> {
     match failed {
         ConnectError::Unix { source, .. } | ConnectError::Ip { source, .. } => {
             match source.kind() {
                 io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
-                    Ok(Registered::default())
+                    Ok(RegisteredPorts::default())
                 }
                 _ => Err(CallError::Unreachable(source)),
             }
@@ -169,7 +169,7 @@ mod tests {
             entry(100_024, "nonsense", "0.0.0.0.8.2", "29"),
             entry(100_024, "tcp", "0.0.0.0.0.0", "29"),
         ];
-        let registered: Registered = list.iter().filter_map(with_port).collect();
+        let registered: RegisteredPorts = list.iter().filter_map(with_port).collect();
         let texts: Vec<_> = registered
             .reserved()
             .sources(2049)
@@ -184,13 +184,13 @@ mod tests {
         );
         assert_eq!(registered.reserved().union().to_string(), "2049");
         let own = "2049".parse().expect("a port");
-        assert_eq!(registered.without(&own), Registered::default());
+        assert_eq!(registered.without(&own), RegisteredPorts::default());
     }
 
     #[test]
     fn an_allocator_keeps_off_what_is_registered_and_says_why() {
         let list = [entry(100_024, "udp", "127.0.0.1.240.3", "107")];
-        let registered: Registered = list.iter().filter_map(with_port).collect();
+        let registered: RegisteredPorts = list.iter().filter_map(with_port).collect();
         let allocator = eport_core::Allocator::builder()
             .ports("61440-61443".parse().expect("ports"))
             .sources(registered.add_to(Sources::nothing()))
@@ -210,9 +210,9 @@ mod tests {
             name: "@none".to_owned(),
             source: kind.into(),
         };
-        let none = nobody_there(failed(io::ErrorKind::ConnectionRefused));
-        assert_eq!(none.expect("nobody listens"), Registered::default());
-        let forbidden = nobody_there(failed(io::ErrorKind::PermissionDenied));
+        let none = no_portmapper(failed(io::ErrorKind::ConnectionRefused));
+        assert_eq!(none.expect("nobody listens"), RegisteredPorts::default());
+        let forbidden = no_portmapper(failed(io::ErrorKind::PermissionDenied));
         assert!(matches!(forbidden, Err(CallError::Unreachable(_))));
     }
 

@@ -65,7 +65,7 @@ impl Layer for Access {
         Ok(())
     }
 
-    fn admits_datagram(&self, caller: &Caller, request_bytes: usize, reply_bytes: usize) -> bool {
+    fn allows_reply(&self, caller: &Caller, request_bytes: usize, reply_bytes: usize) -> bool {
         reply_bytes <= FACTOR * request_bytes || self.is_trusted(caller)
     }
 }
@@ -118,9 +118,9 @@ mod tests {
     fn a_stranger_gets_two_bytes_for_one_at_most() {
         let access = Access::default();
         let stranger = caller("198.51.100.1", Netid::Udp);
-        assert!(access.admits_datagram(&stranger, 12, 24));
-        assert!(!access.admits_datagram(&stranger, 11, 24));
-        assert!(access.admits_datagram(&caller("127.0.0.1", Netid::Udp), 11, 24));
+        assert!(access.allows_reply(&stranger, 12, 24));
+        assert!(!access.allows_reply(&stranger, 11, 24));
+        assert!(access.allows_reply(&caller("127.0.0.1", Netid::Udp), 11, 24));
     }
 
     #[test]

@@ -27,7 +27,7 @@ pub enum StateError {
     #[error(
         "the state file {path} can be written by others; remove it, or name another with --state"
     )]
-    NotOurs {
+    WritableByOthers {
         /// The file.
         path: PathBuf,
     },
@@ -47,7 +47,7 @@ pub(super) fn read(path: &Path) -> Result<Vec<u8>, StateError> {
     let meta = file.metadata().map_err(failed)?;
     let ours = meta.uid() == geteuid().as_raw() || meta.uid() == 0;
     if !meta.is_file() || !ours || meta.mode() & 0o022 != 0 {
-        return Err(StateError::NotOurs {
+        return Err(StateError::WritableByOthers {
             path: path.to_owned(),
         });
     }

@@ -96,10 +96,10 @@ impl Xdr for Raw {
 /// A version of the portmapper whose procedure 5, the forwarded call, is silent when it fails
 /// (RFC 1833 §2.2.1): it comes by broadcast, and one network would not want to hear from each of
 /// its machines that it does not have a program. That there is no such procedure is no failure of
-/// it: over a connection, where nobody broadcasts, the caller hears that and does not wait in vain.
-pub(super) struct Quiet<V>(pub(super) V);
+/// it: over a connection, where nobody broadcasts, the caller accepts_datagram that and does not wait in vain.
+pub(super) struct SilentForward<V>(pub(super) V);
 
-impl<V: ProgramVersion> ProgramVersion for Quiet<V> {
+impl<V: ProgramVersion> ProgramVersion for SilentForward<V> {
     fn program(&self) -> u32 {
         self.0.program()
     }

@@ -95,7 +95,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::registry::{Authority, Claim, Liveness, Policy};
+    use crate::registry::{Authority, Claim, Liveness, RegistryPolicy};
     use crate::rpcbind::{Mapping, Netid, UniversalAddress};
 
     struct Anywhere;
@@ -162,14 +162,17 @@ mod tests {
         drop(start(&path));
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o666)).expect("ours");
         let refused = files::read(&path).expect_err("anybody could have");
-        assert!(matches!(refused, StateError::NotOurs { .. }), "{refused}");
+        assert!(
+            matches!(refused, StateError::WritableByOthers { .. }),
+            "{refused}"
+        );
         let link = directory.path().join("link");
         std::os::unix::fs::symlink(&path, &link).expect("a link");
         assert!(matches!(files::read(&link), Err(StateError::Io { .. })));
     }
 
     fn start(path: &Path) -> (Registry, Journal) {
-        let mut registry = Registry::new(Policy::default());
+        let mut registry = Registry::new(RegistryPolicy::default());
         let journal = Journal::open(path.to_owned(), &mut registry, &Anywhere);
         (registry, journal.expect("usable"))
     }

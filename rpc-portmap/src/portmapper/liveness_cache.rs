@@ -1,4 +1,4 @@
-//! What was seen of this machine a moment ago.
+//! What was entry of this machine a moment ago.
 
 use std::cell::RefCell;
 use std::net::IpAddr;
@@ -8,47 +8,47 @@ use super::host::LocalHost;
 use crate::registry::{Host, Liveness};
 use crate::rpcbind::{Netid, UniversalAddress};
 
-/// How long a service counts as live after it was seen. Whoever is told of one that has gone since
+/// How long a service counts as live after it was entry. Whoever is told of one that has gone since
 /// might as well have asked this much earlier.
-const MEMORY: Duration = Duration::from_millis(50);
+const LIFETIME: Duration = Duration::from_millis(50);
 
 /// Services that are remembered; two with equal ports modulo this take turns.
-const PLACES: usize = 1024;
+const SLOTS: usize = 1024;
 
-/// The services that were seen to be live last, so that a flood of look-ups does not ask the kernel
+/// The services that were entry to be live last, so that a flood of look-ups does not ask the kernel
 /// of the same sockets again and again. That a service is gone is never remembered.
 #[derive(Debug)]
-pub(super) struct Recent(Box<[Option<Seen>]>);
+pub(super) struct LivenessCache(Box<[Option<Entry>]>);
 
 #[derive(Debug)]
-struct Seen {
+struct Entry {
     netid: Netid,
     address: UniversalAddress,
     at: Instant,
 }
 
-impl Recent {
+impl LivenessCache {
     pub(super) fn new() -> Self {
-        Self((0..PLACES).map(|_| None).collect())
+        Self((0..SLOTS).map(|_| None).collect())
     }
 
-    fn place(&mut self, address: &UniversalAddress) -> Option<&mut Option<Seen>> {
+    fn slot(&mut self, address: &UniversalAddress) -> Option<&mut Option<Entry>> {
         let port = address.port()?;
-        self.0.get_mut(usize::from(port) % PLACES)
+        self.0.get_mut(usize::from(port) % SLOTS)
     }
 
-    fn knows(&mut self, netid: Netid, address: &UniversalAddress, now: Instant) -> bool {
-        let seen = self.place(address).and_then(|place| place.as_ref());
-        seen.is_some_and(|seen| {
-            seen.netid == netid
-                && seen.address == *address
-                && now.saturating_duration_since(seen.at) < MEMORY
+    fn contains(&mut self, netid: Netid, address: &UniversalAddress, now: Instant) -> bool {
+        let entry = self.slot(address).and_then(|slot| slot.as_ref());
+        entry.is_some_and(|entry| {
+            entry.netid == netid
+                && entry.address == *address
+                && now.saturating_duration_since(entry.at) < LIFETIME
         })
     }
 
-    fn note(&mut self, netid: Netid, address: &UniversalAddress, at: Instant) {
-        if let Some(place) = self.place(address) {
-            *place = Some(Seen {
+    fn insert(&mut self, netid: Netid, address: &UniversalAddress, at: Instant) {
+        if let Some(slot) = self.slot(address) {
+            *slot = Some(Entry {
                 netid,
                 address: address.clone(),
                 at,
@@ -58,31 +58,31 @@ impl Recent {
 }
 
 /// This machine as it is looked at for a look-up: with a little memory.
-pub(super) struct Remembered<'a, H = LocalHost> {
+pub(super) struct CachedHost<'a, H = LocalHost> {
     host: &'a H,
-    recent: RefCell<&'a mut Recent>,
+    cache: RefCell<&'a mut LivenessCache>,
     now: Instant,
 }
 
-impl<'a, H> Remembered<'a, H> {
-    pub(super) fn new(host: &'a H, recent: &'a mut Recent, now: Instant) -> Self {
+impl<'a, H> CachedHost<'a, H> {
+    pub(super) fn new(host: &'a H, cache: &'a mut LivenessCache, now: Instant) -> Self {
         Self {
             host,
-            recent: RefCell::new(recent),
+            cache: RefCell::new(cache),
             now,
         }
     }
 }
 
-impl<H: Host> Host for Remembered<'_, H> {
+impl<H: Host> Host for CachedHost<'_, H> {
     fn liveness(&self, netid: Netid, address: &UniversalAddress) -> Liveness {
-        let mut recent = self.recent.borrow_mut();
-        if recent.knows(netid, address, self.now) {
+        let mut cache = self.cache.borrow_mut();
+        if cache.contains(netid, address, self.now) {
             return Liveness::Live;
         }
         let liveness = self.host.liveness(netid, address);
         if liveness == Liveness::Live {
-            recent.note(netid, address, self.now);
+            cache.insert(netid, address, self.now);
         }
         liveness
     }
@@ -121,12 +121,12 @@ mod tests {
             liveness: Cell::new(Liveness::Live),
             times: Cell::new(0),
         };
-        let mut recent = Recent::new();
+        let mut cache = LivenessCache::new();
         let start = crate::transport::now();
         let mut look = |milliseconds, netid, port| {
             let now = start + Duration::from_millis(milliseconds);
             let address = UniversalAddress::Ip(IpAddr::from([127, 0, 0, 1]), port);
-            Remembered::new(&host, &mut recent, now).liveness(netid, &address)
+            CachedHost::new(&host, &mut cache, now).liveness(netid, &address)
         };
         assert_eq!(look(0, Netid::Udp, 2049), Liveness::Live);
         host.liveness.set(Liveness::Dead);

@@ -40,7 +40,7 @@ pub use forward::Forwarding;
 pub use host::LocalHost;
 use service::Service;
 
-use crate::registry::{Claim, Policy, Registry};
+use crate::registry::{Claim, Registry, RegistryPolicy};
 use crate::rpcbind::{Netid, PROGRAM, UniversalAddress, v2, v3, v4};
 use crate::server::{RateLimit, Server};
 use crate::transport::Listeners;
@@ -64,18 +64,18 @@ pub struct Portmapper {
 
 /// Makes a [`Portmapper`].
 #[derive(Debug, Default)]
-pub struct Builder {
-    policy: Policy,
+pub struct PortmapperBuilder {
+    policy: RegistryPolicy,
     access: Access,
     state: Option<PathBuf>,
     forwarding: Option<Forwarding>,
     own: Vec<Claim>,
 }
 
-impl Builder {
+impl PortmapperBuilder {
     /// Sets who may register what.
     #[must_use]
-    pub fn policy(self, policy: Policy) -> Self {
+    pub fn policy(self, policy: RegistryPolicy) -> Self {
         Self { policy, ..self }
     }
 
@@ -131,7 +131,7 @@ impl Builder {
         let host = LocalHost::new();
         let mut registry = Registry::new(self.policy);
         for claim in self.own {
-            registry.insert_own(claim);
+            registry.insert_portmapper(claim);
         }
         let journal = match self.state {
             Some(path) => Some(Journal::open(path, &mut registry, &host)?),
@@ -146,8 +146,8 @@ impl Builder {
 
 impl Portmapper {
     /// Starts a portmapper that remembers nothing and forwards nothing.
-    pub fn builder() -> Builder {
-        Builder::default()
+    pub fn builder() -> PortmapperBuilder {
+        PortmapperBuilder::default()
     }
 
     /// A server with the three versions of the program.
@@ -157,21 +157,21 @@ impl Portmapper {
 
     /// Adds the portmapper to a server with other programs.
     #[must_use]
-    pub fn add_to(&self, server: crate::server::Builder) -> crate::server::Builder {
+    pub fn add_to(&self, server: crate::server::ServerBuilder) -> crate::server::ServerBuilder {
         let service = &self.service;
         server
             .layer(RateLimit::new(PER_SECOND, AT_ONCE))
             .layer(self.access.clone())
             .layer(service.counters.clone())
-            .version(forward::Quiet(procedures::Portmap2Server::new(Arc::clone(
-                service,
-            ))))
-            .version(forward::Quiet(procedures::Rpcbind3Server::new(Arc::clone(
-                service,
-            ))))
-            .version(forward::Quiet(procedures::Rpcbind4Server::new(Arc::clone(
-                service,
-            ))))
+            .version(forward::SilentForward(procedures::Portmap2Server::new(
+                Arc::clone(service),
+            )))
+            .version(forward::SilentForward(procedures::Rpcbind3Server::new(
+                Arc::clone(service),
+            )))
+            .version(forward::SilentForward(procedures::Rpcbind4Server::new(
+                Arc::clone(service),
+            )))
     }
 
     /// How many registrations there are, its own included.
@@ -180,7 +180,7 @@ impl Portmapper {
     }
 
     /// Removes services that are gone, again and again: every [`SWEEP`].
-    pub async fn sweep_for_ever(&self) {
+    pub async fn sweep_periodically(&self) {
         let mut ticks = tokio::time::interval(SWEEP);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {

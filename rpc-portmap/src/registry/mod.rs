@@ -17,7 +17,7 @@ pub use change::{Change, Replay};
 pub use claim::{Claim, ClaimError, Registration};
 pub use host::{Host, Liveness};
 pub use owner::{Authority, Owner};
-pub use policy::{Policy, RegistryError};
+pub use policy::{RegistryError, RegistryPolicy};
 
 use crate::rpcbind::{Netid, PROGRAM};
 use claim::Key;
@@ -26,7 +26,7 @@ use table::Table;
 /// The table of registrations with its rules.
 #[derive(Debug)]
 pub struct Registry {
-    policy: Policy,
+    policy: RegistryPolicy,
     table: Table,
     changes: Vec<Change>,
 }
@@ -54,7 +54,7 @@ pub struct Removed {
 
 impl Registry {
     /// An empty table.
-    pub fn new(policy: Policy) -> Self {
+    pub fn new(policy: RegistryPolicy) -> Self {
         Self {
             policy,
             table: Table::default(),
@@ -63,7 +63,7 @@ impl Registry {
     }
 
     /// Enters the portmapper itself, which no request can change and no file remembers.
-    pub fn insert_own(&mut self, claim: Claim) {
+    pub fn insert_portmapper(&mut self, claim: Claim) {
         self.table.insert(Registration {
             claim,
             owner: Owner::Uid(0),
@@ -85,8 +85,8 @@ impl Registry {
         by: Authority,
         host: &impl Host,
     ) -> Result<Accepted, RegistryError> {
-        let owner = self.policy.admit(&claim, by, host)?;
-        let held = self.table.of(claim.key());
+        let owner = self.policy.check(&claim, by, host)?;
+        let held = self.table.get(claim.key());
         if let Some(holder) = held {
             if holder.claim.address == claim.address {
                 return Ok(Accepted::Unchanged);
@@ -95,7 +95,7 @@ impl Registry {
                 return Err(RegistryError::Held(holder.owner));
             }
         } else {
-            self.policy.room(&self.table, owner)?;
+            self.policy.check_capacity(&self.table, owner)?;
         }
         // A port that nobody holds when it is registered may be held where this process cannot
         // look: in another network namespace. Such an entry is never judged.
@@ -136,7 +136,7 @@ impl Registry {
                 version,
                 netid,
             };
-            let Some(held) = self.table.of(key) else {
+            let Some(held) = self.table.get(key) else {
                 continue;
             };
             if owner.may_change(held.owner) || held.liveness(host) == Liveness::Dead {
@@ -162,11 +162,11 @@ impl Registry {
             version,
             netid,
         };
-        if self.table.of(key)?.liveness(host) == Liveness::Dead {
+        if self.table.get(key)?.liveness(host) == Liveness::Dead {
             self.remove(key);
             return None;
         }
-        self.table.of(key)
+        self.table.get(key)
     }
 
     /// As [`exact`](Self::exact), but if there is no such version, the latest registration of
@@ -179,7 +179,7 @@ impl Registry {
         host: &impl Host,
     ) -> Option<&Registration> {
         if self.exact(program, version, netid, host).is_some() {
-            return self.table.of(Key {
+            return self.table.get(Key {
                 program,
                 version,
                 netid,
@@ -188,20 +188,20 @@ impl Registry {
         loop {
             let key = self.table.latest(program, netid)?;
             if self.exact(program, key.version, netid, host).is_some() {
-                return self.table.of(key);
+                return self.table.get(key);
             }
         }
     }
 
     /// The registrations of a program's version on all transports, in the order in which they
     /// were made.
-    pub fn of_version(
+    pub fn by_version(
         &mut self,
         program: u32,
         version: u32,
         host: &impl Host,
     ) -> Vec<Registration> {
-        let keys = self.table.of_version(program, version);
+        let keys = self.table.keys_of_version(program, version);
         keys.into_iter()
             .filter_map(|key| self.exact(program, version, key.netid, host).cloned())
             .collect()
@@ -233,8 +233,8 @@ impl Registry {
             let Registration { claim, owner, .. } = &registration;
             let sound = self
                 .policy
-                .admit(claim, owner.authority(), host)
-                .and_then(|_| self.policy.room(&self.table, *owner))
+                .check(claim, owner.authority(), host)
+                .and_then(|_| self.policy.check_capacity(&self.table, *owner))
                 .is_ok();
             if sound && registration.liveness(host) != Liveness::Dead {
                 self.table.insert(registration);

@@ -9,7 +9,7 @@ use crate::rpcbind::PROGRAM;
 /// What is allowed.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
-pub struct Policy {
+pub struct RegistryPolicy {
     /// Programs that only uid 0 may register; by default those whose impostor would be trusted
     /// with files: NFS, its mount daemon and its lock manager.
     pub protected: Vec<u32>,
@@ -17,23 +17,23 @@ pub struct Policy {
     /// registrations are nobody's in particular, so each may undo the other's.
     pub unprivileged_loopback: bool,
     /// How many registrations there may be.
-    pub most: usize,
+    pub max_registrations: usize,
     /// How many of them may be those of one user other than uid 0.
-    pub most_per_owner: usize,
+    pub max_per_owner: usize,
 }
 
-impl Default for Policy {
+impl Default for RegistryPolicy {
     fn default() -> Self {
         Self {
             protected: vec![100_003, 100_005, 100_021],
             unprivileged_loopback: false,
-            most: 65_536,
-            most_per_owner: 16_384,
+            max_registrations: 65_536,
+            max_per_owner: 16_384,
         }
     }
 }
 
-impl Policy {
+impl RegistryPolicy {
     /// Who `by` is.
     ///
     /// # Errors
@@ -48,7 +48,7 @@ impl Policy {
     }
 
     /// Whether `by` may claim this at all, and as whom.
-    pub(super) fn admit(
+    pub(super) fn check(
         &self,
         claim: &Claim,
         by: Authority,
@@ -76,9 +76,9 @@ impl Policy {
     }
 
     /// Whether there is room for one more of `owner`.
-    pub(super) fn room(&self, table: &Table, owner: Owner) -> Result<(), RegistryError> {
-        let own_share = owner == Owner::Uid(0) || table.count_of(owner) < self.most_per_owner;
-        if table.len() < self.most && own_share {
+    pub(super) fn check_capacity(&self, table: &Table, owner: Owner) -> Result<(), RegistryError> {
+        let own_share = owner == Owner::Uid(0) || table.owned_by(owner) < self.max_per_owner;
+        if table.len() < self.max_registrations && own_share {
             Ok(())
         } else {
             Err(RegistryError::Full)

@@ -14,7 +14,7 @@ use crate::rpcbind::Netid;
 pub(super) struct Table {
     /// With holes where something was removed; half of it at most.
     in_order: Vec<Option<Registration>>,
-    places: HashMap<Key, usize>,
+    positions: HashMap<Key, usize>,
     versions: HashMap<(u32, Netid), BTreeSet<usize>>,
     owned: HashMap<Owner, usize>,
 }
@@ -23,7 +23,7 @@ pub(super) struct Table {
 const FEW: usize = 64;
 
 impl Table {
-    /// Enters a registration; the one whose place it takes comes back.
+    /// Enters a registration; the one whose position it takes comes back.
     pub(super) fn insert(&mut self, registration: Registration) -> Option<Registration> {
         let key = registration.claim.key();
         let old = self.remove(key);
@@ -32,15 +32,15 @@ impl Table {
     }
 
     pub(super) fn remove(&mut self, key: Key) -> Option<Registration> {
-        let place = self.places.remove(&key)?;
+        let position = self.positions.remove(&key)?;
         let of_program = (key.program, key.netid);
         if let Some(versions) = self.versions.get_mut(&of_program) {
-            versions.remove(&place);
+            versions.remove(&position);
             if versions.is_empty() {
                 self.versions.remove(&of_program);
             }
         }
-        let old = self.in_order.get_mut(place)?.take()?;
+        let old = self.in_order.get_mut(position)?.take()?;
         if let Some(count) = self.owned.get_mut(&old.owner) {
             *count -= 1;
             if *count == 0 {
@@ -51,18 +51,18 @@ impl Table {
         Some(old)
     }
 
-    pub(super) fn of(&self, key: Key) -> Option<&Registration> {
-        self.in_order.get(*self.places.get(&key)?)?.as_ref()
+    pub(super) fn get(&self, key: Key) -> Option<&Registration> {
+        self.in_order.get(*self.positions.get(&key)?)?.as_ref()
     }
 
     /// The registration of any version of a program that was made last.
     pub(super) fn latest(&self, program: u32, netid: Netid) -> Option<Key> {
-        let place = self.versions.get(&(program, netid))?.last()?;
-        Some(self.in_order.get(*place)?.as_ref()?.claim.key())
+        let position = self.versions.get(&(program, netid))?.last()?;
+        Some(self.in_order.get(*position)?.as_ref()?.claim.key())
     }
 
     /// The registrations of a version of a program on all transports, in their order.
-    pub(super) fn of_version(&self, program: u32, version: u32) -> Vec<Key> {
+    pub(super) fn keys_of_version(&self, program: u32, version: u32) -> Vec<Key> {
         let keys = Netid::ALL.map(|netid| Key {
             program,
             version,
@@ -70,9 +70,9 @@ impl Table {
         });
         let mut found: Vec<_> = keys
             .into_iter()
-            .filter_map(|key| Some((*self.places.get(&key)?, key)))
+            .filter_map(|key| Some((*self.positions.get(&key)?, key)))
             .collect();
-        found.sort_by_key(|(place, _)| *place);
+        found.sort_by_key(|(position, _)| *position);
         found.into_iter().map(|(_, key)| key).collect()
     }
 
@@ -81,27 +81,27 @@ impl Table {
     }
 
     pub(super) fn len(&self) -> usize {
-        self.places.len()
+        self.positions.len()
     }
 
-    pub(super) fn count_of(&self, owner: Owner) -> usize {
+    pub(super) fn owned_by(&self, owner: Owner) -> usize {
         self.owned.get(&owner).copied().unwrap_or_default()
     }
 
     fn append(&mut self, key: Key, registration: Registration) {
-        let place = self.in_order.len();
-        self.places.insert(key, place);
+        let position = self.in_order.len();
+        self.positions.insert(key, position);
         self.versions
             .entry((key.program, key.netid))
             .or_default()
-            .insert(place);
+            .insert(position);
         *self.owned.entry(registration.owner).or_default() += 1;
         self.in_order.push(Some(registration));
     }
 
-    /// Numbers the places anew when most of them are holes: rarely enough to cost nothing.
+    /// Numbers the positions anew when most of them are holes: rarely enough to cost nothing.
     fn close_holes(&mut self) {
-        if self.in_order.len() <= FEW + 2 * self.places.len() {
+        if self.in_order.len() <= FEW + 2 * self.positions.len() {
             return;
         }
         let table = std::mem::take(self);
@@ -130,8 +130,8 @@ mod tests {
         let versions: Vec<_> = table.iter().map(|entry| entry.claim.version).collect();
         assert_eq!(versions, (3..1000).step_by(10).collect::<Vec<_>>());
         assert_eq!(table.latest(7, Netid::Udp), Some(key(993)));
-        assert_eq!(table.of(key(503)), Some(&registration(503)));
-        assert_eq!((table.len(), table.count_of(Owner::Unknown)), (100, 100));
+        assert_eq!(table.get(key(503)), Some(&registration(503)));
+        assert_eq!((table.len(), table.owned_by(Owner::Unknown)), (100, 100));
     }
 
     fn key(version: u32) -> Key {

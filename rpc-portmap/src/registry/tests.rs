@@ -48,7 +48,7 @@ impl Host for Machine {
 #[test]
 fn what_is_registered_is_found_under_its_version_and_transport_alone() {
     let host = Machine::holding([4000, 4001]);
-    let mut registry = Registry::new(Policy::default());
+    let mut registry = Registry::new(RegistryPolicy::default());
     assert_eq!(
         registry.set(udp(7, 1, 4000), ALICE, &host),
         Ok(Accepted::Added)
@@ -67,7 +67,7 @@ fn what_is_registered_is_found_under_its_version_and_transport_alone() {
 #[test]
 fn a_version_that_is_not_there_gives_the_one_registered_last() {
     let host = Machine::holding([4000, 4001, 4002]);
-    let mut registry = Registry::new(Policy::default());
+    let mut registry = Registry::new(RegistryPolicy::default());
     for (version, port) in [(2, 4002), (9, 4001), (5, 4000)] {
         registry
             .set(udp(7, version, port), ALICE, &host)
@@ -82,7 +82,7 @@ fn a_version_that_is_not_there_gives_the_one_registered_last() {
 #[test]
 fn the_same_again_is_accepted_and_another_address_only_from_owner_and_root() {
     let host = Machine::holding([4000, 4001, 4002]);
-    let mut registry = Registry::new(Policy::default());
+    let mut registry = Registry::new(RegistryPolicy::default());
     registry.set(udp(7, 1, 4000), ALICE, &host).expect("free");
     assert_eq!(
         registry.set(udp(7, 1, 4000), BOB, &host),
@@ -107,7 +107,7 @@ fn the_same_again_is_accepted_and_another_address_only_from_owner_and_root() {
 #[test]
 fn a_dead_holder_is_in_nobodys_way_and_a_live_one_stays() {
     let host = Machine::holding([4000, 4001]);
-    let mut registry = Registry::new(Policy::default());
+    let mut registry = Registry::new(RegistryPolicy::default());
     registry.set(udp(7, 1, 4000), ALICE, &host).expect("free");
     host.let_go(4000);
     let replaced = registry.set(udp(7, 1, 4001), BOB, &host);
@@ -121,7 +121,7 @@ fn a_dead_holder_is_in_nobodys_way_and_a_live_one_stays() {
 #[test]
 fn a_port_that_nobody_was_seen_to_hold_is_never_judged() {
     let host = Machine::default();
-    let mut registry = Registry::new(Policy::default());
+    let mut registry = Registry::new(RegistryPolicy::default());
     registry.set(udp(7, 1, 4000), ALICE, &host).expect("free");
     assert_eq!(registry.sweep(&host), 0);
     assert_eq!(port(registry.exact(7, 1, Netid::Udp, &host)), Some(4000));
@@ -132,7 +132,7 @@ fn a_port_that_nobody_was_seen_to_hold_is_never_judged() {
 #[test]
 fn a_machine_that_cannot_tell_evicts_nothing() {
     let mut host = Machine::holding([4000]);
-    let mut registry = Registry::new(Policy::default());
+    let mut registry = Registry::new(RegistryPolicy::default());
     registry.set(udp(7, 1, 4000), ALICE, &host).expect("free");
     host.let_go(4000);
     host.blind = true;
@@ -143,7 +143,7 @@ fn a_machine_that_cannot_tell_evicts_nothing() {
 #[test]
 fn only_the_owner_and_root_take_back_while_the_holder_lives() {
     let host = Machine::holding([4000, 4001]);
-    let mut registry = Registry::new(Policy::default());
+    let mut registry = Registry::new(RegistryPolicy::default());
     let unset = |registry: &mut Registry, by| registry.unset(7, 1, &Netid::ALL, by, &host);
     for owner in [ALICE, ROOT] {
         registry.set(udp(7, 1, 4000), ALICE, &host).expect("free");
@@ -171,8 +171,8 @@ fn only_the_owner_and_root_take_back_while_the_holder_lives() {
 #[test]
 fn the_portmapper_itself_cannot_be_registered_or_taken_back() {
     let host = Machine::default();
-    let mut registry = Registry::new(Policy::default());
-    registry.insert_own(udp(PROGRAM, 2, 111));
+    let mut registry = Registry::new(RegistryPolicy::default());
+    registry.insert_portmapper(udp(PROGRAM, 2, 111));
     assert_eq!(
         registry.set(udp(PROGRAM, 2, 112), ROOT, &host),
         Err(RegistryError::Portmapper)
@@ -189,7 +189,7 @@ fn the_portmapper_itself_cannot_be_registered_or_taken_back() {
 #[test]
 fn what_a_user_may_not_register_root_may() {
     let host = Machine::default();
-    let mut registry = Registry::new(Policy::default());
+    let mut registry = Registry::new(RegistryPolicy::default());
     for (claim, error) in [
         (udp(100_003, 3, 2049), RegistryError::Protected(100_003)),
         (udp(7, 1, 1023), RegistryError::SystemPort(1023)),
@@ -202,7 +202,7 @@ fn what_a_user_may_not_register_root_may() {
 #[test]
 fn strangers_change_nothing_and_other_ports_of_loopback_only_if_allowed() {
     let host = Machine::default();
-    let mut registry = Registry::new(Policy::default());
+    let mut registry = Registry::new(RegistryPolicy::default());
     for (by, error) in [
         (Authority::Remote, RegistryError::NotLocal),
         (Authority::Loopback, RegistryError::Unprivileged),
@@ -210,9 +210,9 @@ fn strangers_change_nothing_and_other_ports_of_loopback_only_if_allowed() {
         assert_eq!(registry.set(udp(7, 1, 4000), by, &host), Err(error));
         assert_eq!(registry.unset(7, 1, &Netid::ALL, by, &host), Err(error));
     }
-    let mut registry = Registry::new(Policy {
+    let mut registry = Registry::new(RegistryPolicy {
         unprivileged_loopback: true,
-        ..Policy::default()
+        ..RegistryPolicy::default()
     });
     registry
         .set(udp(7, 1, 4000), Authority::Loopback, &host)
@@ -232,7 +232,7 @@ fn strangers_change_nothing_and_other_ports_of_loopback_only_if_allowed() {
 #[test]
 fn an_address_is_the_machines_own_or_all_of_them() {
     let host = Machine::default();
-    let mut registry = Registry::new(Policy::default());
+    let mut registry = Registry::new(RegistryPolicy::default());
     for (ip, outcome) in [
         ("0.0.0.0", Ok(Accepted::Added)),
         ("127.0.0.1", Ok(Accepted::Added)),
@@ -254,10 +254,10 @@ fn an_address_is_the_machines_own_or_all_of_them() {
 #[test]
 fn nobody_fills_the_table() {
     let host = Machine::default();
-    let mut registry = Registry::new(Policy {
-        most: 4,
-        most_per_owner: 2,
-        ..Policy::default()
+    let mut registry = Registry::new(RegistryPolicy {
+        max_registrations: 4,
+        max_per_owner: 2,
+        ..RegistryPolicy::default()
     });
     for (by, outcome) in [
         (ALICE, Ok(Accepted::Added)),
@@ -317,7 +317,7 @@ fn requests_that_make_no_sense_are_no_claims() {
 #[test]
 fn a_restart_restores_what_still_makes_sense() {
     let host = Machine::holding([4000, 4001]);
-    let mut before = Registry::new(Policy::default());
+    let mut before = Registry::new(RegistryPolicy::default());
     before.set(udp(1, 1, 4000), ALICE, &host).expect("free");
     before.set(udp(2, 1, 4001), ALICE, &host).expect("free");
     before.set(udp(3, 1, 4002), ROOT, &host).expect("free");
@@ -340,9 +340,9 @@ fn a_restart_restores_what_still_makes_sense() {
     assert_eq!(replay.registrations, expected);
 
     host.let_go(4001);
-    let mut after = Registry::new(Policy {
+    let mut after = Registry::new(RegistryPolicy {
         protected: vec![3],
-        ..Policy::default()
+        ..RegistryPolicy::default()
     });
     assert_eq!(after.restore(replay.registrations, &host), 2);
     let programs: Vec<_> = after.iter().map(|entry| entry.claim.program).collect();
@@ -353,7 +353,7 @@ fn a_restart_restores_what_still_makes_sense() {
 #[test]
 fn damage_ends_what_is_read_back() {
     let host = Machine::default();
-    let mut registry = Registry::new(Policy::default());
+    let mut registry = Registry::new(RegistryPolicy::default());
     for program in 0..3 {
         registry
             .set(udp(program, 1, 4000), ALICE, &host)
@@ -470,7 +470,7 @@ proptest! {
     #[test]
     fn the_table_answers_as_a_list_would(steps in prop::collection::vec(step(), 0..120)) {
         let host = Machine::default();
-        let mut registry = Registry::new(Policy::default());
+        let mut registry = Registry::new(RegistryPolicy::default());
         let mut model = Model::default();
         let mut file = Vec::new();
         for step in steps {
@@ -531,7 +531,7 @@ fn claim(program: u32, version: u32, protocol: u32, port: u16) -> Claim {
 
 fn rpcb() -> crate::rpcbind::Rpcb {
     let host = Machine::default();
-    let mut registry = Registry::new(Policy::default());
+    let mut registry = Registry::new(RegistryPolicy::default());
     registry.set(udp(7, 1, 4000), ALICE, &host).expect("free");
     registry.iter().next().expect("one").to_rpcb()
 }

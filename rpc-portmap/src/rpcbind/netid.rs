@@ -53,7 +53,7 @@ pub enum Family {
 
 impl Family {
     /// The family of an IP address; that of IPv4 also for an IPv4 address written as IPv6.
-    pub fn of(address: IpAddr) -> Self {
+    pub fn from_ip(address: IpAddr) -> Self {
         if address.to_canonical().is_ipv4() {
             Self::Inet
         } else {

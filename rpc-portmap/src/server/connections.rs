@@ -9,51 +9,51 @@ use tokio_util::sync::CancellationToken;
 
 use super::caller::Peer;
 
-/// The seats of a server.
+/// The entries of a server.
 #[derive(Debug)]
 pub(super) struct Connections {
     most: usize,
     most_per_peer: usize,
-    seats: Mutex<Seats>,
+    entries: Mutex<Entries>,
 }
 
 #[derive(Debug, Default)]
-struct Seats {
+struct Entries {
     next: u64,
-    taken: HashMap<u64, Occupant>,
+    open: HashMap<u64, Entry>,
 }
 
 #[derive(Debug)]
-struct Occupant {
+struct Entry {
     /// Since when nothing has been asked; `None` while something is being answered.
     idle_since: Option<Instant>,
     /// Whether it may be asked to leave.
     evictable: bool,
     /// Whose share it counts towards; `None` for those who may have all.
-    from: Option<Origin>,
-    leave: CancellationToken,
+    from: Option<PeerKey>,
+    evicted: CancellationToken,
 }
 
 /// Who shares a share of the connections: a machine (IPv6: a network of /64, of which a machine can
 /// take any number of addresses), or a user of this one.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Origin {
-    Network(IpAddr),
+enum PeerKey {
+    Prefix(IpAddr),
     User(u32),
 }
 
-impl Origin {
+impl PeerKey {
     /// Root runs services by the dozen, and this machine's own TCP is not told apart by user.
-    fn of(peer: &Peer) -> Option<Self> {
+    fn new(peer: &Peer) -> Option<Self> {
         match peer {
             Peer::Unix { uid: 0, .. } => None,
             Peer::Unix { uid, .. } => Some(Self::User(*uid)),
             Peer::Ip(address) => match address.ip().to_canonical() {
                 ip if ip.is_loopback() => None,
-                IpAddr::V4(v4) => Some(Self::Network(v4.into())),
+                IpAddr::V4(v4) => Some(Self::Prefix(v4.into())),
                 IpAddr::V6(v6) => {
                     let network = Ipv6Addr::from(u128::from(v6) >> 64 << 64);
-                    Some(Self::Network(network.into()))
+                    Some(Self::Prefix(network.into()))
                 }
             },
         }
@@ -65,72 +65,72 @@ impl Connections {
         Self {
             most,
             most_per_peer,
-            seats: Mutex::default(),
+            entries: Mutex::default(),
         }
     }
 
-    /// A seat for a connection; `None` if all that it could have are taken by such as may stay.
+    /// A permit for a connection; `None` if all that it could have are open by such as may stay.
     ///
     /// TCP connections that are idle may be asked to leave. Unix connections are not: the kernel's
     /// own to its portmapper is idle for months.
-    pub(super) fn admit(self: &Arc<Self>, peer: &Peer, now: Instant) -> Option<Seat> {
-        let from = Origin::of(peer);
+    pub(super) fn admit(self: &Arc<Self>, peer: &Peer, now: Instant) -> Option<ConnectionPermit> {
+        let from = PeerKey::new(peer);
         let evictable = matches!(peer, Peer::Ip(_));
-        let mut seats = self.lock();
-        if from.is_some_and(|from| seats.of(from) >= self.most_per_peer)
-            && !seats.evict_one(|occupant| occupant.from == from)
+        let mut entries = self.lock();
+        if from.is_some_and(|from| entries.count(from) >= self.most_per_peer)
+            && !entries.evict_idle(|entry| entry.from == from)
         {
             return None;
         }
-        if seats.taken.len() >= self.most && !seats.evict_one(|_| true) {
+        if entries.open.len() >= self.most && !entries.evict_idle(|_| true) {
             return None;
         }
-        let number = seats.next;
-        seats.next += 1;
-        let leave = CancellationToken::new();
-        let occupant = Occupant {
+        let number = entries.next;
+        entries.next += 1;
+        let evicted = CancellationToken::new();
+        let entry = Entry {
             idle_since: Some(now),
             evictable,
             from,
-            leave: leave.clone(),
+            evicted: evicted.clone(),
         };
-        seats.taken.insert(number, occupant);
-        Some(Seat {
+        entries.open.insert(number, entry);
+        Some(ConnectionPermit {
             number,
-            leave,
+            evicted,
             connections: Arc::clone(self),
         })
     }
 
     /// Makes room for a descriptor, if there is one to spare.
-    pub(super) fn evict_one(&self) -> bool {
-        self.lock().evict_one(|_| true)
+    pub(super) fn evict_idle(&self) -> bool {
+        self.lock().evict_idle(|_| true)
     }
 
-    fn lock(&self) -> MutexGuard<'_, Seats> {
+    fn lock(&self) -> MutexGuard<'_, Entries> {
         // Nothing panics while it is locked, and a table of connections is sound at every moment.
-        self.seats.lock().unwrap_or_else(PoisonError::into_inner)
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Seats {
-    fn of(&self, origin: Origin) -> usize {
-        let same = |occupant: &&Occupant| occupant.from == Some(origin);
-        self.taken.values().filter(same).count()
+impl Entries {
+    fn count(&self, key: PeerKey) -> usize {
+        let same = |entry: &&Entry| entry.from == Some(key);
+        self.open.values().filter(same).count()
     }
 
-    fn evict_one(&mut self, may: impl Fn(&Occupant) -> bool) -> bool {
+    fn evict_idle(&mut self, may: impl Fn(&Entry) -> bool) -> bool {
         let oldest = self
-            .taken
+            .open
             .iter()
-            .filter(|(_, occupant)| occupant.evictable && may(occupant))
-            .filter_map(|(number, occupant)| Some((occupant.idle_since?, *number)))
+            .filter(|(_, entry)| entry.evictable && may(entry))
+            .filter_map(|(number, entry)| Some((entry.idle_since?, *number)))
             .min();
         let Some((_, number)) = oldest else {
             return false;
         };
-        if let Some(occupant) = self.taken.remove(&number) {
-            occupant.leave.cancel();
+        if let Some(entry) = self.open.remove(&number) {
+            entry.evicted.cancel();
         }
         true
     }
@@ -138,13 +138,13 @@ impl Seats {
 
 /// The right to be connected.
 #[derive(Debug)]
-pub(super) struct Seat {
+pub(super) struct ConnectionPermit {
     number: u64,
-    leave: CancellationToken,
+    evicted: CancellationToken,
     connections: Arc<Connections>,
 }
 
-impl Seat {
+impl ConnectionPermit {
     /// Says that something is being answered.
     pub(super) fn busy(&self) {
         self.set(None);
@@ -155,21 +155,21 @@ impl Seat {
         self.set(Some(now));
     }
 
-    /// Waits until somebody else needs the seat more.
+    /// Waits until somebody else needs the permit more.
     pub(super) async fn evicted(&self) {
-        self.leave.cancelled().await;
+        self.evicted.cancelled().await;
     }
 
     fn set(&self, idle_since: Option<Instant>) {
-        if let Some(occupant) = self.connections.lock().taken.get_mut(&self.number) {
-            occupant.idle_since = idle_since;
+        if let Some(entry) = self.connections.lock().open.get_mut(&self.number) {
+            entry.idle_since = idle_since;
         }
     }
 }
 
-impl Drop for Seat {
+impl Drop for ConnectionPermit {
     fn drop(&mut self) {
-        self.connections.lock().taken.remove(&self.number);
+        self.connections.lock().open.remove(&self.number);
     }
 }
 
@@ -182,14 +182,18 @@ mod tests {
     #[test]
     fn the_connection_that_has_been_idle_for_longest_goes_first() {
         let connections = Arc::new(Connections::new(3, 3));
-        let unix = connections.admit(&user(0), at(0)).expect("a seat");
-        let first = connections.admit(&ip("192.0.2.1"), at(1)).expect("a seat");
-        let second = connections.admit(&ip("192.0.2.2"), at(2)).expect("a seat");
+        let unix = connections.admit(&user(0), at(0)).expect("a permit");
+        let first = connections
+            .admit(&ip("192.0.2.1"), at(1))
+            .expect("a permit");
+        let second = connections
+            .admit(&ip("192.0.2.2"), at(2))
+            .expect("a permit");
         first.idle(at(3));
         let third = connections.admit(&ip("192.0.2.3"), at(4));
         let third = third.expect("the second one's");
-        assert!(second.leave.is_cancelled());
-        assert!(!first.leave.is_cancelled() && !unix.leave.is_cancelled());
+        assert!(second.evicted.is_cancelled());
+        assert!(!first.evicted.is_cancelled() && !unix.evicted.is_cancelled());
         first.busy();
         third.busy();
         assert!(connections.admit(&ip("192.0.2.4"), at(5)).is_none());
@@ -200,15 +204,17 @@ mod tests {
     #[test]
     fn a_peer_with_its_share_makes_room_for_itself_and_is_in_nobodys_way() {
         let connections = Arc::new(Connections::new(100, 2));
-        let other = connections.admit(&ip("192.0.2.9"), at(0)).expect("a seat");
+        let other = connections
+            .admit(&ip("192.0.2.9"), at(0))
+            .expect("a permit");
         let first = connections.admit(&ip("2001:db8::1"), at(1));
-        let first = first.expect("a seat");
+        let first = first.expect("a permit");
         let second = connections.admit(&ip("2001:db8::2"), at(2));
-        let second = second.expect("a seat");
+        let second = second.expect("a permit");
         first.busy();
         let third = connections.admit(&ip("2001:db8::3"), at(3));
         let third = third.expect("the second one's");
-        assert!(second.leave.is_cancelled() && !other.leave.is_cancelled());
+        assert!(second.evicted.is_cancelled() && !other.evicted.is_cancelled());
         third.busy();
         assert!(connections.admit(&ip("2001:db8::4"), at(4)).is_none());
         assert!(connections.admit(&ip("2001:db8:0:1::4"), at(4)).is_some());
@@ -217,19 +223,19 @@ mod tests {
     #[test]
     fn users_share_the_unix_socket_and_root_and_this_machine_have_no_share() {
         let connections = Arc::new(Connections::new(100, 2));
-        let seats = [(1000, true), (1000, true), (1000, false), (1001, true)];
+        let entries = [(1000, true), (1000, true), (1000, false), (1001, true)];
         let mut held = Vec::new();
-        for (uid, admitted) in seats {
-            let seat = connections.admit(&user(uid), at(0));
-            assert_eq!(seat.is_some(), admitted, "{uid}");
-            held.extend(seat);
+        for (uid, admitted) in entries {
+            let permit = connections.admit(&user(uid), at(0));
+            assert_eq!(permit.is_some(), admitted, "{uid}");
+            held.extend(permit);
         }
         for peer in [user(0), ip("127.0.0.1"), ip("::1"), ip("::ffff:127.0.0.1")] {
             for _ in 0..5 {
-                held.push(connections.admit(&peer, at(0)).expect("a seat"));
+                held.push(connections.admit(&peer, at(0)).expect("a permit"));
             }
         }
-        assert!(held.iter().all(|seat| !seat.leave.is_cancelled()));
+        assert!(held.iter().all(|permit| !permit.evicted.is_cancelled()));
     }
 
     fn at(seconds: u64) -> Instant {

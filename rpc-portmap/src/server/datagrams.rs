@@ -12,8 +12,8 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use super::caller::{Caller, Peer};
-use super::dispatcher::Core;
-use super::reply_cache::{Key, Known, ReplyCache};
+use super::dispatcher::Dispatcher;
+use super::reply_cache::{Key, Lookup, ReplyCache};
 use super::streams::Shared;
 use crate::rpcbind::{Family, Netid};
 use crate::transport::{Inbox, now, reply};
@@ -22,9 +22,9 @@ use crate::transport::{Inbox, now, reply};
 const BATCH: usize = 32;
 
 /// One socket and what answers on it.
-pub(super) struct Desk {
+pub(super) struct DatagramServer {
     inbox: Inbox,
-    post: Arc<Post>,
+    context: Arc<Context>,
     waiting: Arc<Semaphore>,
     stop: CancellationToken,
     abort: CancellationToken,
@@ -32,34 +32,34 @@ pub(super) struct Desk {
 }
 
 /// What a call by datagram needs until it is answered.
-struct Post {
+struct Context {
     socket: tokio::net::UdpSocket,
-    core: Arc<Core>,
+    dispatcher: Arc<Dispatcher>,
     replies: Option<Arc<ReplyCache>>,
 }
 
 /// A call that came.
-struct Letter {
+struct Datagram {
     message: Vec<u8>,
     peer: SocketAddr,
     local: SocketAddr,
 }
 
-impl Desk {
+impl DatagramServer {
     pub(super) fn new(
         socket: UdpSocket,
         shared: &Shared,
         replies: Option<Arc<ReplyCache>>,
     ) -> io::Result<Self> {
         let inbox = Inbox::new(&socket)?;
-        let post = Post {
+        let context = Context {
             socket: tokio::net::UdpSocket::from_std(socket)?,
-            core: Arc::clone(&shared.core),
+            dispatcher: Arc::clone(&shared.dispatcher),
             replies,
         };
         Ok(Self {
             inbox,
-            post: Arc::new(post),
+            context: Arc::new(context),
             waiting: Arc::new(Semaphore::new(shared.limits.waiting_datagrams)),
             stop: shared.stop.clone(),
             abort: shared.abort.clone(),
@@ -73,11 +73,11 @@ impl Desk {
             tokio::select! {
                 () = self.stop.cancelled() => return,
                 // An error of the socket is that of a datagram: the next one may be fine.
-                _ = self.post.socket.readable() => {}
+                _ = self.context.socket.readable() => {}
             }
             for _ in 0..BATCH {
                 match self.next() {
-                    Ok(Some(letter)) => self.handle(letter).await,
+                    Ok(Some(datagram)) => self.handle(datagram).await,
                     Ok(None) => {}
                     Err(_) => break,
                 }
@@ -86,11 +86,11 @@ impl Desk {
         }
     }
 
-    fn next(&mut self) -> io::Result<Option<Letter>> {
-        let socket = &self.post.socket;
+    fn next(&mut self) -> io::Result<Option<Datagram>> {
+        let socket = &self.context.socket;
         socket.try_io(Interest::READABLE, || {
             let arrival = self.inbox.receive(socket)?;
-            Ok(arrival.map(|arrival| Letter {
+            Ok(arrival.map(|arrival| Datagram {
                 message: arrival.bytes.to_vec(),
                 peer: arrival.peer,
                 local: arrival.local,
@@ -99,8 +99,8 @@ impl Desk {
     }
 
     /// Answers at once what needs not wait; what has to wait does so elsewhere.
-    async fn handle(&self, letter: Letter) {
-        let mut work = Box::pin(Arc::clone(&self.post).answer(letter));
+    async fn handle(&self, datagram: Datagram) {
+        let mut work = Box::pin(Arc::clone(&self.context).answer(datagram));
         if poll_once(work.as_mut()).await.is_ready() {
             return;
         }
@@ -118,28 +118,28 @@ impl Desk {
     }
 }
 
-impl Post {
-    async fn answer(self: Arc<Self>, letter: Letter) {
-        let Letter {
+impl Context {
+    async fn answer(self: Arc<Self>, datagram: Datagram) {
+        let Datagram {
             message,
             peer,
             local,
-        } = letter;
+        } = datagram;
         // A dual-stack socket has peers of IPv4 too, in the form of IPv6.
         let from = SocketAddr::new(peer.ip().to_canonical(), peer.port());
-        let transport = Netid::Udp.over(Family::of(from.ip()));
+        let transport = Netid::Udp.over(Family::from_ip(from.ip()));
         let caller = Caller::new(transport, Peer::Ip(from), Some(local.ip().to_canonical()));
-        if !self.core.hears(&caller) {
+        if !self.dispatcher.accepts_datagram(&caller) {
             return;
         }
-        let Ok(remembered) = self.recall(&message, peer, local) else {
+        let Ok(cache_key) = self.look_up(&message, peer, local) else {
             return;
         };
-        let Some(bytes) = self.core.answer(caller.clone(), &message).await else {
+        let Some(bytes) = self.dispatcher.answer(caller.clone(), &message).await else {
             return;
         };
-        if let Some(bytes) = self.core.by_datagram(&caller, &message, bytes) {
-            if let (Some(replies), Some(key)) = (&self.replies, remembered) {
+        if let Some(bytes) = self.dispatcher.for_datagram(&caller, &message, bytes) {
+            if let (Some(replies), Some(key)) = (&self.replies, cache_key) {
                 replies.store(key, &bytes);
             }
             self.send(&bytes, local, peer);
@@ -147,7 +147,7 @@ impl Post {
     }
 
     /// Answers what was answered before; `Err` if there is nothing more to do.
-    fn recall(
+    fn look_up(
         &self,
         message: &[u8],
         peer: SocketAddr,
@@ -157,9 +157,9 @@ impl Post {
             return Ok(None);
         };
         match replies.look_up(peer, message, now()) {
-            Known::No(key) => Ok(Some(key)),
-            Known::InProgress => Err(()),
-            Known::Answered(bytes) => {
+            Lookup::New(key) => Ok(Some(key)),
+            Lookup::InProgress => Err(()),
+            Lookup::Answered(bytes) => {
                 self.send(&bytes, local, peer);
                 Err(())
             }

@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::caller::Caller;
-use super::catch_panic::Caught;
+use super::catch_panic::CatchPanic;
 use super::layer::{Layer, Outcome, Rejection, Request};
 use super::program::ProgramVersion;
 use crate::rpc::{AuthStat, Call, CallDecodeError, NULL_PROCEDURE, RpcError, reply};
@@ -15,12 +15,12 @@ const MAX_DATAGRAM: usize = 65_507;
 
 /// The programs and what surrounds them.
 #[derive(Default)]
-pub(super) struct Core {
+pub(super) struct Dispatcher {
     programs: HashMap<u32, BTreeMap<u32, Arc<dyn ProgramVersion>>>,
     layers: Vec<Arc<dyn Layer>>,
 }
 
-impl Core {
+impl Dispatcher {
     pub(super) fn mount(&mut self, version: Arc<dyn ProgramVersion>) {
         let versions = self.programs.entry(version.program()).or_default();
         versions.insert(version.version(), version);
@@ -57,7 +57,7 @@ impl Core {
             bytes: message.len(),
         };
         reply::success(call.xid, &mut out);
-        match self.admitted(&caller, &request, &call, &mut out).await {
+        match self.run(&caller, &request, &call, &mut out).await {
             Ok(()) => Some(out),
             Err(Rejection::Silent) => None,
             Err(Rejection::Error(error)) => {
@@ -69,13 +69,15 @@ impl Core {
     }
 
     /// Whether a datagram from this caller is looked at.
-    pub(super) fn hears(&self, caller: &Caller) -> bool {
-        self.layers.iter().all(|layer| layer.hears(caller))
+    pub(super) fn accepts_datagram(&self, caller: &Caller) -> bool {
+        self.layers
+            .iter()
+            .all(|layer| layer.accepts_datagram(caller))
     }
 
     /// The reply as it may be sent by datagram: another one if it would be too much for a sender
     /// who may not be who it says, none if any would be.
-    pub(super) fn by_datagram(
+    pub(super) fn for_datagram(
         &self,
         caller: &Caller,
         request: &[u8],
@@ -83,7 +85,7 @@ impl Core {
     ) -> Option<Vec<u8>> {
         let admits = |bytes| {
             let mut layers = self.layers.iter();
-            layers.all(|layer| layer.admits_datagram(caller, request.len(), bytes))
+            layers.all(|layer| layer.allows_reply(caller, request.len(), bytes))
         };
         let xid = request.first_chunk().copied().map_or(0, u32::from_be_bytes);
         if out.len() > MAX_DATAGRAM {
@@ -98,7 +100,7 @@ impl Core {
     }
 
     /// Lets the layers see the call, carries it out and lets those see the outcome that let it pass.
-    async fn admitted(
+    async fn run(
         &self,
         caller: &Caller,
         request: &Request,
@@ -107,24 +109,24 @@ impl Core {
     ) -> Result<(), Rejection> {
         for (index, layer) in self.layers.iter().enumerate() {
             if let Err(refused) = layer.before(caller, request) {
-                self.tell(index, caller, request, outcome(Err(refused), 0));
+                self.notify(index, caller, request, outcome(Err(refused), 0));
                 return Err(refused);
             }
         }
         let header = out.len();
-        let result = self.carry_out(caller, call, out).await;
+        let result = self.call(caller, call, out).await;
         let bytes = out.len() - header;
-        self.tell(self.layers.len(), caller, request, outcome(result, bytes));
+        self.notify(self.layers.len(), caller, request, outcome(result, bytes));
         result
     }
 
-    fn tell(&self, layers: usize, caller: &Caller, request: &Request, outcome: Outcome) {
+    fn notify(&self, layers: usize, caller: &Caller, request: &Request, outcome: Outcome) {
         for layer in self.layers.iter().take(layers).rev() {
             layer.after(caller, request, outcome);
         }
     }
 
-    async fn carry_out(
+    async fn call(
         &self,
         caller: &Caller,
         call: &Call<'_>,
@@ -141,7 +143,7 @@ impl Core {
             return Ok(());
         }
         let work = version.call(caller, call.procedure, call.args, out);
-        Caught(work)
+        CatchPanic(work)
             .await
             .unwrap_or(Err(Rejection::Error(RpcError::SystemErr)))
     }
@@ -162,7 +164,7 @@ const fn outcome(result: Result<(), Rejection>, bytes: usize) -> Outcome {
     }
 }
 
-impl fmt::Debug for Core {
+impl fmt::Debug for Dispatcher {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let versions = self.programs.iter().map(|(program, versions)| {
             let versions: Vec<_> = versions.keys().collect();

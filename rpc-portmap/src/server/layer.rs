@@ -11,7 +11,7 @@ use crate::rpc::RpcError;
 pub trait Layer: Send + Sync + 'static {
     /// Whether a datagram is looked at, before anything of it is. What is not is dropped. (Callers
     /// on streams are slowed down by their transport and are not asked about.)
-    fn hears(&self, caller: &Caller) -> bool {
+    fn accepts_datagram(&self, caller: &Caller) -> bool {
         let _ = caller;
         true
     }
@@ -32,7 +32,7 @@ pub trait Layer: Send + Sync + 'static {
 
     /// Whether a reply of so many bytes may be sent by datagram for a request of so many bytes,
     /// whose sender may have forged its address.
-    fn admits_datagram(&self, caller: &Caller, request_bytes: usize, reply_bytes: usize) -> bool {
+    fn allows_reply(&self, caller: &Caller, request_bytes: usize, reply_bytes: usize) -> bool {
         let _ = (caller, request_bytes, reply_bytes);
         true
     }

@@ -7,8 +7,8 @@
 //! method panics.
 //!
 //! A [`Layer`] surrounds all procedures; there are [`Networks`] for who may call, [`RateLimit`] for
-//! how often, [`Trace`] for the log and [`Statistics`] to count. [`Limits`] bound what callers may
-//! hold, and [`Builder::reply_cache`] keeps repeated datagrams from being carried out twice.
+//! how often, [`Trace`] for the log and [`Statistics`] to count. [`ServerLimits`] bound what callers may
+//! hold, and [`ServerBuilder::reply_cache`] keeps repeated datagrams from being carried out twice.
 //!
 //! ```
 //! use std::sync::Arc;
@@ -64,7 +64,7 @@ use eport_core::system::Host;
 pub use layer::{Layer, Outcome, Rejection, Request};
 pub use layers::{Networks, RateLimit, Statistics, Totals, Trace};
 pub use program::{BoxFuture, ProgramVersion};
-pub use registration::{Registration, RegistrationState};
+pub use registration::{RegistrationGuard, RegistrationState};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -73,13 +73,13 @@ use crate::rpc::RecordLimits;
 use crate::rpcbind::{Netid, UniversalAddress};
 use crate::transport::Listeners;
 use connections::Connections;
-use dispatcher::Core;
+use dispatcher::Dispatcher;
 use reply_cache::ReplyCache;
 
 /// What a server allows itself and its callers.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
-pub struct Limits {
+pub struct ServerLimits {
     /// The longest record of a stream, and its most fragments.
     pub record: RecordLimits,
     /// Connections open at once; fewer where the process may not have so many descriptors. When they
@@ -97,7 +97,7 @@ pub struct Limits {
     pub drain: Duration,
 }
 
-impl Default for Limits {
+impl Default for ServerLimits {
     fn default() -> Self {
         Self {
             record: RecordLimits::default(),
@@ -113,37 +113,37 @@ impl Default for Limits {
 /// Programs that are ready to be served.
 #[derive(Debug)]
 pub struct Server {
-    core: Arc<Core>,
-    limits: Limits,
+    dispatcher: Arc<Dispatcher>,
+    limits: ServerLimits,
     reply_cache: Option<usize>,
 }
 
 /// Makes a [`Server`].
 #[derive(Debug, Default)]
-pub struct Builder {
-    core: Core,
-    limits: Limits,
+pub struct ServerBuilder {
+    dispatcher: Dispatcher,
+    limits: ServerLimits,
     reply_cache: Option<usize>,
 }
 
-impl Builder {
+impl ServerBuilder {
     /// Adds a version of a program; in place of the same one, if it was added before.
     #[must_use]
     pub fn version(mut self, version: impl ProgramVersion) -> Self {
-        self.core.mount(Arc::new(version));
+        self.dispatcher.mount(Arc::new(version));
         self
     }
 
     /// Adds a layer, inside those added before.
     #[must_use]
     pub fn layer(mut self, layer: impl Layer) -> Self {
-        self.core.wrap(Arc::new(layer));
+        self.dispatcher.wrap(Arc::new(layer));
         self
     }
 
     /// Sets what is allowed.
     #[must_use]
-    pub const fn limits(mut self, limits: Limits) -> Self {
+    pub const fn limits(mut self, limits: ServerLimits) -> Self {
         self.limits = limits;
         self
     }
@@ -160,7 +160,7 @@ impl Builder {
     /// The server.
     pub fn build(self) -> Server {
         Server {
-            core: Arc::new(self.core),
+            dispatcher: Arc::new(self.dispatcher),
             limits: self.limits,
             reply_cache: self.reply_cache,
         }
@@ -169,13 +169,13 @@ impl Builder {
 
 impl Server {
     /// Starts a server without programs.
-    pub fn builder() -> Builder {
-        Builder::default()
+    pub fn builder() -> ServerBuilder {
+        ServerBuilder::default()
     }
 
     /// What a server at these addresses can register: all its programs in all their versions.
     pub fn claims(&self, addresses: &[(Netid, UniversalAddress)]) -> Vec<Claim> {
-        let programs = self.core.programs();
+        let programs = self.dispatcher.programs();
         programs
             .flat_map(|(program, versions)| Claim::all(program, &versions, addresses))
             .collect()
@@ -183,12 +183,12 @@ impl Server {
 
     /// Registers all programs at these addresses with this machine's portmapper, for as long as
     /// the value lives.
-    pub fn register(&self, addresses: &[(Netid, UniversalAddress)]) -> Registration {
-        Registration::new(self.claims(addresses))
+    pub fn register(&self, addresses: &[(Netid, UniversalAddress)]) -> RegistrationGuard {
+        RegistrationGuard::new(self.claims(addresses))
     }
 
     /// Serves until `shutdown` is done, then finishes the calls that have begun, for as long as
-    /// [`Limits::drain`] allows. Dropping the future stops everything at once.
+    /// [`ServerLimits::drain`] allows. Dropping the future stops everything at once.
     ///
     /// # Errors
     /// What the system says if a socket cannot be used; nothing that a caller does is an error.
@@ -236,7 +236,7 @@ impl Server {
             });
         };
         let shared = streams::Shared {
-            core: Arc::clone(&self.core),
+            dispatcher: Arc::clone(&self.dispatcher),
             limits: self.limits,
             connections,
             stop: stop.clone(),
@@ -244,8 +244,8 @@ impl Server {
             alive: alive.clone(),
         };
         for socket in udp {
-            let desk = datagrams::Desk::new(socket, &shared, replies.clone())?;
-            spawn(Box::pin(desk.run()));
+            let server = datagrams::DatagramServer::new(socket, &shared, replies.clone())?;
+            spawn(Box::pin(server.run()));
         }
         for listener in tcp {
             let listener = tokio::net::TcpListener::from_std(listener)?;

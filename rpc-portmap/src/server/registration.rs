@@ -28,26 +28,26 @@ const LAST_WAIT: Duration = Duration::from_secs(10);
 /// there, and again when it has forgotten it. That is noticed at once, because a connection stays open.
 /// Dropping the value takes the registration back.
 #[derive(Debug)]
-pub struct Registration {
+pub struct RegistrationGuard {
     requests: Vec<Rpcb>,
     socket: Option<String>,
     state: watch::Receiver<RegistrationState>,
-    keeper: JoinHandle<()>,
+    task: JoinHandle<()>,
 }
 
-/// How things stand with a [`Registration`].
+/// How things stand with a [`RegistrationGuard`].
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum RegistrationState {
     /// No portmapper is there (yet, or any more).
-    Away,
+    Unreachable,
     /// The portmapper knows the service.
     Registered,
     /// The portmapper does not accept the service: somebody else is registered, or may.
     Refused,
 }
 
-impl Registration {
+impl RegistrationGuard {
     /// Registers programs with this machine's portmapper, now or when it is there.
     pub fn new(claims: impl IntoIterator<Item = Claim>) -> Self {
         Self::start(claims, None)
@@ -67,39 +67,39 @@ impl Registration {
     pub async fn settled(&mut self) -> RegistrationState {
         let settled = self
             .state
-            .wait_for(|state| *state != RegistrationState::Away);
+            .wait_for(|state| *state != RegistrationState::Unreachable);
         // It fails when the task that keeps the state has ended, which is when this is dropped.
         settled
             .await
-            .map_or(RegistrationState::Away, |state| *state)
+            .map_or(RegistrationState::Unreachable, |state| *state)
     }
 
     fn start(claims: impl IntoIterator<Item = Claim>, socket: Option<String>) -> Self {
         let requests: Vec<_> = claims.into_iter().map(|claim| request(&claim)).collect();
-        let (report, state) = watch::channel(RegistrationState::Away);
-        let keeper = tokio::spawn(keep(requests.clone(), socket.clone(), report));
+        let (report, state) = watch::channel(RegistrationState::Unreachable);
+        let task = tokio::spawn(keep_registered(requests.clone(), socket.clone(), report));
         Self {
             requests,
             socket,
             state,
-            keeper,
+            task,
         }
     }
 }
 
-impl Drop for Registration {
+impl Drop for RegistrationGuard {
     fn drop(&mut self) {
-        self.keeper.abort();
+        self.task.abort();
         if self.state() == RegistrationState::Registered {
             // If the portmapper is away it has forgotten the service anyhow, or will find its
             // port free.
-            let _ = take_back(&self.requests, self.socket.as_deref());
+            let _ = unregister(&self.requests, self.socket.as_deref());
         }
     }
 }
 
 /// Registers, and does so again whenever the portmapper has gone and come back.
-async fn keep(
+async fn keep_registered(
     requests: Vec<Rpcb>,
     socket: Option<String>,
     report: watch::Sender<RegistrationState>,
@@ -111,7 +111,7 @@ async fn keep(
                 wait = FIRST_WAIT;
                 register(&rpcbind, &requests, &report).await;
                 rpcbind.client().closed().await;
-                report.send_replace(RegistrationState::Away);
+                report.send_replace(RegistrationState::Unreachable);
                 info!("the portmapper is gone");
             }
             Err(error) => debug!(%error, "no portmapper"),
@@ -159,7 +159,7 @@ async fn set_all(rpcbind: &Rpcbind, requests: &[Rpcb]) -> Result<bool, CallError
 /// Sends what takes the registrations back and does not wait for answers: this is called where
 /// nothing can wait. A connection for each, because rpcbind reads no more than one call from a
 /// connection that is closed.
-fn take_back(requests: &[Rpcb], socket: Option<&str>) -> io::Result<()> {
+fn unregister(requests: &[Rpcb], socket: Option<&str>) -> io::Result<()> {
     for (xid, request) in (1..).zip(requests) {
         let args = xdr::to_bytes(request);
         let call = Call {

@@ -12,7 +12,7 @@ const LIFE: Duration = Duration::from_secs(60);
 /// The replies to the last datagrams.
 #[derive(Debug)]
 pub(super) struct ReplyCache {
-    most: usize,
+    capacity: usize,
     hasher: RandomState,
     inner: Mutex<Inner>,
 }
@@ -31,9 +31,9 @@ pub(super) struct Key {
 }
 
 /// What is known of a call.
-pub(super) enum Known {
+pub(super) enum Lookup {
     /// Nothing: carry it out, and say so with [`ReplyCache::store`].
-    No(Key),
+    New(Key),
     /// It is being carried out.
     InProgress,
     /// It was answered with this.
@@ -41,36 +41,36 @@ pub(super) enum Known {
 }
 
 impl ReplyCache {
-    pub(super) fn new(most: usize) -> Self {
+    pub(super) fn new(capacity: usize) -> Self {
         Self {
-            most: most.max(1),
+            capacity: capacity.max(1),
             hasher: RandomState::new(),
             inner: Mutex::default(),
         }
     }
 
-    pub(super) fn look_up(&self, peer: SocketAddr, message: &[u8], now: Instant) -> Known {
+    pub(super) fn look_up(&self, peer: SocketAddr, message: &[u8], now: Instant) -> Lookup {
         let key = Key {
             peer,
             digest: self.hasher.hash_one(message),
         };
         let mut inner = self.lock();
-        inner.forget(self.most, now);
+        inner.expire(self.capacity, now);
         match inner.replies.get(&key) {
-            Some(Some(reply)) => Known::Answered(Arc::clone(reply)),
-            Some(None) => Known::InProgress,
+            Some(Some(reply)) => Lookup::Answered(Arc::clone(reply)),
+            Some(None) => Lookup::InProgress,
             None => {
                 inner.replies.insert(key, None);
                 inner.order.push_back((now, key));
-                Known::No(key)
+                Lookup::New(key)
             }
         }
     }
 
     /// Keeps the reply to a call, if the call is still known.
     pub(super) fn store(&self, key: Key, reply: &[u8]) {
-        if let Some(place) = self.lock().replies.get_mut(&key) {
-            *place = Some(reply.into());
+        if let Some(entry) = self.lock().replies.get_mut(&key) {
+            *entry = Some(reply.into());
         }
     }
 
@@ -82,9 +82,9 @@ impl ReplyCache {
 
 impl Inner {
     /// Drops what is old, and what is too much, so that there is room for one.
-    fn forget(&mut self, most: usize, now: Instant) {
+    fn expire(&mut self, capacity: usize, now: Instant) {
         while let Some((since, key)) = self.order.front().copied() {
-            if self.order.len() < most && now.saturating_duration_since(since) < LIFE {
+            if self.order.len() < capacity && now.saturating_duration_since(since) < LIFE {
                 return;
             }
             self.order.pop_front();
@@ -102,23 +102,23 @@ mod tests {
         let cache = ReplyCache::new(2);
         let now = crate::transport::now();
         let peer = SocketAddr::from(([127, 0, 0, 1], 700));
-        let Known::No(key) = cache.look_up(peer, b"call", now) else {
+        let Lookup::New(key) = cache.look_up(peer, b"call", now) else {
             panic!("it is new");
         };
         assert!(matches!(
             cache.look_up(peer, b"call", now),
-            Known::InProgress
+            Lookup::InProgress
         ));
         cache.store(key, b"reply");
         let again = cache.look_up(peer, b"call", now);
-        assert!(matches!(again, Known::Answered(reply) if *reply == *b"reply"));
+        assert!(matches!(again, Lookup::Answered(reply) if *reply == *b"reply"));
         let other_peer = SocketAddr::from(([127, 0, 0, 1], 701));
         assert!(matches!(
             cache.look_up(other_peer, b"call", now),
-            Known::No(_)
+            Lookup::New(_)
         ));
-        assert!(matches!(cache.look_up(peer, b"other", now), Known::No(_)));
-        assert!(matches!(cache.look_up(peer, b"call", now), Known::No(_)));
+        assert!(matches!(cache.look_up(peer, b"other", now), Lookup::New(_)));
+        assert!(matches!(cache.look_up(peer, b"call", now), Lookup::New(_)));
     }
 
     #[test]
@@ -128,7 +128,7 @@ mod tests {
         let peer = SocketAddr::from(([127, 0, 0, 1], 700));
         for (after, known) in [(0, false), (59, true), (60, false)] {
             let seen = cache.look_up(peer, b"call", now + Duration::from_secs(after));
-            assert_eq!(!matches!(seen, Known::No(_)), known, "{after} s");
+            assert_eq!(!matches!(seen, Lookup::New(_)), known, "{after} s");
         }
     }
 }

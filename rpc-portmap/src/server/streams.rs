@@ -11,10 +11,10 @@ use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::Limits;
+use super::ServerLimits;
 use super::caller::{Caller, Peer};
-use super::connections::{Connections, Seat};
-use super::dispatcher::Core;
+use super::connections::{ConnectionPermit, Connections};
+use super::dispatcher::Dispatcher;
 use crate::rpc::RecordReader;
 use crate::rpc::record::put_record;
 use crate::rpcbind::{Family, Netid};
@@ -23,8 +23,8 @@ use crate::transport::{AsyncUnixEndpoint, now};
 /// What every task of a server has.
 #[derive(Clone)]
 pub(super) struct Shared {
-    pub(super) core: Arc<Core>,
-    pub(super) limits: Limits,
+    pub(super) dispatcher: Arc<Dispatcher>,
+    pub(super) limits: ServerLimits,
     pub(super) connections: Arc<Connections>,
     /// Take nothing new.
     pub(super) stop: CancellationToken,
@@ -38,9 +38,9 @@ pub(super) struct Shared {
 const READ: usize = 8 << 10;
 /// Replies that are gathered before they are written, in bytes.
 const GATHER: usize = 64 << 10;
-/// How long a connection that has to leave takes to close.
+/// How long a connection that has to evicted_token takes to close.
 const LEAVING: Duration = Duration::from_millis(1);
-/// How long to wait when the system has no descriptor for a new connection, and nobody can leave.
+/// How long to wait when the system has no descriptor for a new connection, and nobody can evicted_token.
 const NO_DESCRIPTOR: Duration = Duration::from_millis(50);
 
 pub(super) async fn accept_tcp(listener: TcpListener, shared: Shared) {
@@ -50,7 +50,7 @@ pub(super) async fn accept_tcp(listener: TcpListener, shared: Shared) {
             accepted = listener.accept() => accepted,
         };
         match accepted {
-            Ok((stream, peer)) => welcome_tcp(stream, peer, &shared),
+            Ok((stream, peer)) => admit_tcp(stream, peer, &shared),
             Err(error) => shared.recover(&error).await,
         }
     }
@@ -63,30 +63,30 @@ pub(super) async fn accept_unix(endpoint: AsyncUnixEndpoint, shared: Shared) {
             accepted = endpoint.listener().accept() => accepted,
         };
         match accepted {
-            Ok((stream, _)) => welcome_unix(stream, &shared),
+            Ok((stream, _)) => admit_unix(stream, &shared),
             Err(error) => shared.recover(&error).await,
         }
     }
 }
 
-fn welcome_tcp(stream: TcpStream, peer: SocketAddr, shared: &Shared) {
+fn admit_tcp(stream: TcpStream, peer: SocketAddr, shared: &Shared) {
     let Ok(local) = stream.local_addr() else {
         return;
     };
     // A dual-stack socket has peers of IPv4 too, in the form of IPv6.
     let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
-    let transport = Netid::Tcp.over(Family::of(peer.ip()));
+    let transport = Netid::Tcp.over(Family::from_ip(peer.ip()));
     let peer = Peer::Ip(peer);
-    let Some(seat) = shared.connections.admit(&peer, now()) else {
+    let Some(permit) = shared.connections.admit(&peer, now()) else {
         return;
     };
     // Replies are written whole; waiting for more would only delay them.
     let _ = stream.set_nodelay(true);
     let caller = Caller::new(transport, peer, Some(local.ip().to_canonical()));
-    shared.attend(stream, caller, seat);
+    shared.spawn_connection(stream, caller, permit);
 }
 
-fn welcome_unix(stream: UnixStream, shared: &Shared) {
+fn admit_unix(stream: UnixStream, shared: &Shared) {
     let Ok(credentials) = stream.peer_cred() else {
         return;
     };
@@ -95,14 +95,14 @@ fn welcome_unix(stream: UnixStream, shared: &Shared) {
         gid: credentials.gid(),
         pid: credentials.pid(),
     };
-    let Some(seat) = shared.connections.admit(&peer, now()) else {
+    let Some(permit) = shared.connections.admit(&peer, now()) else {
         return;
     };
-    shared.attend(stream, Caller::new(Netid::Local, peer, None), seat);
+    shared.spawn_connection(stream, Caller::new(Netid::Local, peer, None), permit);
 }
 
 impl Shared {
-    fn attend<S>(&self, stream: S, caller: Caller, seat: Seat)
+    fn spawn_connection<S>(&self, stream: S, caller: Caller, permit: ConnectionPermit)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
@@ -111,7 +111,7 @@ impl Shared {
             tokio::select! {
                 () = shared.abort.cancelled() => {}
                 // How a connection ends is its peer's business.
-                _ = converse(stream, caller, &seat, &shared) => {}
+                _ = serve_connection(stream, caller, &permit, &shared) => {}
             }
         });
     }
@@ -124,7 +124,7 @@ impl Shared {
             io::ErrorKind::ConnectionReset,
         ];
         if !theirs.contains(&error.kind()) {
-            let evicted = self.connections.evict_one();
+            let evicted = self.connections.evict_idle();
             sleep(if evicted { LEAVING } else { NO_DESCRIPTOR }).await;
         }
     }
@@ -134,7 +134,12 @@ impl Shared {
 ///
 /// One call at a time: a peer that sends faster than it is answered is held up by its own
 /// transport, and replies come in the order of the calls.
-async fn converse<S>(mut stream: S, caller: Caller, seat: &Seat, shared: &Shared) -> io::Result<()>
+async fn serve_connection<S>(
+    mut stream: S,
+    caller: Caller,
+    permit: &ConnectionPermit,
+    shared: &Shared,
+) -> io::Result<()>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
@@ -144,16 +149,16 @@ where
     loop {
         let count = tokio::select! {
             () = shared.stop.cancelled() => return Ok(()),
-            () = seat.evicted() => return Ok(()),
+            () = permit.evicted() => return Ok(()),
             count = stream.read(&mut buffer) => count?,
         };
         let mut input = buffer.get(..count).unwrap_or_default();
         if input.is_empty() {
             return Ok(());
         }
-        seat.busy();
+        permit.busy();
         while let Some(record) = reader.read(&mut input).map_err(io::Error::other)? {
-            if let Some(reply) = shared.core.answer(caller.clone(), &record).await {
+            if let Some(reply) = shared.dispatcher.answer(caller.clone(), &record).await {
                 put_record(&mut out, |out| out.extend_from_slice(&reply));
             }
             if out.len() >= GATHER {
@@ -161,7 +166,7 @@ where
             }
         }
         write(&mut stream, &mut out, shared.limits.write).await?;
-        seat.idle(now());
+        permit.idle(now());
     }
 }
 

@@ -135,9 +135,9 @@ async fn what_no_method_answers_the_server_answers() {
 
 #[tokio::test]
 async fn a_call_ends_by_its_deadline_and_the_connection_lives_on() {
-    let limits = Limits {
+    let limits = ServerLimits {
         drain: Duration::from_millis(30),
-        ..Limits::default()
+        ..ServerLimits::default()
     };
     let running = Running::start(tester().limits(limits));
     let client = Client::udp(running.udp).expect("loopback");
@@ -212,9 +212,9 @@ async fn a_record_that_is_too_long_ends_the_connection() {
 
 #[tokio::test]
 async fn a_peer_that_does_not_read_is_in_nobodys_way_and_is_given_up() {
-    let limits = Limits {
+    let limits = ServerLimits {
         write: Duration::from_millis(100),
-        ..Limits::default()
+        ..ServerLimits::default()
     };
     let running = Running::start(tester().limits(limits));
     let mut silent = tokio::net::TcpStream::connect(running.tcp)
@@ -302,7 +302,7 @@ impl Layer for Gate {
             .push(format!("{} after {done}", self.0));
     }
 
-    fn admits_datagram(&self, _: &Caller, request: usize, reply: usize) -> bool {
+    fn allows_reply(&self, _: &Caller, request: usize, reply: usize) -> bool {
         reply <= request
     }
 }
@@ -343,7 +343,7 @@ async fn statistics_count_what_became_of_calls() {
 struct HardOfHearing(std::sync::atomic::AtomicBool);
 
 impl Layer for HardOfHearing {
-    fn hears(&self, _: &Caller) -> bool {
+    fn accepts_datagram(&self, _: &Caller) -> bool {
         self.0.fetch_xor(true, std::sync::atomic::Ordering::Relaxed)
     }
 }
@@ -403,7 +403,7 @@ async fn shutdown_lets_a_call_finish() {
     stopping.await.expect("no panic");
 }
 
-fn tester() -> Builder {
+fn tester() -> ServerBuilder {
     let service = Arc::new(Service::default());
     Server::builder()
         .version(Tester1Server::new(Arc::clone(&service)))
@@ -437,7 +437,7 @@ struct Running {
 }
 
 impl Running {
-    fn start(builder: Builder) -> Self {
+    fn start(builder: ServerBuilder) -> Self {
         let directory = tempfile::tempdir().expect("a directory");
         let unix = directory.path().join("sock").display().to_string();
         let mut listeners = Listeners::new();

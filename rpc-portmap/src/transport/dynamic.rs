@@ -74,7 +74,7 @@ fn address(lease: &Lease<AnySocket>) -> Option<(Netid, UniversalAddress)> {
         _ => return None,
     };
     let address = lease.local_addr();
-    Some((netid.over(Family::of(address.ip())), address.into()))
+    Some((netid.over(Family::from_ip(address.ip())), address.into()))
 }
 
 #[cfg(test)]

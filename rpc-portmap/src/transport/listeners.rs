@@ -122,7 +122,7 @@ impl Listeners {
             .chain(udp)
             .flat_map(|(netid, places)| places.map(move |address| (netid, address)))
             .map(|(netid, address)| {
-                let family = Family::of(address.ip());
+                let family = Family::from_ip(address.ip());
                 (netid.over(family), UniversalAddress::from(address))
             })
             .collect();

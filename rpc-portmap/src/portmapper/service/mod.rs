@@ -11,7 +11,7 @@ use tracing::{debug, info, warn};
 use super::forward::Forwarding;
 use super::host::LocalHost;
 use super::journal::Journal;
-use super::liveness_cache::{Recent, Remembered};
+use super::liveness_cache::{CachedHost, LivenessCache};
 use super::procedures::RpcbList;
 use super::stats::Counters;
 use crate::registry::{Authority, Claim, ClaimError, Host, Registration, Registry, RegistryError};
@@ -31,19 +31,19 @@ const FRESH: Duration = Duration::from_secs(1);
 /// The registry and what it is asked by.
 #[derive(Debug)]
 pub(super) struct Service {
-    table: Mutex<Table>,
+    state: Mutex<State>,
     pub(super) host: LocalHost,
     pub(super) counters: Counters,
     forwarding: Option<Forwarding>,
     /// The first port that everybody may bind to.
-    first_common_port: u16,
+    first_unprivileged_port: u16,
 }
 
 #[derive(Debug)]
-pub(super) struct Table {
+pub(super) struct State {
     pub(super) registry: Registry,
     journal: Option<Journal>,
-    recent: Recent,
+    liveness: LivenessCache,
     /// When services that are gone were last looked for.
     swept: Option<Instant>,
     /// All of it as it was last asked for, if nothing has changed since: lists are asked for much
@@ -72,17 +72,17 @@ impl Service {
         let setting = super::files::text("/proc/sys/net/ipv4/ip_unprivileged_port_start");
         let first = setting.and_then(|text| text.trim().parse().ok());
         Self {
-            table: Mutex::new(Table {
+            state: Mutex::new(State {
                 registry,
                 journal,
-                recent: Recent::new(),
+                liveness: LivenessCache::new(),
                 swept: None,
                 list: None,
             }),
             host,
             counters: Counters::default(),
             forwarding,
-            first_common_port: first.unwrap_or(SYSTEM_PORTS).min(SYSTEM_PORTS),
+            first_unprivileged_port: first.unwrap_or(SYSTEM_PORTS).min(SYSTEM_PORTS),
         }
     }
 
@@ -101,11 +101,11 @@ impl Service {
         claim: Result<Claim, ClaimError>,
     ) -> bool {
         let by = self.authority(caller);
-        let mut table = self.lock();
+        let mut state = self.lock();
         let outcome = claim
             .map_err(RegistryError::from)
-            .and_then(|claim| table.registry.set(claim, by, &self.host));
-        table.write_down();
+            .and_then(|claim| state.registry.set(claim, by, &self.host));
+        state.save_changes();
         match outcome {
             Ok(accepted) => {
                 debug!(?accepted, ?by, "registered");
@@ -128,11 +128,11 @@ impl Service {
         netids: &[Netid],
     ) -> bool {
         let by = self.authority(caller);
-        let mut table = self.lock();
-        let outcome = table
+        let mut state = self.lock();
+        let outcome = state
             .registry
             .unset(program, version, netids, by, &self.host);
-        table.write_down();
+        state.save_changes();
         match outcome {
             Ok(removed) => {
                 debug!(program, version, ?removed, ?by, "unregistered");
@@ -172,18 +172,18 @@ impl Service {
         netid: Netid,
         exact: bool,
     ) -> Option<Registration> {
-        let mut table = self.lock();
-        let Table {
-            registry, recent, ..
-        } = &mut *table;
-        let host = Remembered::new(&self.host, recent, now());
+        let mut state = self.lock();
+        let State {
+            registry, liveness, ..
+        } = &mut *state;
+        let host = CachedHost::new(&self.host, liveness, now());
         let found = if exact {
             registry.exact(program, version, netid, &host)
         } else {
             registry.find(program, version, netid, &host)
         };
         let found = found.cloned();
-        table.write_down();
+        state.save_changes();
         found
     }
 
@@ -208,22 +208,22 @@ impl Service {
         }
     }
 
-    /// The table, without what is gone, unless that was looked for a moment ago.
-    pub(super) fn fresh(&self) -> MutexGuard<'_, Table> {
+    /// The state, without what is gone, unless that was looked for a moment ago.
+    pub(super) fn swept(&self) -> MutexGuard<'_, State> {
         let now = now();
-        let mut table = self.lock();
-        let age = table
+        let mut state = self.lock();
+        let age = state
             .swept
             .map(|swept| now.saturating_duration_since(swept));
         if age.is_none_or(|age| age >= FRESH) {
-            table.sweep(&self.host, now);
+            state.sweep(&self.host, now);
         }
-        table
+        state
     }
 
     pub(super) fn dump(&self) -> RpcbList {
-        let mut table = self.fresh();
-        let Table { registry, list, .. } = &mut *table;
+        let mut state = self.swept();
+        let State { registry, list, .. } = &mut *state;
         RpcbList(list.get_or_insert_with(|| encoded(registry)).clone())
     }
 
@@ -264,23 +264,23 @@ impl Service {
                 debug!(%address, "a change from another machine");
                 Authority::Remote
             }
-            Peer::Ip(address) if address.port() < self.first_common_port => Authority::Uid(0),
+            Peer::Ip(address) if address.port() < self.first_unprivileged_port => Authority::Uid(0),
             Peer::Ip(_) => Authority::Loopback,
         }
     }
 
-    pub(super) fn lock(&self) -> MutexGuard<'_, Table> {
-        // A panic while it is locked would be an error in the registry, whose table is sound
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+        // A panic while it is locked would be an error in the registry, whose state is sound
         // between any two of its steps: better to go on than to stop serving the whole machine.
-        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Table {
+impl State {
     fn sweep(&mut self, host: &LocalHost, now: Instant) {
         self.swept = Some(now);
         let gone = self.registry.sweep(host);
-        self.write_down();
+        self.save_changes();
         if gone > 0 {
             info!(gone, "services are gone without having said so");
         }
@@ -288,7 +288,7 @@ impl Table {
 
     /// Writes changes down. If that fails the registrations still hold while the process lives,
     /// and the next change writes all of them.
-    pub(super) fn write_down(&mut self) {
+    pub(super) fn save_changes(&mut self) {
         let changes = self.registry.take_changes();
         if !changes.is_empty() {
             self.list = None;

@@ -37,8 +37,8 @@ impl Portmap2 for Service {
     }
 
     async fn dump(&self, _: &Caller) -> Result<List<Mapping>, RpcError> {
-        let table = self.fresh();
-        Ok(table
+        let state = self.swept();
+        Ok(state
             .registry
             .iter()
             .filter_map(Registration::to_mapping)

@@ -128,10 +128,10 @@ impl Rpcbind4 for Service {
     ) -> Result<List<v4::Entry>, RpcError> {
         let family = caller.transport().family();
         let found = {
-            let mut table = self.lock();
+            let mut state = self.lock();
             let (program, version) = (request.program, request.version);
-            let found = table.registry.of_version(program, version, &self.host);
-            table.write_down();
+            let found = state.registry.by_version(program, version, &self.host);
+            state.save_changes();
             found
         };
         let usable = found

@@ -64,7 +64,7 @@ impl RateLimit {
 }
 
 impl Layer for RateLimit {
-    fn hears(&self, caller: &Caller) -> bool {
+    fn accepts_datagram(&self, caller: &Caller) -> bool {
         match caller.ip() {
             Some(source) if !caller.is_this_machine() => self.take(source.to_canonical(), now()),
             _ => true,
@@ -98,9 +98,12 @@ mod tests {
     fn a_network_of_ipv6_is_one_source_and_this_machine_is_none() {
         let limit = RateLimit::new(1, 1);
         assert!(limit.take(ip("2001:db8::1"), now()));
-        assert!(!limit.hears(&caller("2001:db8::2")));
+        assert!(!limit.accepts_datagram(&caller("2001:db8::2")));
         for local in ["127.0.0.1", "::1", "::ffff:127.0.0.1"] {
-            assert!((0..9).all(|_| limit.hears(&caller(local))), "{local}");
+            assert!(
+                (0..9).all(|_| limit.accepts_datagram(&caller(local))),
+                "{local}"
+            );
         }
     }
 
