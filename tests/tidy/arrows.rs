@@ -247,7 +247,7 @@ pub(crate) fn rust_files(folder: &Path) -> Vec<PathBuf> {
 }
 
 /// `proto/packet.rs` and `proto/packet/mod.rs` are both `proto::packet`.
-fn module_of(relative: &Path) -> Vec<String> {
+pub(crate) fn module_of(relative: &Path) -> Vec<String> {
     let names = relative.with_extension("");
     let names = names.iter().map(|name| name.to_string_lossy().into_owned());
     names

@@ -2,6 +2,7 @@
 //! parts depend on. All of it is read from the sources; nothing is started but cargo and git.
 
 mod arrows;
+mod circles;
 mod language;
 mod paths;
 mod text;
@@ -126,7 +127,7 @@ fn no_tracked_file_holds_an_unwanted_word() {
 fn the_pure_parts_build_without_runtime_sockets_and_command_line() {
     for package in PACKAGES {
         let tree = cargo(&format!(
-            "tree -p {package} --no-default-features -e normal --prefix none --locked"
+            "tree --quiet -p {package} --no-default-features -e normal --prefix none --locked"
         ));
         let crates: Vec<_> = tree
             .lines()
@@ -173,6 +174,10 @@ impl Copy {
             host::write(&folder.path().join(relative), host::read(&file));
         }
         Self { table, folder }
+    }
+
+    fn path(&self) -> &Path {
+        self.folder.path()
     }
 
     /// Appends a line to a file of the copy, or makes one.

@@ -26,6 +26,115 @@ pub(crate) fn named(tokens: &[Token], module: &[String], sisters: &[&str]) -> Ve
     finder.found
 }
 
+/// A name that a `use` declaration brings into a file.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Import {
+    /// The name in this file; `*` for all names of the module before it.
+    pub(crate) alias: String,
+    /// The path from the root of the crate on, the `*` included.
+    pub(crate) segments: Vec<String>,
+    /// True if other files may see the name here.
+    pub(crate) public: bool,
+}
+
+/// The names that the `use` declarations of a file bring in from its own crate: from `crate`, `self`
+/// or `super`, and from its child modules. Declarations inside of functions are read as well.
+pub(crate) fn imports(tokens: &[Token], module: &[String], children: &[String]) -> Vec<Import> {
+    let mut found = Vec::new();
+    for (at, token) in tokens.iter().enumerate() {
+        // `impl Trait + use<'a>` captures a lifetime.
+        let captures = tokens.get(at + 1).is_some_and(|next| next.is_sign('<'));
+        if !token.is("use") || captures {
+            continue;
+        }
+        let before = at.checked_sub(1).and_then(|at| tokens.get(at));
+        let public = before.is_some_and(|token| token.is("pub") || token.is_sign(')'));
+        let mut tree = Tree {
+            tokens: &tokens[at + 1..],
+            at: 0,
+            leaves: Vec::new(),
+        };
+        tree.read(&[]);
+        for (path, alias) in tree.leaves {
+            if let Some(segments) = absolute(&path, module, children) {
+                found.push(Import {
+                    alias,
+                    segments,
+                    public,
+                });
+            }
+        }
+    }
+    found
+}
+
+/// The path from the root on, or `None` where it leads out of the crate.
+fn absolute(path: &[String], module: &[String], children: &[String]) -> Option<Vec<String>> {
+    let (first, mut rest) = path.split_first()?;
+    let mut base = match first.as_str() {
+        "crate" => Vec::new(),
+        "self" => module.to_vec(),
+        "super" => parent(module),
+        child if children.iter().any(|own| own == child) => [module, &[child.to_owned()]].concat(),
+        _ => return None,
+    };
+    while let Some((_, further)) = rest.split_first().filter(|(first, _)| *first == "super") {
+        base = parent(&base);
+        rest = further;
+    }
+    Some([base, rest.to_vec()].concat())
+}
+
+/// The tree of one `use` declaration.
+struct Tree<'a> {
+    tokens: &'a [Token],
+    at: usize,
+    /// Path and name in the file.
+    leaves: Vec<(Vec<String>, String)>,
+}
+
+impl Tree<'_> {
+    /// Reads one branch, up to its `,`, `}` or `;`.
+    fn read(&mut self, above: &[String]) {
+        let mut path = above.to_vec();
+        let mut alias = None;
+        while let Some(token) = self.tokens.get(self.at) {
+            match &token.kind {
+                Kind::Sign('{') => return self.group(&path),
+                Kind::Sign(',' | '}' | ';') => break,
+                Kind::Sign('*') => path.push("*".to_owned()),
+                Kind::Word(word) if word == "as" => {
+                    self.at += 1;
+                    let name = self.tokens.get(self.at).and_then(Token::word);
+                    alias = name.map(str::to_owned);
+                }
+                // `{self}` names the module of the group.
+                Kind::Word(word) if word == "self" && !path.is_empty() => {}
+                Kind::Word(word) => path.push(word.clone()),
+                _ => {}
+            }
+            self.at += 1;
+        }
+        if let Some(alias) = alias.or_else(|| path.last().cloned()) {
+            self.leaves.push((path, alias));
+        }
+    }
+
+    /// Reads the branches of a group, up to and including its `}`.
+    fn group(&mut self, above: &[String]) {
+        while let Some(token) = self.tokens.get(self.at) {
+            match token.kind {
+                Kind::Sign('}' | ';') => {
+                    self.at += 1;
+                    return;
+                }
+                Kind::Sign('{' | ',') => self.at += 1,
+                _ => self.read(above),
+            }
+        }
+    }
+}
+
 struct Finder<'a> {
     tokens: &'a [Token],
     at: usize,
@@ -203,6 +312,30 @@ mod tests {
             "eport_core::Lease eport_core::Lease"
         );
         assert_eq!(paths("use crate::*; use crate as all;"), "* ");
+    }
+
+    #[test]
+    fn imports_are_read_with_their_alias() {
+        let source = "use a::{B, c::{self, D as E}}; pub(crate) use super::mode::*; use std::fs; pub use self::f as g;";
+        let module = ["proto".to_owned(), "packet".to_owned()];
+        let found = imports(&tokens(source), &module, &["a".to_owned()]);
+        let found: Vec<_> = found
+            .iter()
+            .map(|import| {
+                let mark = if import.public { "pub " } else { "" };
+                format!("{mark}{} = {}", import.alias, import.segments.join("::"))
+            })
+            .collect();
+        assert_eq!(
+            found,
+            [
+                "B = proto::packet::a::B",
+                "c = proto::packet::a::c",
+                "E = proto::packet::a::c::D",
+                "pub * = proto::mode::*",
+                "pub g = proto::packet::f",
+            ]
+        );
     }
 
     #[test]
