@@ -59,6 +59,8 @@ pub mod bind;
 #[cfg(feature = "cli")]
 pub mod cli;
 #[cfg(feature = "net")]
+pub mod datagram;
+#[cfg(feature = "net")]
 pub mod doctor;
 #[cfg(feature = "net")]
 pub mod lease;

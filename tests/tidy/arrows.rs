@@ -28,6 +28,7 @@ pub(crate) const EPORT_CORE: Table = Table {
         ("strategy", &[]),
         ("quarantine", &[]),
         ("bind", &["address"]),
+        ("datagram", &["bind"]),
         ("ports", &["address"]),
         ("plan", &["ports"]),
         (

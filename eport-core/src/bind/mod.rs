@@ -11,6 +11,7 @@ mod group;
 #[cfg(unix)]
 mod sctp;
 pub(crate) mod shared;
+mod wildcard;
 
 use std::io;
 use std::net::{SocketAddr, SocketAddrV6, TcpListener, UdpSocket};
@@ -21,6 +22,7 @@ pub use group::udp_group;
 #[cfg(unix)]
 pub use sctp::SctpListener;
 use socket2::{Domain, SockAddr, Socket, Type};
+pub use wildcard::both_families;
 
 use crate::address::{LocalAddress, Protocol};
 

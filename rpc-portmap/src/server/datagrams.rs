@@ -2,11 +2,11 @@
 
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
-use std::os::fd::AsRawFd;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
 
+use eport_core::datagram::{Buffer, reply};
 use tokio::io::Interest;
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
@@ -16,14 +16,14 @@ use super::dispatcher::Dispatcher;
 use super::reply_cache::{Key, Lookup, ReplyCache};
 use super::streams::Shared;
 use crate::rpcbind::{Family, Netid};
-use crate::transport::{Inbox, now, reply};
+use crate::transport::{call_buffer, now};
 
 /// Datagrams taken before others get a turn.
 const BATCH: usize = 32;
 
 /// One socket and what answers on it.
 pub(super) struct DatagramServer {
-    inbox: Inbox,
+    buffer: Buffer,
     context: Arc<Context>,
     waiting: Arc<Semaphore>,
     stop: CancellationToken,
@@ -51,14 +51,14 @@ impl DatagramServer {
         shared: &Shared,
         replies: Option<Arc<ReplyCache>>,
     ) -> io::Result<Self> {
-        let inbox = Inbox::new(&socket)?;
+        let buffer = call_buffer(&socket)?;
         let context = Context {
             socket: tokio::net::UdpSocket::from_std(socket)?,
             dispatcher: Arc::clone(&shared.dispatcher),
             replies,
         };
         Ok(Self {
-            inbox,
+            buffer,
             context: Arc::new(context),
             waiting: Arc::new(Semaphore::new(shared.limits.waiting_datagrams)),
             stop: shared.stop.clone(),
@@ -89,11 +89,11 @@ impl DatagramServer {
     fn next(&mut self) -> io::Result<Option<Datagram>> {
         let socket = &self.context.socket;
         socket.try_io(Interest::READABLE, || {
-            let arrival = self.inbox.receive(socket)?;
+            let arrival = self.buffer.receive(socket)?;
             Ok(arrival.map(|arrival| Datagram {
                 message: arrival.bytes.to_vec(),
-                peer: arrival.peer,
-                local: arrival.local,
+                peer: arrival.client,
+                local: arrival.source(),
             }))
         })
     }
@@ -168,7 +168,7 @@ impl Context {
 
     /// A reply that the system does not take now is lost, as any datagram may be.
     fn send(&self, bytes: &[u8], local: SocketAddr, peer: SocketAddr) {
-        let _ = reply(self.socket.as_raw_fd(), bytes, local, peer);
+        let _ = reply(&self.socket, bytes, local, peer);
     }
 }
 

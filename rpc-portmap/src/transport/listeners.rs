@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::fs::MetadataExt;
@@ -34,25 +34,35 @@ impl Listeners {
     }
 
     /// Adds UDP and TCP on an address and port. `[::]` means every address of both families, of
-    /// IPv4 alone where the kernel has no IPv6. Port 0 takes one that is free, not the same for
-    /// all: see [`DynamicPort`](super::DynamicPort) for that.
+    /// IPv4 alone where the kernel has no IPv6; beside `0.0.0.0`, which has to be added before, IPv6
+    /// alone. Port 0 takes a free one for UDP and another for TCP; one for both is a
+    /// [`DynamicPort`](super::DynamicPort).
     ///
     /// # Errors
-    /// [`ListenError`]; what was bound before stays.
+    /// [`ListenError`]; nothing of this address is bound then.
     pub fn bind_ip(&mut self, address: SocketAddr) -> Result<(), ListenError> {
-        let v4 = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), address.port());
-        if address.ip() != IpAddr::V6(Ipv6Addr::UNSPECIFIED) {
-            return self.bind_one(address);
+        let options = UdpOptions::default()
+            .only_v6(true)
+            .receive_buffer(RECEIVE_BUFFER);
+        let udp = |address| eport_bind::udp(address, &options);
+        let options = TcpOptions::default().only_v6(true);
+        let tcp = |address| eport_bind::tcp(address, &options);
+        if self.has_udp(SocketAddr::new(
+            Ipv4Addr::UNSPECIFIED.into(),
+            address.port(),
+        )) {
+            let udp = udp(address).map_err(ListenError::Udp)?;
+            self.tcp.push(tcp(address).map_err(ListenError::Tcp)?);
+            self.udp.push(udp);
+            return Ok(());
         }
-        match self.bind_one(address) {
-            Ok(()) | Err(ListenError::Udp(BindError::FamilyNotSupported { .. })) => {}
-            Err(other) => return Err(other),
-        }
-        if self.has_udp(v4) {
-            Ok(())
-        } else {
-            self.bind_one(v4)
-        }
+        let udp = eport_bind::both_families(address, udp, UdpSocket::local_addr)
+            .map_err(ListenError::Udp)?;
+        let tcp = eport_bind::both_families(address, tcp, TcpListener::local_addr)
+            .map_err(ListenError::Tcp)?;
+        self.udp.extend(udp);
+        self.tcp.extend(tcp);
+        Ok(())
     }
 
     /// Adds a unix stream socket: a path, or an abstract name that begins with `@`.
@@ -183,18 +193,6 @@ impl Listeners {
             .iter()
             .filter_map(|socket| socket.local_addr().ok());
         address.port() != 0 && bound.any(|bound| bound == address)
-    }
-
-    fn bind_one(&mut self, address: SocketAddr) -> Result<(), ListenError> {
-        let options = UdpOptions::default()
-            .only_v6(true)
-            .receive_buffer(RECEIVE_BUFFER);
-        let udp = eport_bind::udp(address, &options).map_err(ListenError::Udp)?;
-        let options = TcpOptions::default().only_v6(true);
-        let tcp = eport_bind::tcp(address, &options).map_err(ListenError::Tcp)?;
-        self.udp.push(udp);
-        self.tcp.push(tcp);
-        Ok(())
     }
 }
 

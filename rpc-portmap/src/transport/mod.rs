@@ -1,4 +1,4 @@
-//! Sockets: where calls come in and go out.
+//! Sockets for calls, and the clocks.
 //!
 //! [`Listeners`] are bound all or not at all. All sockets with a port are made by [`eport_core`];
 //! those on a port of a service's own are leased, see [`DynamicPort`].
@@ -13,4 +13,4 @@ pub(crate) use clock::{now, seconds_since_1970};
 pub use dynamic::DynamicPort;
 pub(crate) use listeners::AsyncUnixEndpoint;
 pub use listeners::{AdoptError, ListenError, Listeners};
-pub(crate) use udp::{Inbox, reply};
+pub(crate) use udp::call_buffer;

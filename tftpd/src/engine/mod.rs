@@ -109,7 +109,7 @@ impl Engine {
     /// # Errors
     /// Only what makes it impossible to go on; a bad datagram or a failed transfer never does.
     pub(crate) fn run(mut self) -> io::Result<Summary> {
-        let mut inbox = Inbox::new(self.listeners.iter().map(Arc::as_ref))?;
+        let mut inbox = net::inbox(self.listeners.iter().map(Arc::as_ref))?;
         let mut looked = net::now();
         loop {
             let now = net::now();

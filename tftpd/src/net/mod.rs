@@ -1,4 +1,4 @@
-//! Sockets as TFTP uses them: the port that hears requests, and the port of one transfer.
+//! Sockets as TFTP uses them: the port that requests are sent to, and the port of one transfer.
 
 #[cfg(feature = "client")]
 mod client_socket;
@@ -14,7 +14,9 @@ pub(crate) use clock::now;
 #[cfg(feature = "server")]
 pub(crate) use clock::processors;
 #[cfg(feature = "server")]
-pub(crate) use listener::{Arrival, Inbox, reply};
+pub(crate) use eport_core::datagram::{Arrival, Inbox, reply};
+#[cfg(feature = "server")]
+pub(crate) use listener::inbox;
 #[cfg(feature = "server")]
 pub use listener::{ListenError, Listener};
 #[cfg(feature = "server")]

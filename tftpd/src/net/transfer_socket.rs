@@ -12,7 +12,7 @@ use eport_core::{
 };
 use nix::sys::socket::{setsockopt, sockopt};
 
-use super::listener::reply;
+use super::reply;
 use crate::{
     backend::Content,
     proto::{Blksize, DATA_HEADER, Data, Rollover, Windowsize},
