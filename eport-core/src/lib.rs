@@ -56,7 +56,9 @@ mod address;
 pub mod allocator;
 #[cfg(feature = "net")]
 pub mod bind;
+/// The program of this package; no part of the library's stable surface.
 #[cfg(feature = "cli")]
+#[doc(hidden)]
 pub mod cli;
 #[cfg(feature = "net")]
 pub mod datagram;
@@ -67,6 +69,7 @@ pub mod lease;
 pub mod plan;
 pub mod pool;
 mod ports;
+pub mod program;
 pub mod quarantine;
 #[cfg(feature = "serde")]
 mod serialize;

@@ -123,7 +123,7 @@ fn one_port_is_explained_from_every_side() {
     for (port, verdict, facts) in [
         (
             "61001",
-            "udp port 61001: handed out once it is free",
+            "udp port 61001: handed out as soon as it is free",
             &["  default of     rtpproxy", "relay (311)"][..],
         ),
         (
@@ -189,7 +189,7 @@ fn the_doctor_prints_findings_and_is_alarmed_only_by_errors() {
         ),
         "{findings}"
     );
-    let json = json(&["doctor", "--root", &servers, "--listen", "tcp/2049"]);
+    let json = json(&["doctor", "--root", &servers, "--server", "tcp/2049"]);
     let codes: Vec<_> = json["findings"]
         .as_array()
         .expect("a list")
@@ -199,7 +199,7 @@ fn the_doctor_prints_findings_and_is_alarmed_only_by_errors() {
     assert_eq!(
         codes,
         ["open-files", "receive-buffer"],
-        "2049 is nobody's and needs nothing"
+        "no socket holds 2049, which needs no privilege"
     );
     let refused = ["doctor", "1024-2000", "--overlap", "refuse", "--root"];
     let widened = eport(&[&refused[..], &[&machine("widened")]].concat());
@@ -221,7 +221,7 @@ fn a_mistake_is_one_message_on_standard_error_with_its_own_exit_code() {
             64,
             "write udp, tcp or sctp",
         ),
-        (&["doctor", "--listen", "69"], 64, "write protocol/port"),
+        (&["doctor", "--server", "69"], 64, "write protocol/port"),
         (&["plan", "--rest", "-1"], 64, "'-1'"),
         (
             &["plan", "--root", "/no/such/directory"],
@@ -235,11 +235,11 @@ fn a_mistake_is_one_message_on_standard_error_with_its_own_exit_code() {
         ),
     ] {
         let output = eport(arguments);
-        let said = text(&output.stderr);
-        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {said}");
+        let printed = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {printed}");
         assert!(
-            said.starts_with("error: ") && said.contains(message),
-            "{said}"
+            printed.starts_with("error: ") && printed.contains(message),
+            "{printed}"
         );
         assert_eq!(text(&output.stdout), "", "{arguments:?}");
     }
@@ -286,7 +286,7 @@ fn the_rules_for_nft_load_in_an_empty_rule_set_and_spare_one_that_exists() {
         return;
     }
     in_namespace(test, || {
-        let load = format!("{EPORT} firewall --for nft 61000-61999,62500 --listen 69 | nft");
+        let load = format!("{EPORT} firewall --for nft 61000-61999,62500 --server 69 | nft");
         sh(&format!("{load} -c -f -"));
         assert_eq!(sh("nft list ruleset"), "", "a check changes nothing");
         sh(&format!("{load} -f -"));
@@ -322,7 +322,7 @@ fn the_commands_for_iptables_are_accepted() {
     }
     in_namespace(test, || {
         sh(&format!(
-            "{EPORT} firewall --for iptables 61000-61999 --listen 69 | sh -e"
+            "{EPORT} firewall --for iptables 61000-61999 --server 69 | sh -e"
         ));
         for command in ["iptables", "ip6tables"] {
             let rules = sh(&format!("{command} -S INPUT"));

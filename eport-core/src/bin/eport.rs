@@ -1,7 +1,7 @@
-//! `eport`: which ports a program can have here, and why not the others.
+//! `eport`: plans, explains and checks the ports of this machine.
 
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    eport_core::cli::eport()
+    eport_core::cli::main()
 }

@@ -1,4 +1,4 @@
-//! The command line, as it is written.
+//! The arguments of `eport`.
 
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -11,7 +11,7 @@ use crate::plan::{Overlap, PortSpec};
 use crate::ports::PortSet;
 use crate::system::Sources;
 
-/// Tells which ports a program can have on this machine, and why not the others.
+/// Plans, explains and checks the ports that a program can use on this machine.
 #[derive(Debug, Parser)]
 #[command(name = "eport", version, after_help = AFTER_HELP, max_term_width = 100)]
 pub(super) struct Eport {
@@ -20,7 +20,7 @@ pub(super) struct Eport {
     /// Print the result as JSON.
     #[arg(long, global = true)]
     pub(super) json: bool,
-    /// Look at a directory that is laid out like the root of a machine, instead of this machine.
+    /// Examine a directory that is laid out like the root of a machine, instead of this machine.
     #[arg(long, global = true, value_name = "DIR", default_value = "/")]
     pub(super) root: PathBuf,
 }
@@ -28,63 +28,63 @@ pub(super) struct Eport {
 const AFTER_HELP: &str = "\
 Results go to standard output, errors to standard error.
 
-Exit codes: 0 fine, 64 usage, 66 no such directory, 71 system error, 74 the result cannot be
-written, 77 not permitted, 78 the machine is configured in a way that needs attention.";
+Exit codes: 0 done (a doctor's warnings included), 64 usage, 66 no such directory, 71 system error,
+74 result not written, 77 not permitted, 78 no port is left, or check or doctor found an error.";
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Which ports would be handed out here, which not, and why.
+    /// Show the ports that would be handed out here, those that would not, and why.
     Plan {
         #[command(flatten)]
-        wish: Wish,
-        /// How many seconds a port rests between two uses, to tell the transfers per second.
+        request: Request,
+        /// Seconds that a port rests between two uses, from which the transfers per second follow.
         #[arg(long, value_name = "SECONDS", default_value = "0")]
         rest: Seconds,
     },
-    /// Everything there is to know about one port.
+    /// Show the class, reservations, services and sockets of one port.
     Explain {
         /// The port.
         #[arg(value_parser = clap::value_parser!(u16).range(1..))]
         port: u16,
-        /// The ports among which it is looked for: auto, or a list such as 61000-61999,62500.
+        /// The ports to hand out: auto, or a list such as 61000-61999,62500.
         #[arg(long, value_name = "auto|A-B", default_value = "auto")]
         ports: PortSpec,
         #[command(flatten)]
         respect: Respect,
     },
-    /// Whether anything can take ports of a range away; if so, the exit code is 78.
+    /// Check that nothing else can take ports of a range; if something can, the exit code is 78.
     Check {
         #[command(flatten)]
-        wish: Wish,
+        request: Request,
     },
-    /// Which sockets there are, and who holds them.
+    /// List the sockets of this machine and the processes that hold them.
     Sockets {
-        /// Only those with one of these ports.
+        /// Only sockets on these ports.
         #[arg(value_name = "A-B")]
         ports: Option<PortSet>,
-        /// Only those of this protocol.
+        /// Only sockets of this protocol: udp, tcp or sctp.
         #[arg(long, value_name = "PROTOCOL")]
         protocol: Option<Transport>,
     },
-    /// The rules that let clients reach ports.
+    /// Print the firewall rules that let clients reach ports.
     Firewall(Firewall),
-    /// What could go wrong on this machine; if something cannot work, the exit code is 78.
+    /// Examine this machine; if something cannot work, the exit code is 78.
     Doctor {
         #[command(flatten)]
-        wish: Wish,
-        /// How many leases are needed at the same time.
+        request: Request,
+        /// The number of leases that are needed at the same time.
         #[arg(long, value_name = "COUNT")]
         leases: Option<u64>,
-        /// A well-known port of a server. May be given more than once [default: udp/69 udp/111
+        /// The well-known port of a server. May be given more than once [default: udp/69 udp/111
         /// tcp/111].
-        #[arg(long, value_name = "PROTOCOL/PORT")]
-        listen: Vec<Listener>,
+        #[arg(long, alias = "listen", value_name = "PROTOCOL/PORT")]
+        server: Vec<Server>,
     },
 }
 
-/// Which ports are wanted, and what is respected.
+/// The ports to hand out, and what keeps ports away from them.
 #[derive(Args, Debug)]
-pub(super) struct Wish {
+pub(super) struct Request {
     /// The ports to hand out: auto, or a list such as 61000-61999,62500.
     #[arg(value_name = "auto|A-B", default_value = "auto")]
     pub(super) ports: PortSpec,
@@ -92,16 +92,16 @@ pub(super) struct Wish {
     pub(super) respect: Respect,
 }
 
-/// What is respected.
+/// What keeps ports from being handed out.
 #[derive(Args, Debug)]
 pub(super) struct Respect {
-    /// Ports never to use, though they lie among the others. May be given more than once.
+    /// Ports never to use, even if they are in the list. May be given more than once.
     #[arg(long, value_name = "A-B")]
     exclude: Vec<PortSet>,
     /// Leave out the ports that /etc/services names.
     #[arg(long)]
     pub(super) services: bool,
-    /// What to do about ports that the kernel hands out as well: avoid, allow or refuse them.
+    /// Treatment of ports that the kernel hands out as well: avoid, allow or refuse them.
     #[arg(long, value_name = "POLICY", default_value = "allow")]
     pub(super) overlap: Overlap,
     /// The protocol of the ports: udp, tcp or sctp.
@@ -110,14 +110,14 @@ pub(super) struct Respect {
 }
 
 impl Respect {
-    /// All excluded ports.
+    /// Returns all excluded ports.
     pub(super) fn excluded(&self) -> PortSet {
         self.exclude
             .iter()
             .fold(PortSet::empty(), |all, ports| all.union(ports))
     }
 
-    /// What the host is asked for.
+    /// Returns the sources of reservations to read from the host.
     pub(super) fn sources(&self) -> Sources {
         let sources = Sources::default().exclude(&self.excluded());
         if self.services {
@@ -128,7 +128,7 @@ impl Respect {
     }
 }
 
-/// What the rules are for.
+/// The arguments of `firewall`.
 #[derive(Args, Debug)]
 pub(super) struct Firewall {
     /// The firewall to write rules for.
@@ -137,15 +137,15 @@ pub(super) struct Firewall {
     /// The ports to open: auto, or a list such as 61000-61999,62500.
     #[arg(value_name = "auto|A-B", default_value = "auto")]
     pub(super) ports: PortSpec,
-    /// A well-known port to open as well. May be given more than once.
-    #[arg(long, value_name = "PORT")]
-    pub(super) listen: Vec<PortSet>,
+    /// The well-known port of a server, to open as well. May be given more than once.
+    #[arg(long, alias = "listen", value_name = "PORT")]
+    pub(super) server: Vec<PortSet>,
     /// The protocol of the ports: udp, tcp or sctp.
     #[arg(long, value_name = "PROTOCOL", default_value = "udp")]
     pub(super) protocol: Transport,
 }
 
-/// A firewall that rules are written for.
+/// A firewall.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
 pub(super) enum Kind {
     /// A file for nft -f.
@@ -165,16 +165,18 @@ impl FromStr for Transport {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let known = [Protocol::Udp, Protocol::Tcp, Protocol::Sctp];
-        let found = known.into_iter().find(|one| one.to_string() == text);
+        let found = known
+            .into_iter()
+            .find(|protocol| protocol.to_string() == text);
         found.map(Self).ok_or("write udp, tcp or sctp".into())
     }
 }
 
 /// A well-known port on the command line, such as `udp/69`.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Listener(pub(super) Protocol, pub(super) u16);
+pub(super) struct Server(pub(super) Protocol, pub(super) u16);
 
-impl FromStr for Listener {
+impl FromStr for Server {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {

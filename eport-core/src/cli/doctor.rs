@@ -2,72 +2,60 @@
 
 use serde_json::json;
 
-use super::Report;
-use super::args::{Listener, Wish};
-use crate::doctor::{Finding, Purpose, Severity, examine, examine_range, planned};
+use super::args::{Request, Server};
+use super::report::Report;
+use crate::doctor::{Purpose, Severity, examine, examine_range, planned};
+use crate::program::{Exit, Findings};
 use crate::system::Host;
 
-/// Whether anything can take ports of a range away. A warning is an alarm here.
-pub(super) fn check(host: &Host, wish: &Wish) -> Report {
-    let (snapshot, purpose) = (host.snapshot(), purpose(wish));
-    let findings = examine_range(&snapshot, &purpose);
-    let alarming = findings
-        .iter()
-        .any(|finding| finding.severity >= Severity::Warning);
-    // Without a plan there is a finding that says why.
+/// Reports everything that can take ports of a range away. The answer is yes or no, so a warning is
+/// enough for the exit status of an error.
+pub(super) fn check(host: &Host, request: &Request) -> Report {
+    let (snapshot, purpose) = (host.snapshot(), purpose(request));
+    let findings = Findings::new(examine_range(&snapshot, &purpose));
+    let safe = !findings.reach(Severity::Warning);
+    // Without a plan there is a finding with the reason.
     let plan = planned(&snapshot, &purpose).ok();
-    let mut text = list(&findings);
+    let mut text = if findings.is_empty() {
+        String::new()
+    } else {
+        findings.text()
+    };
     if let Some(plan) = &plan {
         text += &plan.to_string();
-        text += if alarming {
-            ", not all of them safely ours"
+        text += if safe {
+            ", none of which anything else is known to use"
         } else {
-            ", safely ours"
+            ", some of which other programs can take"
         };
     }
-    let json = json!({
-        "safe": !alarming,
-        "ports": plan.map(|plan| plan.ports().clone()),
-        "findings": findings,
-    });
-    Report {
-        alarming,
-        ..Report::new(text, json)
-    }
+    let mut json = findings.json();
+    json["safe"] = json!(safe);
+    json["ports"] = json!(plan.map(|plan| plan.ports().clone()));
+    Report::new(text, json).exit(if safe { Exit::Success } else { Exit::Config })
 }
 
-/// What is wrong, or could go wrong. Only what does not work is an alarm.
-pub(super) fn doctor(host: &Host, wish: &Wish, leases: Option<u64>, listen: &[Listener]) -> Report {
-    let mut purpose = purpose(wish);
+/// Reports what is wrong with the host, or could go wrong.
+pub(super) fn doctor(
+    host: &Host,
+    request: &Request,
+    leases: Option<u64>,
+    servers: &[Server],
+) -> Report {
+    let mut purpose = purpose(request);
     purpose.leases = leases;
-    if !listen.is_empty() {
-        purpose.listeners = listen.iter().map(|one| (one.0, one.1)).collect();
+    if !servers.is_empty() {
+        purpose.listeners = servers.iter().map(|server| (server.0, server.1)).collect();
     }
-    let findings = examine(&host.snapshot(), &purpose);
-    let text = if findings.is_empty() {
-        "nothing to report".into()
-    } else {
-        list(&findings)
-    };
-    let alarming = findings
-        .iter()
-        .any(|finding| finding.severity >= Severity::Error);
-    Report {
-        alarming,
-        ..Report::new(text, json!({ "findings": findings }))
-    }
+    let findings = Findings::new(examine(&host.snapshot(), &purpose));
+    Report::new(findings.text(), findings.json()).exit(findings.exit())
 }
 
-fn purpose(wish: &Wish) -> Purpose {
+fn purpose(request: &Request) -> Purpose {
     Purpose::default()
-        .ports(wish.ports.clone())
-        .exclude(wish.respect.excluded())
-        .services(wish.respect.services)
-        .overlap(wish.respect.overlap)
-        .protocol(wish.respect.protocol.0)
-}
-
-fn list(findings: &[Finding]) -> String {
-    let lines = findings.iter().map(|finding| format!("{finding}\n"));
-    lines.collect()
+        .ports(request.ports.clone())
+        .exclude(request.respect.excluded())
+        .services(request.respect.services)
+        .overlap(request.respect.overlap)
+        .protocol(request.respect.protocol.0)
 }

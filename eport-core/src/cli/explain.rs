@@ -1,19 +1,19 @@
-//! `eport explain`: everything there is to know about one port.
+//! `eport explain`: the facts about one port.
 
 use std::fmt::Write;
 
 use serde_json::json;
 
-use super::Report;
 use super::args::Respect;
-use super::exit::Failure;
 use super::plan::planned;
+use super::report::Report;
 use super::sockets::Holders;
 use crate::plan::{Plan, PortSpec};
 use crate::ports::{PortClass, ProgramRange, Source};
+use crate::program::Failure;
 use crate::system::{BoundSocket, Host};
 
-/// What is known about a port, whether or not it is handed out.
+/// The facts about a port, handed out or not.
 struct Facts {
     class: PortClass,
     kernel: Vec<String>,
@@ -87,7 +87,7 @@ impl Facts {
     }
 }
 
-/// Whether the port is handed out, and why not or with what reservation.
+/// Returns true if the port is handed out, and the reason in words.
 fn verdict(plan: &Plan, port: u16, facts: &Facts) -> (bool, String) {
     let sources: Vec<Source> = plan.left_out().sources(port).collect();
     if let Some(first) = sources.first() {
@@ -103,7 +103,10 @@ fn verdict(plan: &Plan, port: u16, facts: &Facts) -> (bool, String) {
     if facts.sockets.is_empty() {
         (true, "handed out".into())
     } else {
-        (true, "handed out once it is free: a socket holds it".into())
+        (
+            true,
+            "handed out as soon as it is free: a socket holds it now".into(),
+        )
     }
 }
 

@@ -2,30 +2,30 @@
 
 use serde_json::json;
 
-use super::Report;
 use super::args::{Firewall, Kind};
-use super::exit::Failure;
+use super::report::Report;
 use crate::address::Protocol;
 use crate::allocator::Allocator;
 use crate::ports::{PortRange, PortSet};
+use crate::program::Failure;
 use crate::system::Host;
 
-pub(super) fn firewall(host: &Host, wanted: &Firewall) -> Result<Report, Failure> {
+pub(super) fn firewall(host: &Host, args: &Firewall) -> Result<Report, Failure> {
     let plan = Allocator::builder()
         .host(host.clone())
-        .ports(wanted.ports.clone())
+        .ports(args.ports.clone())
         .plan()?;
-    let listeners = wanted.listen.iter();
-    let ports = listeners.fold(plan.ports().clone(), |all, port| all.union(port));
-    let protocol = wanted.protocol.0;
-    let rules = match wanted.kind {
+    let servers = args.server.iter();
+    let ports = servers.fold(plan.ports().clone(), |all, port| all.union(port));
+    let protocol = args.protocol.0;
+    let rules = match args.kind {
         Kind::Nft => nft(protocol, &ports),
         Kind::Iptables => iptables(protocol, &ports),
         Kind::Firewalld => firewalld(protocol, &ports),
     };
     let text = format!(
         "{}{}",
-        comment(wanted.kind, protocol, &ports),
+        comment(args.kind, protocol, &ports),
         rules.join("\n")
     );
     let json = json!({
@@ -36,7 +36,7 @@ pub(super) fn firewall(host: &Host, wanted: &Firewall) -> Result<Report, Failure
     Ok(Report::new(text, json))
 }
 
-/// What the rules are for, and when they are not needed.
+/// Returns the comment that says what the rules do and when they are not needed.
 fn comment(kind: Kind, protocol: Protocol, ports: &PortSet) -> String {
     let how = match kind {
         Kind::Nft => "Load this file with nft -f; name your own chain if it is not this one.",
@@ -46,12 +46,12 @@ fn comment(kind: Kind, protocol: Protocol, ports: &PortSet) -> String {
         "# Lets clients reach {protocol} ports {ports}.\n\
          # {how}\n\
          # Where established connections are accepted, ports from which this host sends first need\n\
-         # no rule: the answers belong to a connection that the firewall knows.\n"
+         # no rule: the answers belong to an established connection.\n"
     )
 }
 
-/// A batch that works in an empty rule set as well as in one that has the chain, whose policy and
-/// rules it leaves alone. The rule comes first, so that it is not behind a final `reject`.
+/// Returns a batch that loads into an empty rule set as well as into one that has the chain, whose
+/// policy and rules stay. The rule comes first, so that it is not behind a final `reject`.
 fn nft(protocol: Protocol, ports: &PortSet) -> Vec<String> {
     let runs: Vec<String> = ports.runs().map(|run| run.to_string()).collect();
     vec![

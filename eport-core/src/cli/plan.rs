@@ -1,23 +1,25 @@
-//! `eport plan`: what would be handed out here and what not, and why.
+//! `eport plan`: the ports that would be handed out, those that would not, and why.
 
 use std::fmt::Write;
 use std::time::Duration;
 
 use serde_json::json;
 
-use super::Report;
-use super::args::{Respect, Wish};
-use super::exit::Failure;
+use super::args::{Request, Respect};
+use super::report::Report;
 use super::sockets::Holders;
 use crate::allocator::Allocator;
 use crate::plan::{Plan, PortSpec, Severity};
+use crate::program::Failure;
 use crate::system::{BoundSocket, Host};
 
-pub(super) fn plan(host: &Host, wish: &Wish, rest: Duration) -> Result<Report, Failure> {
-    let plan = planned(host, &wish.ports, &wish.respect)?;
+pub(super) fn plan(host: &Host, request: &Request, rest: Duration) -> Result<Report, Failure> {
+    let plan = planned(host, &request.ports, &request.respect)?;
     let files = host.open_files()?.map(|limit| limit.soft);
     let capacity = plan.capacity(rest, files);
-    let sockets = host.sockets(wish.respect.protocol.0)?.unwrap_or_default();
+    let sockets = host
+        .sockets(request.respect.protocol.0)?
+        .unwrap_or_default();
     let held: Vec<BoundSocket> = sockets
         .into_iter()
         .filter(|socket| plan.ports().contains(socket.port()))
@@ -34,7 +36,7 @@ pub(super) fn plan(host: &Host, wish: &Wish, rest: Duration) -> Result<Report, F
     }
     text += &left_out(&plan);
     if !held.is_empty() {
-        text += "held at the moment, and passed over while they are:\n";
+        text += "held at the moment, and skipped as long as they are:\n";
         text += &holders.table(&held);
     }
     let json = json!({
@@ -45,7 +47,7 @@ pub(super) fn plan(host: &Host, wish: &Wish, rest: Duration) -> Result<Report, F
     Ok(Report::new(text, json))
 }
 
-/// The plan that an allocator would have.
+/// Returns the plan that an allocator would make.
 pub(super) fn planned(host: &Host, ports: &PortSpec, respect: &Respect) -> Result<Plan, Failure> {
     let builder = Allocator::builder()
         .host(host.clone())

@@ -1,14 +1,14 @@
-//! `eport sockets`: which sockets there are, and who holds them.
+//! `eport sockets`: the sockets of the machine and the processes that hold them.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use serde_json::{Value, json};
 
-use super::Report;
-use super::exit::Failure;
+use super::report::Report;
 use crate::address::Protocol;
 use crate::ports::PortSet;
+use crate::program::Failure;
 use crate::system::{BoundSocket, Host, Process};
 
 pub(super) fn sockets(
@@ -35,7 +35,7 @@ pub(super) fn sockets(
     Ok(Report::new(text, holders.json(&sockets)))
 }
 
-/// Who holds which socket, as far as it is visible.
+/// The processes that hold sockets, by inode, as far as they are visible.
 pub(super) struct Holders(BTreeMap<u64, Vec<Process>>);
 
 impl Holders {
@@ -44,12 +44,12 @@ impl Holders {
         Self(host.holders(&inodes.filter(|inode| *inode != 0).collect()))
     }
 
-    fn of_one(&self, socket: &BoundSocket) -> &[Process] {
+    fn processes(&self, socket: &BoundSocket) -> &[Process] {
         let found = self.0.get(&socket.inode);
         found.map(Vec::as_slice).unwrap_or_default()
     }
 
-    /// One line for each socket.
+    /// Returns one line for each socket.
     pub(super) fn table(&self, sockets: &[BoundSocket]) -> String {
         let names: Vec<String> = sockets.iter().map(BoundSocket::to_string).collect();
         let width = names.iter().map(String::len).max().unwrap_or_default();
@@ -63,20 +63,24 @@ impl Holders {
     }
 
     fn describe(&self, socket: &BoundSocket) -> String {
-        let names: Vec<String> = self.of_one(socket).iter().map(Process::to_string).collect();
+        let names: Vec<String> = self
+            .processes(socket)
+            .iter()
+            .map(Process::to_string)
+            .collect();
         match (names.is_empty(), socket.inode) {
             (false, _) => names.join(", "),
-            (true, 0) => "nobody any more".into(),
+            (true, 0) => "no process: the connection is closing".into(),
             (true, _) => "not visible".into(),
         }
     }
 
-    /// A list of objects: the socket, and under `holders` its processes.
+    /// Returns a list of objects: the socket, and under `holders` its processes.
     pub(super) fn json(&self, sockets: &[BoundSocket]) -> Value {
         let objects = sockets.iter().map(|socket| {
             let mut object = json!(socket);
             if let Some(fields) = object.as_object_mut() {
-                fields.insert("holders".into(), json!(self.of_one(socket)));
+                fields.insert("holders".into(), json!(self.processes(socket)));
             }
             object
         });

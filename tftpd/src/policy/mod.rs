@@ -24,7 +24,6 @@ mod client_directory;
 mod map_file;
 mod network;
 mod path;
-mod printable;
 mod rules;
 #[cfg(test)]
 mod testing;
@@ -35,10 +34,10 @@ pub use bucket::{Bucket, ClientBuckets, LogLimit, Rate};
 pub use budget::{Admission, HalfOpen, HalfOpenLimits, Ticket};
 pub use case::{CaseMatch, match_case};
 pub use client_directory::ClientDirectory;
+pub use eport_core::program::{MAX_PRINTED, Printable};
 pub use map_file::{MapFileError, MapFileLineError};
 pub use network::{Network, NetworkError, PrefixLengths};
 pub use path::{MAX_COMPONENT, MAX_NAME, Name, NameError};
-pub use printable::{MAX_PRINTED, Printable};
 pub use rules::{
     Decision, Effect, MAX_STEPS, Query, RewriteError, Rule, RuleBuilder, RuleError, Rules, Step,
     TemplateError, Then,

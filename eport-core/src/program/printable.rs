@@ -1,18 +1,18 @@
-//! Bytes of a stranger, made safe to print.
+//! Bytes that a peer sent, escaped for a terminal or a log line.
 
 use std::fmt::{self, Write as _};
 
-/// The most bytes of input that are shown; what follows is only counted.
+/// The number of bytes that are shown at most; the rest is counted.
 pub const MAX_PRINTED: usize = 256;
 
-/// Shows bytes as text on one line that no stranger can break.
+/// Bytes of a peer as text on one line.
 ///
 /// UTF-8 is shown as it is. Control characters, bytes that are not UTF-8 and characters that
-/// would reorder or hide their neighbours are escaped; so are `\` and `"`, which makes the text
+/// would reorder or hide others are escaped; so are `\` and `"`, which makes the text
 /// unambiguous between quotes. At most [`MAX_PRINTED`] bytes are shown.
 ///
 /// ```
-/// use tftpd::policy::Printable;
+/// use eport_core::program::Printable;
 ///
 /// assert_eq!(Printable(b"gr\xfcn\x1b[2J").to_string(), r"gr\xfcn\x1b[2J");
 /// ```
@@ -35,7 +35,7 @@ impl fmt::Display for Printable<'_> {
     }
 }
 
-/// Where to cut: at the limit, or up to three bytes before it so that no character is torn.
+/// Returns the length to cut at: the limit, or up to three bytes less so that no character is cut.
 fn shown_len(bytes: &[u8]) -> usize {
     let Some(head) = bytes.get(..=MAX_PRINTED) else {
         return bytes.len();
@@ -52,7 +52,7 @@ fn write_char(f: &mut fmt::Formatter<'_>, c: char) -> fmt::Result {
         '\'' | ' '..='!' | '#'..='[' | ']'..='~' => f.write_char(c),
         '\\' | '"' => write!(f, "\\{c}"),
         c if c.is_ascii() => write!(f, "\\x{:02x}", u32::from(c)),
-        // The standard library knows which characters do not print.
+        // The standard library has the table of characters that do not print.
         c => write!(f, "{}", c.escape_debug()),
     }
 }
