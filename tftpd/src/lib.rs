@@ -32,7 +32,9 @@ pub mod proto;
 
 #[cfg(feature = "server")]
 pub mod backend;
+/// The programs of this package; no part of the library's stable surface.
 #[cfg(feature = "cli")]
+#[doc(hidden)]
 pub mod cli;
 #[cfg(feature = "client")]
 pub mod client;

@@ -76,7 +76,7 @@ fn what_cannot_be_meant_is_refused_before_anything_is_bound() {
             &[".", "--map-file", "/no/such/file"][..],
             66,
             "cannot read the map file",
-            "name one that is there",
+            "name an existing file",
         ),
         (
             &[".", "--map-file", TFTPD],
@@ -132,7 +132,7 @@ fn arguments_that_make_no_sense_are_named() {
     for (arguments, named) in [
         (
             &[".", "--listen", "nowhere"][..],
-            "\"nowhere\" is no address with a port",
+            "\"nowhere\" is no address",
         ),
         (&[".", "--ports", "9-1"], "--ports"),
         (&[".", "--no-such-flag"], "--no-such-flag"),

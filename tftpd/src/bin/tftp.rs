@@ -1,4 +1,4 @@
-//! `tftp`: fetches a file over TFTP.
+//! `tftp`: fetches and sends files over TFTP.
 
 fn main() -> std::process::ExitCode {
     tftpd::cli::tftp()

@@ -111,7 +111,7 @@ fn standard_input_and_output_are_files_too() {
 
         let output = tftp(here, &["put", "-", &url(server, "")]);
         assert_eq!(output.status.code(), Some(64));
-        assert!(text(&output.stderr).contains("has no name"));
+        assert!(text(&output.stderr).contains("has no file name"));
     });
 }
 
@@ -231,7 +231,7 @@ fn every_failure_has_its_exit_code_and_its_remedy() {
                 64,
                 "8..=65464",
             ),
-            (&["127.0.0.1"], 64, "there is nothing to do"),
+            (&["127.0.0.1"], 64, "no command is given"),
         ] {
             let output = tftp(here, arguments);
             let said = text(&output.stderr);

@@ -7,15 +7,18 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use eport_core::PortSpec;
+use eport_core::{
+    PortSpec,
+    program::{Exit, Failure},
+};
 
 use super::{
-    client::{Command, Family, Settings},
-    exit::{self, Failure},
+    args::Command,
+    settings::{Family, Settings},
     url::{TFTP, Url},
 };
 
-/// Whether these arguments are tftp-hpa's: those that begin with a host, or with one of its
+/// Returns true if the arguments have the form of tftp-hpa: they begin with a host, or with one of its
 /// options.
 pub(super) fn is_meant(arguments: &[OsString]) -> bool {
     let Some(first) = arguments.first().map(|first| first.as_bytes()) else {
@@ -27,7 +30,7 @@ pub(super) fn is_meant(arguments: &[OsString]) -> bool {
     }
 }
 
-/// Reads them: options and the host in any order, then `-c` and everything after it.
+/// Parses options and the host in any order, then `-c` and everything after it.
 pub(super) fn parse(arguments: Vec<OsString>) -> Result<Vec<Command>, Failure> {
     let mut line = Line {
         arguments: arguments.into(),
@@ -37,11 +40,11 @@ pub(super) fn parse(arguments: Vec<OsString>) -> Result<Vec<Command>, Failure> {
         port: None,
         command: None,
     };
-    // Only -v makes it talk.
+    // tftp-hpa prints nothing without -v.
     line.settings.quiet = true;
     line.read()?;
     let Some(command) = line.command.take() else {
-        return Err(usage("there is nothing to do"));
+        return Err(usage("no command is given"));
     };
     line.commands(command)
 }
@@ -96,7 +99,7 @@ impl Line {
         text(value.ok_or_else(|| usage(&format!("{flag} needs a value")))?)
     }
 
-    /// What `-c` says.
+    /// Returns the commands after `-c`.
     fn commands(&self, command: Vec<OsString>) -> Result<Vec<Command>, Failure> {
         let mut words = command.into_iter();
         let verb = words.next().unwrap_or_default();
@@ -112,7 +115,7 @@ impl Line {
                 .iter()
                 .map(|local| self.put(local, folder, Some(local)))
                 .collect(),
-            _ => Err(usage("-c knows get and put")),
+            _ => Err(usage("-c is followed by get or put")),
         }
     }
 
@@ -143,7 +146,7 @@ impl Line {
         })
     }
 
-    /// A file on the server; `host:file` names another server, unless names are literal.
+    /// Returns a file on the server; `host:file` names another server, unless names are literal.
     fn url(&self, remote: &OsStr) -> Result<Url, Failure> {
         let bytes = remote.as_bytes();
         let colon = bytes.iter().position(|byte| *byte == b':');
@@ -156,7 +159,7 @@ impl Line {
             None => (self.host.clone(), bytes),
         };
         Ok(Url {
-            host: host.ok_or_else(|| usage("there is no host"))?,
+            host: host.ok_or_else(|| usage("no host is given"))?,
             port: self.port.unwrap_or(TFTP),
             path: path.to_vec(),
             mode: None,
@@ -182,7 +185,7 @@ fn port(text: &str) -> Result<u16, Failure> {
     port.ok_or_else(|| usage(&format!("{text:?} is no port")))
 }
 
-/// `A:B`, the local ports.
+/// Parses the local ports, `A:B`.
 fn ports(text: &str) -> Result<PortSpec, Failure> {
     let spec = text.replace(':', "-").parse();
     spec.map_err(|error| usage(&format!("{text:?} is no range of ports A:B")).because(&error))
@@ -196,7 +199,7 @@ fn text(argument: OsString) -> Result<String, Failure> {
 }
 
 fn usage(what: &str) -> Failure {
-    Failure::new(exit::USAGE, what)
+    Failure::new(Exit::Usage, what)
         .hint("write tftp HOST [PORT] -c get FILE [LOCAL], or see tftp --help")
 }
 
@@ -208,7 +211,7 @@ mod tests {
         line.split_whitespace().map(OsString::from).collect()
     }
 
-    /// What a line does, in few words.
+    /// Returns a summary of the commands of a line.
     fn read(line: &str) -> Result<Vec<String>, String> {
         let commands = parse(words(line)).map_err(|failure| failure.to_string())?;
         let shown = commands.iter().map(|command| match command {
@@ -278,28 +281,28 @@ mod tests {
     }
 
     #[test]
-    fn what_makes_no_sense_is_named() {
+    fn each_mistake_is_named() {
         for (line, named) in [
-            ("h", "nothing to do"),
-            ("h -c", "-c knows get and put"),
+            ("h", "no command is given"),
+            ("h -c", "-c is followed by get or put"),
             ("h -c get", "need a file"),
-            ("h -c mput x", "-c knows get and put"),
+            ("h -c mput x", "-c is followed by get or put"),
             ("h 0 -c get x", "\"0\" is no port"),
             ("h 69 70 -c get x", "a host and a port"),
             ("h -m ebcdic -c get x", "\"ebcdic\" is no mode"),
             ("h -m", "-m needs a value"),
             ("h -x -c get x", "no option -x"),
             ("h -R 9 -R b -c get x", "no range of ports"),
-            ("-c get x", "there is no host"),
+            ("-c get x", "no host is given"),
         ] {
-            let said = read(line).expect_err(line);
-            assert!(said.contains(named), "{line}: {said}");
+            let error = read(line).expect_err(line);
+            assert!(error.contains(named), "{line}: {error}");
         }
     }
 
     #[test]
     fn a_subcommand_is_not_taken_for_a_host() {
-        for ours in [
+        for command in [
             "get tftp://h/x",
             "put x h:x",
             "probe h",
@@ -308,10 +311,10 @@ mod tests {
             "-V",
             "",
         ] {
-            assert!(!is_meant(&words(ours)), "{ours}");
+            assert!(!is_meant(&words(command)), "{command}");
         }
-        for hpas in ["h", "h -c get x", "-4 h -c get x", "-c get h:x"] {
-            assert!(is_meant(&words(hpas)), "{hpas}");
+        for line in ["h", "h -c get x", "-4 h -c get x", "-c get h:x"] {
+            assert!(is_meant(&words(line)), "{line}");
         }
     }
 }

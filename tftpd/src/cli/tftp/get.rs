@@ -7,6 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use eport_core::program::{Exit, Failure};
 use tempfile::TempPath;
 use tokio::{
     fs::{self, File},
@@ -14,15 +15,14 @@ use tokio::{
 };
 
 use super::{
-    client::Settings,
     diagnosis::{Way, failed, local},
-    exit::{self, Failure},
     progress::{Bar, report},
+    settings::Settings,
     url::Url,
 };
 use crate::client::TransferError;
 
-/// How many seconds a server may take to answer.
+/// Seconds to wait for the first answer.
 const PATIENCE: u16 = 5;
 
 /// Fetches `url` into `output`, standard output, or a file named like the last part of its path.
@@ -52,7 +52,7 @@ pub(super) async fn get(
     }
 }
 
-/// Fetches `url` into `sink`, which is called `output`.
+/// Fetches `url` into `sink`; messages name it `output`.
 async fn fetch(
     url: &Url,
     output: &Path,
@@ -79,11 +79,11 @@ async fn fetch(
     Ok(())
 }
 
-/// Where the file is to be, links followed: what a link points to is replaced, not the link.
+/// Returns the path to write, with links followed: the target of a link is replaced, not the link.
 async fn target(url: &Url, output: Option<PathBuf>) -> Result<PathBuf, Failure> {
     let name = Path::new(OsStr::from_bytes(&url.path)).file_name();
     let no_name = || {
-        Failure::new(exit::USAGE, "the path does not end in a file name")
+        Failure::new(Exit::Usage, "the path does not end in a file name")
             .hint("write tftp://HOST/PATH, and name the output with -o FILE")
     };
     if url.path.is_empty() {
@@ -106,20 +106,20 @@ async fn target(url: &Url, output: Option<PathBuf>) -> Result<PathBuf, Failure> 
     }
 }
 
-/// Whether something other than a file is there, which a file must not replace: a device, a pipe.
+/// Returns true if the path is something that a file must not replace: a device, a pipe.
 async fn is_special(path: &Path) -> bool {
     let there = fs::metadata(path).await;
     there.is_ok_and(|there| !there.is_file() && !there.is_dir())
 }
 
-/// A file beside the one that is to appear, with the permissions of a new file; gone if it is not
-/// made to stay.
+/// Creates a file beside `output`, with the permissions of a new file. It is removed when the path is
+/// dropped without being persisted.
 fn temporary(output: &Path) -> io::Result<(File, TempPath)> {
     let directory = output
         .parent()
         .filter(|parent| !parent.as_os_str().is_empty())
         .unwrap_or(Path::new("."));
-    // The process's umask takes away what it always does.
+    // The process's umask applies.
     let permissions = std::fs::Permissions::from_mode(0o666);
     let file = tempfile::Builder::new()
         .prefix(".tftp-")

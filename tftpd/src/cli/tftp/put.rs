@@ -2,18 +2,18 @@
 
 use std::{io, os::unix::ffi::OsStrExt, path::Path};
 
+use eport_core::program::{Exit, Failure};
 use tokio::{fs::File, io::AsyncRead};
 
 use super::{
-    client::Settings,
     diagnosis::{Way, failed, local},
-    exit::{self, Failure},
     progress::{Bar, report},
+    settings::Settings,
     url::Url,
 };
 use crate::client::TransferError;
 
-/// How many seconds a server may take to answer.
+/// Seconds to wait for the first answer.
 const PATIENCE: u16 = 5;
 
 /// Sends `file`, or standard input, to `url`.
@@ -27,14 +27,14 @@ pub(super) async fn put(file: &Path, mut url: Url, settings: &Settings) -> Resul
     if is_stdin {
         return send(file, tokio::io::stdin(), None, &url, settings).await;
     }
-    // Before the server is asked: it may have made an empty file by then.
+    // Opened before the request: the server may create an empty file when it receives one.
     let (source, size) = open(file)
         .await
         .map_err(|error| local("read", file, &error))?;
     send(file, source, size, &url, settings).await
 }
 
-/// Opens a file, and tells its size if it has one.
+/// Opens a file and returns its size, if it has one.
 async fn open(file: &Path) -> io::Result<(File, Option<u64>)> {
     let source = File::open(file).await?;
     let metadata = source.metadata().await?;
@@ -69,6 +69,6 @@ async fn send(
 }
 
 fn no_name(url: &Url) -> Failure {
-    Failure::new(exit::USAGE, "what is read from standard input has no name")
+    Failure::new(Exit::Usage, "standard input has no file name")
         .hint(format!("write tftp://{}/NAME", url.host))
 }

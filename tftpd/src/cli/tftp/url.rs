@@ -1,4 +1,4 @@
-//! `tftp://host:port/path`, and shorter ways to write it.
+//! `tftp://host:port/path`, and its shorter forms.
 
 use std::{net::IpAddr, str::FromStr};
 
@@ -14,7 +14,7 @@ pub(super) struct Url {
     pub(super) port: u16,
     /// Bytes, percent-decoded, without the slash that ends the host; empty for the server alone.
     pub(super) path: Vec<u8>,
-    /// What `;mode=` says.
+    /// The mode after `;mode=`.
     pub(super) mode: Option<Mode>,
 }
 
@@ -24,8 +24,8 @@ pub(super) const TFTP: u16 = 69;
 impl FromStr for Url {
     type Err = String;
 
-    /// Reads a URL ([RFC 3617](https://www.rfc-editor.org/rfc/rfc3617)), or `host:path` where the
-    /// path is taken as it is, or a host alone.
+    /// Parses a URL ([RFC 3617](https://www.rfc-editor.org/rfc/rfc3617)), or `host:path` with the
+    /// path not decoded, or a host alone.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let url = match text.split_once("://") {
             Some((scheme, rest)) if scheme.eq_ignore_ascii_case("tftp") => from_url(rest),
@@ -57,7 +57,7 @@ fn mode_of_url(mode: &str) -> Option<Mode> {
     Mode::from_wire(mode.as_bytes()).filter(|mode| *mode != Mode::Mail)
 }
 
-/// `host:path`, `[v6]:path`, or a host without anything.
+/// Parses `host:path`, `[v6]:path`, or a host alone.
 fn from_short(text: &str) -> Option<Url> {
     let (host, path) = if text.parse::<IpAddr>().is_ok() {
         (text, "")
@@ -70,7 +70,7 @@ fn from_short(text: &str) -> Option<Url> {
     } else {
         text.split_once(':').unwrap_or((text, ""))
     };
-    // A slash before the first colon: a local path by mistake.
+    // A slash before the first colon is a local path by mistake.
     (!host.is_empty() && !host.contains('/')).then(|| Url {
         host: host.to_owned(),
         port: TFTP,

@@ -11,13 +11,12 @@ use std::{
 };
 
 use clap::{ArgAction, Parser, ValueEnum};
-use eport_core::{PortSet, PortSpec};
+use eport_core::{
+    PortSet, PortSpec,
+    program::{Exit, Failure, ListenAddress},
+};
 use tracing::Level;
 
-use super::{
-    exit::{self, Failure},
-    listen::Listen,
-};
 use crate::{
     backend::{FileSystem, Overwrite, RootError, UploadPolicy},
     policy::{AccessList, Acl, ClientDirectory, Name, Network, RequestPolicy, Rules},
@@ -31,25 +30,26 @@ use crate::{
 pub(super) struct Args {
     /// The directory to serve.
     pub(super) root: Option<PathBuf>,
-    /// Where to listen; :PORT means every address. May be given more than once [default: :69].
+    /// The address to listen on: ADDR, :PORT (every address) or ADDR:PORT. May be given more than
+    /// once [default: :69].
     #[arg(long, value_name = "ADDR:PORT")]
-    pub(super) listen: Vec<Listen>,
+    pub(super) listen: Vec<ListenAddress>,
     /// The ports of transfers: auto, or a list such as 61000-61999,62500.
     #[arg(long, value_name = "auto|A-B", default_value = "auto")]
     pub(super) ports: PortSpec,
-    /// Ports never to use, though they lie among those of --ports.
+    /// Ports never to use, even if they are among those of --ports.
     #[arg(long, value_name = "A-B")]
     pub(super) exclude: Vec<PortSet>,
-    /// Carry transfers on from the listening port, for NAT and containers.
+    /// Use the listening port for transfers too, for NAT and containers.
     #[arg(long, conflicts_with_all = ["ports", "exclude"])]
     pub(super) single_port: bool,
     /// Answer requests to a broadcast address too.
     #[arg(long)]
     pub(super) broadcast: bool,
-    /// How many seconds running transfers may go on after SIGTERM or Ctrl-C.
+    /// Seconds that running transfers may take after SIGTERM or Ctrl-C.
     #[arg(long, value_name = "SECONDS", default_value_t = 30)]
     drain: u16,
-    /// What to log: error, warn, info, debug or trace.
+    /// The level to log: error, warn, info, debug or trace.
     #[arg(long, value_name = "LEVEL", default_value_t = Level::INFO)]
     pub(super) log: Level,
     #[command(flatten)]
@@ -65,19 +65,19 @@ struct Files {
     #[arg(long, value_name = "DIR", num_args = 0..=1, require_equals = true)]
     #[expect(clippy::option_option, reason = "absent, without and with a value")]
     writable: Option<Option<PathBuf>>,
-    /// What happens to a file that is there already.
+    /// Treatment of an upload whose file exists.
     #[arg(long, value_enum, value_name = "WHAT", default_value_t = Existing::Keep, requires = "writable")]
     existing: Existing,
-    /// Take only files that are there already.
+    /// Accept uploads to existing files only.
     #[arg(long, requires = "writable")]
     no_create: bool,
-    /// The largest file to take, such as 64M.
+    /// The largest upload to accept, such as 64M.
     #[arg(long, value_name = "SIZE", default_value = "1G", requires = "writable")]
     max_upload: Size,
     /// Find files whose names differ in the case of letters only.
     #[arg(long)]
     ignore_case: bool,
-    /// Look names up below a directory of each client, such as clients/${client}.
+    /// Look names up below a directory per client, such as clients/${client}.
     #[arg(long, value_name = "TEMPLATE")]
     client_dir: Option<String>,
     /// Rewrite names by the rules of a map file of tftp-hpa.
@@ -94,22 +94,22 @@ struct Clients {
     /// Do not serve these networks.
     #[arg(long, value_name = "NET", action = ArgAction::Append)]
     deny: Vec<Network>,
-    /// Let these networks write, instead of all that are served.
+    /// Let only these networks write; without it, all that are served may.
     #[arg(long, value_name = "NET", action = ArgAction::Append, requires = "writable")]
     writers: Vec<Network>,
     /// The largest block to grant, in bytes.
     #[arg(long, value_name = "BYTES", default_value_t = Blksize::MAX.bytes())]
     max_blksize: u16,
-    /// The most blocks of a window, up to 32767.
+    /// The largest window to grant, in blocks, up to 32767.
     #[arg(long, value_name = "BLOCKS", default_value_t = 64)]
     max_windowsize: u16,
-    /// The most transfers at once; further requests wait.
+    /// The number of transfers that run at the same time at most; further requests wait.
     #[arg(long, value_name = "N", default_value_t = Caps::default().transfers)]
     max_transfers: NonZeroUsize,
-    /// The most transfers of one address.
+    /// The number of transfers of one address at most.
     #[arg(long, value_name = "N", default_value_t = Caps::default().per_client)]
     max_per_client: NonZeroU32,
-    /// How many seconds a request may wait for a transfer to end.
+    /// Seconds that a request may wait for a transfer to end.
     #[arg(long, value_name = "SECONDS", default_value_t = 2)]
     hold: u16,
 }
@@ -118,17 +118,17 @@ const AFTER_HELP: &str = "\
 Each request ends in one line on standard error. Ctrl-C lets running transfers finish, a second
 Ctrl-C ends them.
 
-Exit codes: 0 stopped, 64 usage, 66 no such file or directory, 69 port taken, 71 system error,
-77 not permitted, 78 no port left for transfers.";
+Exit codes: 0 stopped, 64 usage, 66 no such file or directory, 69 address taken or not on this
+machine, 71 system error, 77 not permitted, 78 map file wrong, or no port left for transfers.";
 
-/// `--existing`.
+/// The values of `--existing`.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Existing {
-    /// It stays, and the upload is refused.
+    /// Refuse the upload.
     Keep,
-    /// It is replaced.
+    /// Replace the file.
     Replace,
-    /// It is kept as NAME.~1~, NAME.~2~ and so on.
+    /// Rename the file to NAME.~1~, NAME.~2~ and so on.
     Version,
 }
 
@@ -148,14 +148,14 @@ impl FromStr for Size {
         };
         let number = digits.and_then(|digits| digits.parse::<u64>().ok());
         let bytes = number.and_then(|number| number.checked_mul(1 << shift));
-        bytes
-            .map(Self)
-            .ok_or_else(|| format!("{text:?} is no size: write 4096, 64K, 64M or 2G"))
+        bytes.map(Self).ok_or_else(|| {
+            format!("{text:?} is no size: write bytes, or a number with K, M or G, such as 64M")
+        })
     }
 }
 
 impl Args {
-    /// The directory as it is to be served.
+    /// Opens the directory to serve.
     pub(super) fn files(&self, root: &Path) -> Result<FileSystem, RootError> {
         let files = FileSystem::new(root)?;
         let files = if self.files.ignore_case {
@@ -170,16 +170,16 @@ impl Args {
         }
     }
 
-    /// What is to be said of writing.
+    /// Returns what clients may write, for the log.
     pub(super) fn writing(&self) -> &'static str {
         match &self.files.writable {
             None => "read-only",
             Some(None) => "clients may write",
-            Some(Some(_)) => "clients may write to a directory of its own",
+            Some(Some(_)) => "clients may write to another directory",
         }
     }
 
-    /// Who may ask, and which file is meant.
+    /// Builds the policy: access lists, rewrite rules and directories of clients.
     pub(super) fn policy(&self) -> Result<RequestPolicy, Failure> {
         let Clients {
             allow,
@@ -206,7 +206,7 @@ impl Args {
 
     pub(super) fn limits(&self) -> Result<GrantLimits, Failure> {
         let wrong = |flag: &str, bounds: &str| {
-            Failure::new(exit::USAGE, format!("{flag} must be {bounds}"))
+            Failure::new(Exit::Usage, format!("{flag} must be {bounds}"))
         };
         Ok(GrantLimits {
             blksize: Blksize::new(self.clients.max_blksize)
@@ -232,7 +232,7 @@ impl Args {
 
     fn client_directory(&self) -> Result<Option<ClientDirectory>, Failure> {
         let wrong = |error: &dyn Error| {
-            Failure::new(exit::USAGE, "--client-dir")
+            Failure::new(Exit::Usage, "--client-dir")
                 .because(error)
                 .hint("write a directory below the root, such as clients/${client}")
         };
@@ -264,11 +264,12 @@ impl Args {
 
 fn map_file(path: &Path) -> Result<Rules, Failure> {
     let text = read(path).map_err(|error| {
-        let (code, hint) = match error.kind() {
-            io::ErrorKind::PermissionDenied => (exit::NOPERM, "let this user read it"),
-            _ => (exit::NOINPUT, "name one that is there"),
+        let exit = Exit::of_file(&error);
+        let hint = match exit {
+            Exit::Denied => "let this user read it (chmod o+r)",
+            _ => "name an existing file with --map-file",
         };
-        Failure::new(code, format!("cannot read the map file {}", path.display()))
+        Failure::new(exit, format!("cannot read the map file {}", path.display()))
             .because(&error)
             .hint(hint)
     })?;
@@ -281,17 +282,17 @@ fn map_file(path: &Path) -> Result<Rules, Failure> {
         if mistakes.len() > SHOWN {
             what = format!("{what}\n  and {} more", mistakes.len() - SHOWN);
         }
-        Failure::new(exit::CONFIG, what)
+        Failure::new(Exit::Config, what)
             .hint("a line is an operation, a regex and a replacement, as in tftpd(8) of tftp-hpa")
     })
 }
 
-/// Mistakes in a map file that are shown.
+/// The number of mistakes in a map file that are shown.
 const SHOWN: usize = 5;
 
 #[expect(
     clippy::disallowed_methods,
-    reason = "the door to the files that configure the server"
+    reason = "the one function that reads the files that configure the server"
 )]
 fn read(path: &Path) -> io::Result<Vec<u8>> {
     std::fs::read(path)
@@ -305,7 +306,7 @@ mod tests {
     fn writers_may_be_fewer_than_readers() {
         use crate::proto::Direction::{Read, Write};
         let acl = |words: &str| {
-            let args = Args::try_parse_from(words.split(' ')).expect("it makes sense");
+            let args = Args::try_parse_from(words.split(' ')).expect("valid arguments");
             args.policy().expect("a policy").acl
         };
         let may = |acl: &Acl, client: [u8; 4]| {
@@ -320,7 +321,7 @@ mod tests {
         assert_eq!(may(&few, [10, 0, 1, 1]), [true, false]);
         assert_eq!(may(&few, [10, 6, 0, 1]), [false, false]);
         let read_only = Args::try_parse_from(["tftpd", ".", "--writers", "10.0.0.0/24"]);
-        assert!(read_only.is_err(), "nobody writes without --writable");
+        assert!(read_only.is_err(), "--writers needs --writable");
     }
 
     #[test]

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use eport_core::program::Failure;
+
 use super::{
-    client::Settings,
     diagnosis::{Way, failed},
-    exit::Failure,
+    settings::Settings,
     url::Url,
 };
 use crate::{
@@ -13,13 +14,13 @@ use crate::{
     net,
 };
 
-/// How many seconds a server may take to answer.
+/// Seconds to wait for the first answer.
 const PATIENCE: u16 = 3;
 
-/// What is asked for if only the server is of interest: a name that explains itself in its log.
+/// The name to request if only a server was named; it explains itself in the log of the server.
 const NO_FILE: &[u8] = b"tftp-probe";
 
-/// Asks the server of `url` what it would do, and prints its answer.
+/// Sends a request to the server of `url`, prints the answer and ends the transfer.
 pub(super) async fn probe(url: &Url, settings: &Settings) -> Result<(), Failure> {
     let servers = settings.resolve(url).await?;
     let client = settings.client(url, PATIENCE, |_| {})?;
@@ -31,7 +32,7 @@ pub(super) async fn probe(url: &Url, settings: &Settings) -> Result<(), Failure>
     match answer {
         Ok(probe) if !settings.quiet => print(&probe),
         Ok(_) => {}
-        // Any answer shows that a server is there.
+        // Any answer shows that a server is running.
         Err(refused @ TransferError::Refused { .. }) if !asked_for_file => {
             if !settings.quiet {
                 println!("answer  {}: {refused}", milliseconds(took));

@@ -1,4 +1,4 @@
-//! What is shown while a file is on its way, and when it has arrived.
+//! The progress bar of a transfer, and the line after it.
 
 use std::{
     fmt::Display,
@@ -9,11 +9,11 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::client::{Progress, Transferred};
 
-/// A bar on a terminal, and nothing elsewhere. It is gone when it is dropped.
+/// A progress bar if standard error is a terminal, else nothing. It is erased on drop.
 pub(super) struct Bar(ProgressBar);
 
 impl Bar {
-    /// A bar called `name`. `wanted` says whether there may be one.
+    /// Creates a bar called `name`, hidden unless `wanted`.
     pub(super) fn new(name: String, wanted: bool) -> Self {
         if !wanted || !stderr().is_terminal() {
             return Self(ProgressBar::hidden());
@@ -23,7 +23,7 @@ impl Bar {
         Self(bar.with_message(name))
     }
 
-    /// Moves the bar as a client says.
+    /// Returns the callback that moves the bar.
     pub(super) fn hook(&self) -> impl Fn(Progress) + Send + Sync + 'static {
         let bar = self.0.clone();
         move |progress| {
@@ -48,11 +48,11 @@ const KNOWN_SIZE: &str = "{msg} {wide_bar} {bytes}/{total_bytes} {bytes_per_sec}
 const UNKNOWN_SIZE: &str = "{msg} {spinner} {bytes} {bytes_per_sec}";
 
 fn style(template: &str) -> ProgressStyle {
-    // Both templates above are well formed; a plain bar is none the worse.
+    // Both templates above are well formed; the plain bar is never used.
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
 }
 
-/// One line on standard error.
+/// Prints one line on standard error.
 pub(super) fn report(name: impl Display, way: &str, done: &Transferred) {
     let (size, seconds) = (done.size, done.elapsed.as_secs_f64());
     #[expect(clippy::cast_precision_loss, reason = "two decimals are shown")]
