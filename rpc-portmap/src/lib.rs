@@ -5,7 +5,9 @@
 //! * [`rpcbind`] is program 100000 on the wire, versions 2, 3 and 4 ([RFC 1833](https://www.rfc-editor.org/rfc/rfc1833)).
 //! * [`registry`] is the portmapper's table and its rules.
 
+/// The program of this package; no part of the library's stable surface.
 #[cfg(feature = "cli")]
+#[doc(hidden)]
 pub mod cli;
 #[cfg(feature = "net")]
 pub mod client;

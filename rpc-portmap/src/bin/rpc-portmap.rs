@@ -1,4 +1,4 @@
-//! `rpc-portmap`: the portmapper and what asks it.
+//! `rpc-portmap`: the portmapper and its client.
 
 fn main() -> std::process::ExitCode {
     rpc_portmap::cli::main()

@@ -1,11 +1,11 @@
 //! `list`, `get`, `ping`, `set`, `unset`.
 
 use std::net::SocketAddr;
-use std::process::ExitCode;
 use std::time::Duration;
 
-use super::exit::{self, Failure};
-use super::json::Json;
+use eport_core::program::{self, Exit, Failure};
+use serde_json::json;
+
 use super::names::Names;
 use super::{layout, target};
 use crate::client::{CallError, Client, Rpcbind};
@@ -13,47 +13,47 @@ use crate::rpc::RpcError;
 use crate::rpcbind::{Family, Name, Netid, Rpcb, UniversalAddress};
 use crate::transport::now;
 
-/// `list`.
+/// The arguments of `list`.
 #[derive(Debug, clap::Args)]
 pub(super) struct ListArgs {
-    /// Whom to ask.
+    /// The portmapper's host.
     host: Option<String>,
-    /// What version 2 knows: TCP and UDP over IPv4, as rpcinfo -p shows it.
+    /// The list of version 2: TCP and UDP over IPv4, as rpcinfo -p shows it.
     #[arg(long, visible_alias = "ports", conflicts_with = "short")]
     v2: bool,
     /// One line for each program, as rpcinfo -s shows it.
     #[arg(long)]
     short: bool,
-    /// Write JSON.
+    /// Print the result as JSON.
     #[arg(long)]
     json: bool,
 }
 
-/// `get` and `ping`.
+/// The arguments of `get` and `ping`.
 #[derive(Debug, clap::Args)]
 #[command(allow_missing_positional = true)]
 pub(super) struct ProgramArgs {
-    /// Whom to ask.
+    /// The portmapper's host.
     host: Option<String>,
-    /// Which program: PROGRAM or PROGRAM:VERSION.
+    /// The program: PROGRAM or PROGRAM:VERSION.
     program: String,
-    /// Over UDP instead of TCP.
+    /// Use UDP instead of TCP.
     #[arg(long)]
     udp: bool,
-    /// Write JSON.
+    /// Print the result as JSON.
     #[arg(long)]
     json: bool,
 }
 
-/// This machine as others see it: what is looked up is to be called.
+/// The host if none is named: over IP, because the address that is looked up is called over IP.
 const LOOPBACK: &str = "127.0.0.1";
 
-/// `set`.
+/// The arguments of `set`.
 #[derive(Debug, clap::Args)]
 pub(super) struct SetArgs {
-    /// Which program: PROGRAM:VERSION.
+    /// The program: PROGRAM:VERSION.
     program: String,
-    /// The port it is on.
+    /// The port of the program.
     #[arg(long, value_name = "PORT")]
     port: std::num::NonZeroU16,
     /// Transports, separated by commas.
@@ -66,97 +66,89 @@ pub(super) struct SetArgs {
     netid: Vec<Netid>,
 }
 
-/// `unset`.
+/// The arguments of `unset`.
 #[derive(Debug, clap::Args)]
 pub(super) struct UnsetArgs {
-    /// Which program: PROGRAM:VERSION.
+    /// The program: PROGRAM:VERSION.
     program: String,
     /// Transports, separated by commas; all if none is named.
     #[arg(long, value_name = "NETIDS", value_delimiter = ',')]
     netid: Vec<Netid>,
 }
 
-pub(super) async fn list(args: ListArgs, within: Duration) -> Result<ExitCode, Failure> {
+pub(super) async fn list(args: ListArgs, within: Duration) -> Result<Exit, Failure> {
     let rpcbind = target::portmapper(args.host.as_deref(), within).await?;
     let names = Names::load();
     if args.v2 {
         let mappings = rpcbind.mappings().await?;
         if args.json {
-            println!("{}", layout::mappings_json(&mappings, &names));
+            program::print_json(&layout::mappings_json(&mappings, &names))?;
         } else {
-            print!("{}", layout::mappings(&mappings, &names));
+            program::print(&layout::mappings(&mappings, &names))?;
         }
-        return Ok(ExitCode::SUCCESS);
+        return Ok(Exit::Success);
     }
     let entries = rpcbind.dump().await?;
     if args.json {
-        println!("{}", layout::json(&entries, &names));
+        program::print_json(&layout::json(&entries, &names))?;
     } else if args.short {
-        print!("{}", layout::short(&entries, &names));
+        program::print(&layout::short(&entries, &names))?;
     } else {
-        print!("{}", layout::full(&entries, &names));
+        program::print(&layout::full(&entries, &names))?;
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(Exit::Success)
 }
 
-pub(super) async fn get(args: ProgramArgs, within: Duration) -> Result<ExitCode, Failure> {
-    let (program, version) = target::program(&args.program)?;
+pub(super) async fn get(args: ProgramArgs, within: Duration) -> Result<Exit, Failure> {
+    let (number, version) = target::program(&args.program)?;
     let host = target::resolve(args.host.as_deref().unwrap_or(LOOPBACK)).await?;
-    let address = locate(host, program, version.unwrap_or(0), args.udp, within).await?;
+    let address = locate(host, number, version.unwrap_or(0), args.udp, within).await?;
     if args.json {
-        let object = Json::Object(vec![
-            ("program", program.into()),
-            ("address", Json::from(&*address.to_string())),
-        ]);
-        println!("{object}");
+        program::print_json(&json!({ "program": number, "address": address.to_string() }))?;
     } else {
-        println!("{address}");
+        program::print(&format!("{address}\n"))?;
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(Exit::Success)
 }
 
-pub(super) async fn ping(args: ProgramArgs, within: Duration) -> Result<ExitCode, Failure> {
-    let (program, version) = target::program(&args.program)?;
+pub(super) async fn ping(args: ProgramArgs, within: Duration) -> Result<Exit, Failure> {
+    let (number, version) = target::program(&args.program)?;
     let host = target::resolve(args.host.as_deref().unwrap_or(LOOPBACK)).await?;
-    let address = locate(host, program, version.unwrap_or(0), args.udp, within).await?;
+    let address = locate(host, number, version.unwrap_or(0), args.udp, within).await?;
     let client = connect(address, args.udp, within).await?;
     let mut all = true;
     let mut results = Vec::new();
-    for version in versions(&client, program, version).await? {
+    for version in versions(&client, number, version).await? {
         let start = now();
-        let answer = client.null(program, version).await;
+        let answer = client.null(number, version).await;
         let took = now().saturating_duration_since(start);
         all &= answer.is_ok();
-        let micros = i64::try_from(took.as_micros()).unwrap_or(i64::MAX);
         if args.json {
-            results.push(Json::Object(vec![
-                ("program", program.into()),
-                ("version", version.into()),
-                ("ready", Json::Flag(answer.is_ok())),
-                ("microseconds", Json::Number(micros)),
-            ]));
-        } else {
-            match answer {
-                Ok(()) => {
-                    println!(
-                        "program {program} version {version} ready at {address} in {took:.1?}"
-                    );
-                }
-                Err(why) => println!("program {program} version {version} is not available: {why}"),
-            }
+            results.push(json!({
+                "program": number,
+                "version": version,
+                "ready": answer.is_ok(),
+                "microseconds": u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
+            }));
+            continue;
         }
+        let program = format!("program {number} version {version}");
+        program::print(&match answer {
+            Ok(()) => format!("{program} ready at {address} in {took:.1?}\n"),
+            Err(error) => format!("{program} is not available: {error}\n"),
+        })?;
     }
     if args.json {
-        println!("{}", Json::List(results));
+        program::print_json(&results.into())?;
     }
     Ok(if all {
-        ExitCode::SUCCESS
+        Exit::Success
     } else {
-        exit::NOT_THERE.into()
+        Exit::Unavailable
     })
 }
 
-pub(super) async fn set(args: SetArgs, within: Duration) -> Result<ExitCode, Failure> {
+pub(super) async fn set(args: SetArgs, within: Duration) -> Result<Exit, Failure> {
     let (program, version) = with_version(&args.program)?;
     let rpcbind = target::portmapper(None, within).await?;
     for netid in args.netid {
@@ -164,8 +156,8 @@ pub(super) async fn set(args: SetArgs, within: Duration) -> Result<ExitCode, Fai
             Family::Inet => std::net::Ipv4Addr::UNSPECIFIED.into(),
             Family::Inet6 => std::net::Ipv6Addr::UNSPECIFIED.into(),
             Family::Loopback => {
-                return Err(Failure::new(exit::USAGE, "a unix socket has no port")
-                    .hint("choose among tcp, udp, tcp6 and udp6"));
+                return Err(Failure::new(Exit::Usage, "a unix socket has no port")
+                    .hint("choose --netid tcp, udp, tcp6 or udp6"));
             }
         };
         let address = UniversalAddress::Ip(any, args.port.get()).to_string();
@@ -174,10 +166,10 @@ pub(super) async fn set(args: SetArgs, within: Duration) -> Result<ExitCode, Fai
             return Err(refused(program, version, netid.name()));
         }
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(Exit::Success)
 }
 
-pub(super) async fn unset(args: UnsetArgs, within: Duration) -> Result<ExitCode, Failure> {
+pub(super) async fn unset(args: UnsetArgs, within: Duration) -> Result<Exit, Failure> {
     let (program, version) = with_version(&args.program)?;
     let rpcbind = target::portmapper(None, within).await?;
     let mut netids: Vec<_> = args.netid.iter().map(|netid| netid.name()).collect();
@@ -189,10 +181,10 @@ pub(super) async fn unset(args: UnsetArgs, within: Duration) -> Result<ExitCode,
             return Err(refused(program, version, netid));
         }
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(Exit::Success)
 }
 
-/// Where a program is, as its host's portmapper says.
+/// Asks the portmapper of a host for the address of a program.
 async fn locate(
     host: SocketAddr,
     program: u32,
@@ -206,10 +198,13 @@ async fn locate(
     let found = found.and_then(|address| address.merged(host.ip()).socket_addr());
     found.ok_or_else(|| {
         Failure::new(
-            exit::NOT_THERE,
+            Exit::NotFound,
             format!("program {program} is not registered for {netid}"),
         )
-        .hint(format!("rpc-portmap list {} shows what is", host.ip()))
+        .hint(format!(
+            "rpc-portmap list {} shows the registered programs",
+            host.ip()
+        ))
     })
 }
 
@@ -222,11 +217,11 @@ async fn connect(server: SocketAddr, udp: bool, within: Duration) -> Result<Clie
     Ok(client.with_timeout(within))
 }
 
-/// More versions than any program has.
+/// The number of versions to ping at most; no program has more.
 const MOST_VERSIONS: usize = 64;
 
-/// The versions to ping: the one that was named, or all between the lowest and the highest that the
-/// server says it has.
+/// Returns the versions to ping: the one that was named, or all from the lowest to the highest that
+/// the server reports.
 async fn versions(
     client: &Client,
     program: u32,
@@ -247,7 +242,7 @@ async fn versions(
 fn with_version(text: &str) -> Result<(u32, u32), Failure> {
     let (program, version) = target::program(text)?;
     let version = version.ok_or_else(|| {
-        Failure::new(exit::USAGE, format!("{text} names no version"))
+        Failure::new(Exit::Usage, format!("{text} names no version"))
             .hint(format!("write {text}:1, for example"))
     })?;
     Ok((program, version))
@@ -266,8 +261,8 @@ fn request(program: u32, version: u32, netid: &str, address: &str) -> Rpcb {
 fn refused(program: u32, version: u32, netid: &str) -> Failure {
     let transport = if netid.is_empty() { "" } else { " on " };
     Failure::new(
-        exit::NOPERM,
-        format!("the portmapper refuses: program {program} version {version}{transport}{netid}"),
+        Exit::Denied,
+        format!("the portmapper refuses program {program} version {version}{transport}{netid}"),
     )
-    .hint("it may be somebody else's, or need root: rpc-portmap list shows the owner")
+    .hint("another user owns the registration, or it needs root: rpc-portmap list shows the owner")
 }

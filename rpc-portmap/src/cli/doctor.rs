@@ -1,11 +1,11 @@
-//! `doctor`.
+//! `doctor`: examines a portmapper.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::process::ExitCode;
 use std::time::Duration;
 
-use super::exit::{self, Failure};
-use super::json::Json;
+use eport_core::doctor::{Finding, Severity};
+use eport_core::program::{self, Exit, Failure, Findings};
+
 use super::names::{Names, printable};
 use super::target;
 use crate::client::{Client, Rpcbind};
@@ -15,56 +15,30 @@ use crate::rpcbind::v2::CallArgs;
 use crate::rpcbind::{ABSTRACT_SOCKET, Netid, PORT, PROGRAM, Rpcb, SOCKET, UniversalAddress, v2};
 use crate::xdr::Opaque;
 
-/// The arguments.
+/// The arguments of `doctor`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Whom to examine.
+    /// The portmapper's host.
     host: Option<String>,
-    /// Write JSON.
+    /// Print the result as JSON.
     #[arg(long)]
     json: bool,
 }
 
-/// Something worth knowing.
-#[derive(Debug)]
-struct Finding {
-    code: &'static str,
-    severity: &'static str,
-    what: String,
-    why: &'static str,
-    fix: &'static str,
-}
-
-/// How long a single question may take: silence is an answer here.
+/// The time-out of a single call: no answer is a finding.
 const PROBE: Duration = Duration::from_millis(600);
 
-pub(super) async fn doctor(args: Args, within: Duration) -> Result<ExitCode, Failure> {
-    let findings = match args.host.as_deref() {
+pub(super) async fn doctor(args: Args, within: Duration) -> Result<Exit, Failure> {
+    let findings = Findings::new(match args.host.as_deref() {
         Some(host) => remote(target::resolve(host).await?, within).await?,
         None => local(within).await,
-    };
+    });
     if args.json {
-        println!("{}", findings.iter().map(to_json).collect::<Json>());
-    } else if findings.is_empty() {
-        println!("nothing is wrong");
+        program::print_json(&findings.json())?;
     } else {
-        for Finding {
-            code,
-            severity,
-            what,
-            why,
-            fix,
-        } in &findings
-        {
-            println!("{severity}: {what} [{code}]\n  why: {why}\n  fix: {fix}");
-        }
+        program::print(&findings.text())?;
     }
-    let wrong = findings.iter().any(|finding| finding.severity != "info");
-    Ok(if wrong {
-        exit::NOT_THERE.into()
-    } else {
-        ExitCode::SUCCESS
-    })
+    Ok(findings.exit())
 }
 
 async fn local(within: Duration) -> Vec<Finding> {
@@ -78,13 +52,15 @@ async fn local(within: Duration) -> Vec<Finding> {
                 findings.extend(exposed(&entries));
                 findings.extend(dead(&entries));
             }
-            Err(failed) => findings.push(Finding {
-                code: "no-list",
-                severity: "error",
-                what: format!("the portmapper does not list its registrations: {failed}"),
-                why: "programs of this machine cannot be found",
-                fix: "restart the portmapper",
-            }),
+            Err(failed) => findings.push(
+                Finding::new(
+                    "no-list",
+                    Severity::Error,
+                    format!("the portmapper does not list its registrations: {failed}"),
+                    "clients cannot find the programs of this machine",
+                )
+                .fix("restart the portmapper"),
+            ),
         }
     }
     findings
@@ -102,18 +78,12 @@ async fn remote(host: SocketAddr, within: Duration) -> Result<Vec<Finding>, Fail
         .mappings()
         .await;
     if by_datagram.is_ok() && !host.ip().is_loopback() {
-        findings.push(Finding {
-            code: "amplifier",
-            severity: "warning",
-            what: format!("{} sends its list of registrations by UDP", host.ip()),
-            why: "with a forged source address that is traffic for somebody else, many times what was asked",
-            fix: "use rpc-portmap serve, which answers lists by UDP to trusted networks only, or a firewall",
-        });
+        findings.push(Finding::new("amplifier", Severity::Warning, format!("{} sends its list of registrations by UDP", host.ip()), "a request with a forged source address sends many times its size to the victim").fix("use rpc-portmap serve, which sends lists by UDP to trusted networks only, or a firewall"));
     }
     Ok(findings)
 }
 
-/// Whether the unix sockets answer, which libraries register by.
+/// Examines the unix sockets by which libraries register.
 async fn sockets() -> Vec<Finding> {
     let mut answering = Vec::new();
     for name in [ABSTRACT_SOCKET, SOCKET] {
@@ -128,25 +98,31 @@ async fn sockets() -> Vec<Finding> {
         }
     }
     match answering.as_slice() {
-        [] => vec![Finding {
-            code: "no-portmapper",
-            severity: "error",
-            what: format!("nobody answers at {ABSTRACT_SOCKET} or {SOCKET}"),
-            why: "services of this machine register by these sockets, and cannot",
-            fix: "start a portmapper: rpc-portmap serve",
-        }],
-        [only] if *only == ABSTRACT_SOCKET => vec![Finding {
-            code: "no-path-socket",
-            severity: "warning",
-            what: format!("nobody answers at {SOCKET}"),
-            why: "programs with older libraries look nowhere else",
-            fix: "start the portmapper with --socket for both names",
-        }],
+        [] => vec![
+            Finding::new(
+                "no-portmapper",
+                Severity::Error,
+                format!("no portmapper answers at {ABSTRACT_SOCKET} or {SOCKET}"),
+                "services of this machine register by these sockets and fail to",
+            )
+            .fix("start a portmapper: rpc-portmap serve"),
+        ],
+        [only] if *only == ABSTRACT_SOCKET => vec![
+            Finding::new(
+                "no-path-socket",
+                Severity::Warning,
+                format!("no portmapper answers at {SOCKET}"),
+                "programs with older libraries use this socket only",
+            )
+            .fix(
+                "start the portmapper with --socket @/run/rpcbind.sock --socket /run/rpcbind.sock",
+            ),
+        ],
         _ => Vec::new(),
     }
 }
 
-/// Whether each family answers by each transport: a portmapper can be half there.
+/// Examines each family with each transport: a portmapper can listen on some of them only.
 async fn families() -> Vec<Finding> {
     let mut findings = Vec::new();
     for ip in [
@@ -172,21 +148,15 @@ async fn families() -> Vec<Finding> {
         };
         for (transport, answers) in [("TCP", tcp), ("UDP", udp)] {
             if !answers {
-                findings.push(Finding {
-                    code: "half-bound",
-                    severity: "warning",
-                    what: format!("nobody answers at {address} by {transport}"),
-                    why: "clients that come that way wait in vain",
-                    fix: "see with ss -lnp who has the port; rpc-portmap serve listens on all or fails",
-                });
+                findings.push(Finding::new("half-bound", Severity::Warning, format!("no portmapper answers at {address} by {transport}"), "clients of that family and transport get no answer and time out").fix("ss -lnp shows the holder of the port; rpc-portmap serve listens on all or fails"));
             }
         }
     }
     findings
 }
 
-/// Whether calls are forwarded, to a program that is certainly not there in any harmful way: the
-/// NULL procedure of whatever is registered.
+/// Examines if calls are forwarded. The call that is tried is harmless: the NULL procedure of a
+/// program that is registered.
 async fn forwards(host: SocketAddr) -> Option<Finding> {
     let client = Client::udp(host).ok()?.with_timeout(PROBE);
     let listed = Rpcbind::new(Client::tcp(host, PROBE).await.ok()?)
@@ -205,16 +175,10 @@ async fn forwards(host: SocketAddr) -> Option<Finding> {
     let answer = client
         .call::<_, v2::CallResult>(PROGRAM, v2::VERSION, v2::CALLIT, &call)
         .await;
-    answer.is_ok().then(|| Finding {
-        code: "forwards-calls",
-        severity: "warning",
-        what: format!("{} forwards calls (CALLIT)", host.ip()),
-        why: "a stranger's call reaches programs as one of this machine",
-        fix: "leave forwarding off (rpcbind: without -r) unless something looks for programs by broadcast",
-    })
+    answer.is_ok().then(|| Finding::new("forwards-calls", Severity::Warning, format!("{} forwards calls (CALLIT)", host.ip()), "a program receives the call of another machine as a call of its own machine").fix("turn forwarding off (rpcbind: without -r) unless clients look for programs by broadcast"))
 }
 
-/// Whether the machine's portmapper listens for other machines.
+/// Examines if the portmapper of this machine listens for other machines.
 fn exposed(entries: &[Rpcb]) -> Option<Finding> {
     let beyond = entries.iter().find(|entry| {
         let address = entry.netid.parse().ok().and_then(|netid: Netid| {
@@ -224,19 +188,21 @@ fn exposed(entries: &[Rpcb]) -> Option<Finding> {
         });
         entry.program == PROGRAM && address.is_some_and(|address| !address.ip().is_loopback())
     })?;
-    Some(Finding {
-        code: "exposed",
-        severity: "info",
-        what: format!(
-            "the portmapper listens for other machines, at {}",
-            printable(&beyond.address)
-        ),
-        why: "what is registered can be seen from there, unless a firewall forbids it",
-        fix: "if only this machine needs it: --listen 127.0.0.1 --listen ::1",
-    })
+    Some(
+        Finding::new(
+            "exposed",
+            Severity::Info,
+            format!(
+                "the portmapper listens for other machines, at {}",
+                printable(&beyond.address)
+            ),
+            "other machines can list the registrations, unless a firewall drops their calls",
+        )
+        .fix("if only this machine needs it: --listen 127.0.0.1 --listen ::1"),
+    )
 }
 
-/// Registrations whose port nobody holds.
+/// Finds registrations of ports that no socket holds.
 fn dead(entries: &[Rpcb]) -> Vec<Finding> {
     let host = LocalHost::new();
     let names = Names::load();
@@ -247,29 +213,21 @@ fn dead(entries: &[Rpcb]) -> Vec<Finding> {
                 .is_ok_and(|address| host.liveness(netid, &address) == Liveness::Dead)
         })
     };
-    let finding = |entry: &Rpcb| Finding {
-        code: "dead-registration",
-        severity: "warning",
-        what: format!(
-            "program {} ({}) version {} is registered at {} on {}, and nobody is there",
-            entry.program,
-            names.of(entry.program).unwrap_or("no name"),
-            entry.version,
-            printable(&entry.address),
-            printable(&entry.netid),
-        ),
-        why: "clients are sent to a closed port, or to whoever takes it next",
-        fix: "start the service again, or rpc-portmap unset PROGRAM:VERSION",
+    let finding = |entry: &Rpcb| {
+        Finding::new(
+            "dead-registration",
+            Severity::Warning,
+            format!(
+                "program {} ({}) version {} is registered at {} on {}, where no socket is bound",
+                entry.program,
+                names.of(entry.program).unwrap_or("no name"),
+                entry.version,
+                printable(&entry.address),
+                printable(&entry.netid),
+            ),
+            "clients are sent to a closed port, or to the next program that binds it",
+        )
+        .fix("start the service again, or rpc-portmap unset PROGRAM:VERSION")
     };
     entries.iter().filter(is_dead).map(finding).collect()
-}
-
-fn to_json(finding: &Finding) -> Json {
-    Json::Object(vec![
-        ("code", finding.code.into()),
-        ("severity", finding.severity.into()),
-        ("what", Json::from(&*finding.what)),
-        ("why", finding.why.into()),
-        ("fix", finding.fix.into()),
-    ])
 }

@@ -1,13 +1,14 @@
-//! Registrations as people read them, in the layouts of `rpcinfo`.
+//! Registrations in the layouts of `rpcinfo`, and as JSON.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-use super::json::Json;
+use serde_json::{Value, json};
+
 use super::names::{Names, printable};
 use crate::rpcbind::{Mapping, Netid, Rpcb};
 
-/// As `rpcinfo` shows it: one line for each registration.
+/// Returns the layout of `rpcinfo`: one line for each registration.
 pub(super) fn full(entries: &[Rpcb], names: &Names) -> String {
     let mut out =
         String::from("   program version netid     address                service    owner\n");
@@ -26,7 +27,7 @@ pub(super) fn full(entries: &[Rpcb], names: &Names) -> String {
     out
 }
 
-/// As `rpcinfo -p` shows it.
+/// Returns the layout of `rpcinfo -p`.
 pub(super) fn mappings(mappings: &[Mapping], names: &Names) -> String {
     let mut out = String::from("   program vers proto   port  service\n");
     for mapping in mappings {
@@ -47,7 +48,7 @@ pub(super) fn mappings(mappings: &[Mapping], names: &Names) -> String {
     out
 }
 
-/// As `rpcinfo -s` shows it: one line for each program.
+/// Returns the layout of `rpcinfo -s`: one line for each program.
 pub(super) fn short(entries: &[Rpcb], names: &Names) -> String {
     let mut out =
         String::from("   program version(s) netid(s)                         service     owner\n");
@@ -87,33 +88,33 @@ fn add_first(list: &mut Vec<String>, item: String) {
     }
 }
 
-/// For programs to read.
-pub(super) fn json(entries: &[Rpcb], names: &Names) -> Json {
+/// Returns a list of objects.
+pub(super) fn json(entries: &[Rpcb], names: &Names) -> Value {
     entries.iter().map(|entry| object(entry, names)).collect()
 }
 
-/// One registration, for programs to read.
-pub(super) fn object(entry: &Rpcb, names: &Names) -> Json {
-    Json::Object(vec![
-        ("program", entry.program.into()),
-        ("version", entry.version.into()),
-        ("netid", Json::from(&*entry.netid)),
-        ("address", Json::from(&*entry.address)),
-        ("service", names.of(entry.program).into()),
-        ("owner", Json::from(&*entry.owner)),
-    ])
+/// Returns the object of one registration.
+pub(super) fn object(entry: &Rpcb, names: &Names) -> Value {
+    json!({
+        "program": entry.program,
+        "version": entry.version,
+        "netid": *entry.netid,
+        "address": *entry.address,
+        "service": names.of(entry.program),
+        "owner": *entry.owner,
+    })
 }
 
-/// The mappings of version 2, for programs to read.
-pub(super) fn mappings_json(mappings: &[Mapping], names: &Names) -> Json {
+/// Returns the mappings of version 2 as a list of objects.
+pub(super) fn mappings_json(mappings: &[Mapping], names: &Names) -> Value {
     let object = |mapping: &Mapping| {
-        Json::Object(vec![
-            ("program", mapping.program.into()),
-            ("version", mapping.version.into()),
-            ("protocol", mapping.protocol.into()),
-            ("port", mapping.port.into()),
-            ("service", names.of(mapping.program).into()),
-        ])
+        json!({
+            "program": mapping.program,
+            "version": mapping.version,
+            "protocol": mapping.protocol,
+            "port": mapping.port,
+            "service": names.of(mapping.program),
+        })
     };
     mappings.iter().map(object).collect()
 }

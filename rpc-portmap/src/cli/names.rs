@@ -1,7 +1,8 @@
-//! Programs by name.
+//! The names of programs, and text that other machines sent.
 
 use std::collections::HashMap;
-use std::fmt::Write as _;
+
+use eport_core::program::Printable;
 
 use crate::portmapper::text_of;
 
@@ -13,7 +14,7 @@ pub(super) struct Names {
 }
 
 impl Names {
-    /// Reads the system's file; nothing has a name if there is none.
+    /// Reads `/etc/rpc`; without it no program has a name.
     pub(super) fn load() -> Self {
         text_of("/etc/rpc").map_or_else(Self::default, |text| Self::parse(&text))
     }
@@ -36,12 +37,12 @@ impl Names {
         names
     }
 
-    /// The name of a program.
+    /// Returns the name of a program.
     pub(super) fn of(&self, program: u32) -> Option<&str> {
         self.by_number.get(&program).map(String::as_str)
     }
 
-    /// The number of a program that is given by name or number.
+    /// Returns the number of a program that is given by name or number.
     pub(super) fn number(&self, program: &str) -> Option<u32> {
         program
             .parse()
@@ -50,17 +51,9 @@ impl Names {
     }
 }
 
-/// A text that somebody else sent, with what could move the cursor made visible.
+/// Escapes the text of another machine for a terminal.
 pub(super) fn printable(text: &str) -> String {
-    let mut shown = String::new();
-    for character in text.chars() {
-        if character.is_control() {
-            let _ = write!(shown, "\\u{{{:x}}}", u32::from(character));
-        } else {
-            shown.push(character);
-        }
-    }
-    shown
+    Printable(text.as_bytes()).to_string()
 }
 
 #[cfg(test)]
@@ -78,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn escapes_of_strangers_do_not_reach_the_terminal() {
-        assert_eq!(printable("a\u{1b}[2Jü"), "a\\u{1b}[2Jü");
+    fn escape_sequences_of_a_peer_are_escaped() {
+        assert_eq!(printable("a\u{1b}[2Jü"), "a\\x1b[2Jü");
     }
 }

@@ -1,20 +1,20 @@
 //! `stats`.
 
 use std::fmt::Write as _;
-use std::process::ExitCode;
 use std::time::Duration;
 
-use super::exit::Failure;
-use super::json::Json;
+use eport_core::program::{self, Exit, Failure};
+use serde_json::{Map, Value, json};
+
 use super::target;
 use crate::rpcbind::stats::{AllStats, VersionStats};
 
-/// The arguments.
+/// The arguments of `stats`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Whom to ask.
+    /// The portmapper's host.
     host: Option<String>,
-    /// Write JSON.
+    /// Print the result as JSON.
     #[arg(long)]
     json: bool,
 }
@@ -50,15 +50,15 @@ const PROCEDURES: [&[&str]; 3] = [
     ],
 ];
 
-pub(super) async fn stats(args: Args, within: Duration) -> Result<ExitCode, Failure> {
+pub(super) async fn stats(args: Args, within: Duration) -> Result<Exit, Failure> {
     let rpcbind = target::portmapper(args.host.as_deref(), within).await?;
     let all = rpcbind.stats().await?;
     if args.json {
-        println!("{}", json(&all));
+        program::print_json(&json(&all))?;
     } else {
-        print!("{}", table(&all));
+        program::print(&table(&all))?;
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(Exit::Success)
 }
 
 fn by_version(
@@ -85,28 +85,28 @@ fn table(all: &AllStats) -> String {
     out
 }
 
-fn json(all: &AllStats) -> Json {
+fn json(all: &AllStats) -> Value {
     let version = |(version, stats, names): (u32, &VersionStats, &[&'static str])| {
         let calls = names
             .iter()
             .zip(stats.calls.0)
-            .map(|(name, count)| (*name, count.into()));
+            .map(|(name, count)| ((*name).to_owned(), count.into()));
         let addresses = stats.addresses.0.iter().map(|count| {
-            Json::Object(vec![
-                ("program", count.program.into()),
-                ("version", count.version.into()),
-                ("netid", Json::from(&*count.netid)),
-                ("found", count.success.into()),
-                ("missing", count.failure.into()),
-            ])
+            json!({
+                "program": count.program,
+                "version": count.version,
+                "netid": *count.netid,
+                "found": count.success,
+                "missing": count.failure,
+            })
         });
-        Json::Object(vec![
-            ("version", version.into()),
-            ("calls", Json::Object(calls.collect())),
-            ("set", stats.set.into()),
-            ("unset", stats.unset.into()),
-            ("addresses", addresses.collect()),
-        ])
+        json!({
+            "version": version,
+            "calls": calls.collect::<Map<_, _>>(),
+            "set": stats.set,
+            "unset": stats.unset,
+            "addresses": addresses.collect::<Value>(),
+        })
     };
     by_version(all).map(version).collect()
 }

@@ -1,15 +1,16 @@
-//! Whom to ask, and for what.
+//! The host and the program that a command names.
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::exit::{self, Failure};
+use eport_core::program::{Exit, Failure};
+
 use super::names::Names;
 use crate::client::{Client, Rpcbind};
 use crate::rpcbind::PORT;
 
-/// The address of a host: `name`, `192.0.2.1`, `2001:db8::1`, each with `:PORT` if it is not 111
-/// (IPv6 in brackets then).
+/// Looks up a host: `name`, `192.0.2.1` or `2001:db8::1`, each with `:PORT` if it is not 111 (IPv6 in
+/// brackets then).
 pub(super) async fn resolve(host: &str) -> Result<SocketAddr, Failure> {
     if let Ok(ip) = host.parse() {
         return Ok(SocketAddr::new(ip, PORT));
@@ -20,7 +21,7 @@ pub(super) async fn resolve(host: &str) -> Result<SocketAddr, Failure> {
     };
     let unknown = |why: &str| {
         Failure::new(
-            exit::UNAVAILABLE,
+            Exit::Unavailable,
             format!("cannot find the host {host}{why}"),
         )
         .hint("write a name, an address, or either with :PORT")
@@ -31,7 +32,7 @@ pub(super) async fn resolve(host: &str) -> Result<SocketAddr, Failure> {
     found.next().ok_or_else(|| unknown(""))
 }
 
-/// The portmapper of a host by TCP, or this machine's.
+/// Connects to the portmapper of a host by TCP, or to that of this machine.
 pub(super) async fn portmapper(host: Option<&str>, within: Duration) -> Result<Rpcbind, Failure> {
     let rpcbind = match host {
         None => Rpcbind::local().await?,
@@ -40,18 +41,18 @@ pub(super) async fn portmapper(host: Option<&str>, within: Duration) -> Result<R
     Ok(rpcbind.with_timeout(within))
 }
 
-/// A program and perhaps a version: `nfs`, `nfs:3`, `100003:3`.
+/// Parses a program and perhaps a version: `nfs`, `nfs:3`, `100003:3`.
 pub(super) fn program(text: &str) -> Result<(u32, Option<u32>), Failure> {
     let (program, version) = match text.split_once(':') {
         Some((program, version)) => (program, Some(version)),
         None => (text, None),
     };
     let number = Names::load().number(program).ok_or_else(|| {
-        Failure::new(exit::USAGE, format!("no program has the name {program}"))
-            .hint("give its number, or add it to /etc/rpc")
+        Failure::new(Exit::Usage, format!("no program has the name {program}"))
+            .hint("write its number, or add it to /etc/rpc")
     })?;
     let version = version.map(str::parse).transpose().map_err(|_| {
-        Failure::new(exit::USAGE, format!("{text}: the version is no number"))
+        Failure::new(Exit::Usage, format!("{text}: the version is no number"))
             .hint("write PROGRAM or PROGRAM:VERSION, such as nfs:3")
     })?;
     Ok((number, version))

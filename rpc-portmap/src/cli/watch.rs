@@ -1,36 +1,37 @@
 //! `watch`.
 
 use std::io::Write as _;
-use std::process::ExitCode;
 use std::time::Duration;
 
-use super::exit::Failure;
-use super::json::Json;
+use eport_core::program::{Exit, Failure};
+use serde_json::json;
+
+use super::failures;
 use super::layout;
 use super::names::{Names, printable};
 use super::target;
 use crate::rpcbind::Rpcb;
 
-/// The arguments.
+/// The arguments of `watch`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Whom to ask.
+    /// The portmapper's host.
     host: Option<String>,
-    /// How often to ask, in seconds.
-    #[arg(long, value_name = "SECONDS", default_value = "1", value_parser = super::seconds)]
+    /// Seconds between two requests for the list.
+    #[arg(long, value_name = "SECONDS", default_value = "1", value_parser = super::seconds::seconds)]
     every: Duration,
-    /// Write JSON: an object on a line for each difference.
+    /// Print JSON: an object on a line for each change.
     #[arg(long)]
     json: bool,
 }
 
-/// Shows what is registered, and from then on each difference, until it is interrupted or nobody
-/// answers any more.
-pub(super) async fn watch(args: Args, within: Duration) -> Result<ExitCode, Failure> {
+/// Prints the registrations and then each change, until a signal or until the portmapper does not
+/// answer.
+pub(super) async fn watch(args: Args, within: Duration) -> Result<Exit, Failure> {
     let connecting = target::portmapper(args.host.as_deref(), within);
     let rpcbind = tokio::time::timeout(within, connecting)
         .await
-        .unwrap_or_else(|_| Err(super::exit::no_answer(within)))?;
+        .unwrap_or_else(|_| Err(failures::no_answer(within)))?;
     let names = Names::load();
     let mut seen: Vec<Rpcb> = Vec::new();
     loop {
@@ -54,8 +55,8 @@ pub(super) async fn watch(args: Args, within: Duration) -> Result<ExitCode, Fail
             .and_then(|()| out.flush())
             .is_err()
         {
-            // Whoever read this has enough.
-            return Ok(ExitCode::SUCCESS);
+            // The reader has closed the pipe.
+            return Ok(Exit::Success);
         }
         seen = entries;
         tokio::time::sleep(args.every).await;
@@ -64,10 +65,7 @@ pub(super) async fn watch(args: Args, within: Duration) -> Result<ExitCode, Fail
 
 fn json_line(sign: char, entry: &Rpcb, names: &Names) -> String {
     let what = if sign == '+' { "registered" } else { "gone" };
-    let object = Json::Object(vec![
-        ("change", what.into()),
-        ("registration", layout::object(entry, names)),
-    ]);
+    let object = json!({ "change": what, "registration": layout::object(entry, names) });
     format!("{object}\n")
 }
 
