@@ -56,6 +56,10 @@ pub(crate) const EPORT_CORE: Table = Table {
             "serialize",
             &["address", "ports", "plan", "system", "doctor"],
         ),
+        (
+            "program",
+            &["plan", "bind", "system", "allocator", "doctor"],
+        ),
         ("cli", ALL),
     ],
 };
@@ -66,7 +70,7 @@ pub(crate) const TFTPD: Table = Table {
     folder: "tftpd",
     modules: &[
         ("proto", &[]),
-        ("policy", &["proto"]),
+        ("policy", &["proto", "eport_core"]),
         ("backend", &["proto", "policy"]),
         ("net", &["proto", "policy", "backend", "eport_core"]),
         (
