@@ -1,4 +1,4 @@
-//! Exchange scripts: what one client and a server said to each other, as text.
+//! Exchange scripts: the packets between one client and a server, as text.
 //!
 //! ```text
 //! # Comments say where it comes from.
@@ -10,7 +10,8 @@
 //! +0        > ACK 9
 //! ```
 //! `>` goes to the server, `<` to the client. The time counts from the line before. `...` stands
-//! where packets passed that the recording did not see. `fixtures/README.md` describes the format in full.
+//! for packets that the recording lacks. `fixtures/README.md` describes the format in full, and
+//! [`trace`](crate::trace) runs it against one side of a transfer.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -20,12 +21,12 @@ use std::time::Duration;
 use crate::packet::{Packet, PacketError};
 use crate::pcap::Datagram;
 
-/// What one client and a server said to each other.
+/// The packets between one client and a server.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Exchange {
     /// The comments at the head, without their `#`.
     pub notes: Vec<String>,
-    /// The packets in the order they were seen.
+    /// The packets in the order of the recording.
     pub steps: Vec<Step>,
 }
 
@@ -36,12 +37,12 @@ pub enum Step {
     Packet {
         /// The time since the packet before it.
         after: Duration,
-        /// Who sent it.
+        /// The sender.
         from: Side,
-        /// What was sent.
+        /// The packet itself.
         packet: Packet,
     },
-    /// Packets passed here that the recording did not see: left out, or lost before.
+    /// Packets that the recording lacks: left out of it, or lost before.
     Gap,
 }
 
@@ -54,7 +55,7 @@ pub enum Side {
     Server,
 }
 
-/// A line that is none of a script.
+/// A line that does not belong into a script.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ScriptError {
@@ -68,7 +69,7 @@ pub enum ScriptError {
     Packet {
         /// The line's number, from 1 on.
         line: usize,
-        /// Why not.
+        /// The cause.
         source: PacketError,
     },
 }
@@ -100,8 +101,8 @@ impl Exchange {
         })
     }
 
-    /// What a client with this address said in a capture and what it was told, over all the
-    /// requests it made from there. The server's port is 69 for requests, any for the rest.
+    /// Collects the packets of a capture from and to the client with this address, over all
+    /// requests that it sent from there. The server's port is 69 for requests, any for the rest.
     pub fn recorded(datagrams: &[Datagram], client: SocketAddr) -> Self {
         let mut exchange = Self::default();
         let mut last = None;
@@ -137,16 +138,15 @@ impl Exchange {
     }
 }
 
-/// The blocks of one transfer seen so far.
+/// The blocks of one transfer in a recording so far.
 #[derive(Default)]
 struct Blocks {
-    /// The highest one, counted on where the numbers on the wire wrap.
-    highest: i64,
+    numbers: Numbering,
     ended: bool,
 }
 
 impl Blocks {
-    /// Takes note of a packet; says whether others must have come before it that were not seen.
+    /// Notes a packet; returns true if packets before it are missing from the recording.
     fn leaves_out(&mut self, packet: &Packet) -> bool {
         let (number, allowed) = match *packet {
             Packet::Data { block, .. } => (block, 1),
@@ -157,30 +157,36 @@ impl Blocks {
             }
             _ => return false,
         };
-        let ahead = self.ahead(number);
-        self.highest += ahead.max(0);
-        // What follows an ERROR is no part of the transfer: some clients acknowledge it.
-        ahead > allowed && !self.ended
-    }
-
-    /// How far a number is ahead: what is less than half of all numbers behind is behind, unless
-    /// that is before the beginning.
-    fn ahead(&self, number: u16) -> i64 {
-        let [.., high, low] = self.highest.to_be_bytes();
-        let ahead = i64::from(
-            number
-                .wrapping_sub(u16::from_be_bytes([high, low]))
-                .cast_signed(),
-        );
-        if self.highest + ahead < 0 {
-            ahead + 0x1_0000
-        } else {
-            ahead
-        }
+        let highest = self.numbers.highest;
+        // A packet after an ERROR is no part of the transfer: some clients acknowledge it.
+        self.numbers.note(number) > highest + allowed && !self.ended
     }
 }
 
-fn step(line: usize, text: &str) -> Result<Step, ScriptError> {
+/// Converts block numbers on the wire into numbers that do not wrap.
+#[derive(Debug, Default)]
+pub(crate) struct Numbering {
+    /// The highest one so far.
+    highest: i64,
+}
+
+impl Numbering {
+    /// Returns the block with the number `wire` that is nearest to the highest so far, and not before
+    /// the first.
+    pub(crate) fn note(&mut self, wire: u16) -> i64 {
+        let [.., high, low] = self.highest.to_be_bytes();
+        let ahead = wire.wrapping_sub(u16::from_be_bytes([high, low]));
+        let mut number = self.highest + i64::from(ahead.cast_signed());
+        if number < 0 {
+            number += 0x1_0000;
+        }
+        self.highest = self.highest.max(number);
+        number
+    }
+}
+
+/// Reads a line with time, direction and packet.
+pub(crate) fn step(line: usize, text: &str) -> Result<Step, ScriptError> {
     let (time, rest) = text
         .split_once(char::is_whitespace)
         .ok_or(ScriptError::Line(line))?;
@@ -188,14 +194,7 @@ fn step(line: usize, text: &str) -> Result<Step, ScriptError> {
         .strip_prefix('+')
         .and_then(duration)
         .ok_or(ScriptError::Line(line))?;
-    let rest = rest.trim_start();
-    let (from, packet) = match rest.split_at_checked(1) {
-        Some((">", packet)) => (Side::Client, packet),
-        Some(("<", packet)) => (Side::Server, packet),
-        _ => return Err(ScriptError::Line(line)),
-    };
-    let packet =
-        Packet::from_text(packet).map_err(|source| ScriptError::Packet { line, source })?;
+    let (from, packet) = directed(line, rest)?;
     Ok(Step::Packet {
         after,
         from,
@@ -203,7 +202,19 @@ fn step(line: usize, text: &str) -> Result<Step, ScriptError> {
     })
 }
 
-/// A time such as `0`, `12ms`, `0.25ms`, `40us` or `3s`; finer than a microsecond is refused.
+/// Reads direction and packet, the rest of a line after its time.
+pub(crate) fn directed(line: usize, text: &str) -> Result<(Side, Packet), ScriptError> {
+    let (from, packet) = match text.trim_start().split_at_checked(1) {
+        Some((">", packet)) => (Side::Client, packet),
+        Some(("<", packet)) => (Side::Server, packet),
+        _ => return Err(ScriptError::Line(line)),
+    };
+    let packet =
+        Packet::from_text(packet).map_err(|source| ScriptError::Packet { line, source })?;
+    Ok((from, packet))
+}
+
+/// Reads a time such as `0`, `12ms`, `0.25ms`, `40us` or `3s`; no fraction of a microsecond is allowed.
 fn duration(text: &str) -> Option<Duration> {
     if text == "0" {
         return Some(Duration::ZERO);
@@ -251,7 +262,7 @@ impl fmt::Display for Exchange {
     }
 }
 
-/// `+0`, or milliseconds with as many decimals as are needed.
+/// Formats a time as `+0`, or in milliseconds with as many decimals as are needed.
 fn shown(time: Duration) -> String {
     let micros = time.as_micros();
     if micros == 0 {
@@ -310,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn a_jump_in_the_numbers_is_a_gap_and_a_wrap_or_a_repetition_is_none() {
+    fn a_jump_in_the_numbers_is_a_gap_but_a_wrap_or_a_repetition_is_not() {
         let mut blocks = Blocks::default();
         let mut data = |block| blocks.leaves_out(&Packet::Data { block, length: 512 });
         assert!(!data(1));

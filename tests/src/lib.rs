@@ -19,3 +19,4 @@ pub mod peers;
 pub mod process;
 pub mod program;
 pub mod server;
+pub mod trace;
