@@ -1,9 +1,11 @@
-//! What the documents demand, section by section: one file for each, in its own order.
+//! The requirements of the RFCs, section by section: one file for each RFC, in its own order.
 //!
-//! Each test hands datagrams to one side of a transfer and compares the datagrams that come back,
-//! byte by byte. What concerns ports, addresses and files is shown where sockets are.
+//! Each test runs a trace against one side of a transfer, or against both, and compares the datagrams
+//! byte by byte. Requirements on ports, addresses and files are tested where sockets are.
 
-mod conversation;
+#[path = "../common/ends.rs"]
+mod ends;
+
 mod edge_cases;
 mod rfc1123;
 mod rfc1350;
@@ -11,3 +13,4 @@ mod rfc2347;
 mod rfc2348;
 mod rfc2349;
 mod rfc7440;
+mod side;

@@ -1,67 +1,84 @@
-//! RFC 1123, "Requirements for Internet Hosts", §4.2: what it corrects in TFTP.
+//! RFC 1123, "Requirements for Internet Hosts", §4.2: its corrections of TFTP.
 
 use std::time::Duration;
 
 use tftpd::proto::Mode;
 
-use crate::conversation::{ack, bytes, data, request_of, rrq, server, wrq};
+use crate::side::{request_of, server};
 
-/// §4.2.2.1: mode `mail` SHOULD NOT be supported; it is told apart so that it can be refused.
+/// §4.2.2.1: mode `mail` SHOULD NOT be supported; it is decoded as a mode of its own, to be refused.
 #[test]
-fn mail_is_recognised_as_what_it_is() {
+fn mode_mail_is_recognised() {
     let request = request_of(b"\x00\x02someone@host\x00mail\x00");
     assert_eq!(request.mode, Mode::Mail);
 }
 
 /// §4.2.3.1, the Sorcerer's Apprentice: the sender never sends a block for a duplicate ACK.
 #[test]
-fn a_delayed_block_does_not_double_all_that_follow() {
-    let file = bytes(8 * 512);
-    let mut server = server(&rrq(""), &file);
-    server
-        .expect_blocks(1, 1)
-        .after(100)
-        .recv(ack(1))
-        .expect_blocks(2, 1);
-    // Block 2 is late, not lost: its copy brings a second ACK 2, and so would each that follows.
-    server.silence().expect_blocks(2, 1);
+fn a_duplicate_ack_never_triggers_data() {
+    let mut server = server(
+        8 * 512,
+        r#"
+        +0        > RRQ "file" octet
+        +0        < DATA 1 len 512
+        +100ms    > ACK 1
+        +0        < DATA 2 len 512
+        # Block 2 is late, not lost: its copy brings a second ACK 2, and so would each that follows.
+        +timeout  < DATA 2 len 512
+        "#,
+    );
     for number in 2..=8_u16 {
-        server
-            .after(5)
-            .recv(ack(number))
-            .expect_blocks(u64::from(number) + 1, 1);
-        server.after(40).recv(ack(number)).expect_nothing();
+        let next = number + 1;
+        let length = if next == 9 { 0 } else { 512 };
+        server.run(&format!(
+            "+5ms  > ACK {number}
+             +0    < DATA {next} len {length}
+             +40ms > ACK {number}"
+        ));
     }
 }
 
-/// §4.2.3.1: the receiver may acknowledge a duplicate block, for its ACK may be lost, and its own
+/// §4.2.3.1: the receiver may acknowledge a duplicate block, because its ACK may be lost, and its own
 /// duplicate ACKs do no harm.
 #[test]
 fn a_duplicate_block_moves_the_receiver_no_further() {
-    let mut server = server(&wrq(""), b"");
-    server
-        .expect(ack(0))
-        .after(10)
-        .recv(data(1, &bytes(512)))
-        .expect(ack(1));
-    server.after(50).recv(data(1, &bytes(512))).expect(ack(1));
-    server.recv(data(2, b"end")).expect(ack(2));
-    assert_eq!(server.file().len(), 515);
+    let server = server(
+        0,
+        r#"
+        +0     > WRQ "file" octet
+        +0     < ACK 0
+        +10ms  > DATA 1 len 512
+        +0     < ACK 1
+        +50ms  > DATA 1 len 512
+        +0     < ACK 1
+        +0     > DATA 2 len 3
+        +0     < ACK 2
+        "#,
+    );
+    assert_eq!(server.stored().len(), 515);
 }
 
-/// §4.2.3.2: the time-out MUST be adaptive, and at the least back off exponentially.
+/// §4.2.3.2: the timeout MUST be adaptive, and at the least back off exponentially.
 #[test]
-fn the_time_out_follows_the_path_and_backs_off() {
+fn the_timeout_follows_the_path_and_backs_off() {
     let first_wait = |round_trip_ms| {
-        let mut server = server(&rrq(""), &bytes(50_000));
-        server.expect_blocks(1, 1);
+        let mut server = server(
+            50_000,
+            r#"
+            +0 > RRQ "file" octet
+            +0 < DATA 1 len 512
+            "#,
+        );
         for number in 1..=20_u16 {
-            server.after(round_trip_ms).recv(ack(number));
-            server.expect_blocks(u64::from(number) + 1, 1);
+            let next = number + 1;
+            server.run(&format!(
+                "+{round_trip_ms}ms > ACK {number}
+                 +0 < DATA {next} len 512"
+            ));
         }
-        let first = server.length_of_silence();
-        server.expect_blocks(21, 1);
-        let second = server.length_of_silence();
+        let first = server.idle();
+        server.run("+timeout < DATA 21 len 512");
+        let second = server.idle();
         assert!(second > first.mul_f32(1.7), "{second:?} after {first:?}");
         first
     };

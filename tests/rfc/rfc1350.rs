@@ -4,11 +4,14 @@ use std::time::Duration;
 
 use tftpd::proto::{DecodeError, Direction, ErrorCode, Mode, Opcode, Outcome, Packet, Stage};
 
-use crate::conversation::{
-    ack, bytes, client_of_read, client_of_write, data, error, request_of, rrq, server, wrq,
+use crate::{
+    ends::error,
+    side::{both, bytes, client, request_of, server},
 };
 
-/// §1: three modes; mail is obsolete and must be known to be refused.
+const COMPLETE: Outcome = Outcome::Completed { last_ack: true };
+
+/// §1: three modes; mail is obsolete and must be decoded to be refused.
 #[test]
 fn there_are_three_modes_and_no_other() {
     let mode = |name: &[u8]| {
@@ -24,88 +27,111 @@ fn there_are_three_modes_and_no_other() {
 /// §2: blocks of 512 bytes, each acknowledged before the next is sent; a shorter one ends it.
 #[test]
 fn a_file_is_read_in_blocks_of_512_bytes_one_at_a_time() {
-    let file = bytes(1025);
-    let mut server = server(&rrq(""), &file);
-    server.expect(data(1, &file[..512])).expect_nothing();
-    server
-        .recv(ack(1))
-        .expect(data(2, &file[512..1024]))
-        .expect_nothing();
-    server
-        .recv(ack(2))
-        .expect(data(3, &file[1024..]))
-        .expect_nothing();
-    server.recv(ack(3)).expect_complete();
+    server(
+        1025,
+        r#"
+        +0  > RRQ "file" octet
+        +0  < DATA 1 len 512
+        +0  > ACK 1
+        +0  < DATA 2 len 512
+        +0  > ACK 2
+        +0  < DATA 3 len 1
+        +0  > ACK 3
+        "#,
+    )
+    .assert_ended(&COMPLETE);
 }
 
 /// §2: a lost packet makes the recipient time out and repeat its last packet, data or ACK, which
 /// makes the sender of the lost packet repeat it.
 #[test]
-fn either_side_repeats_its_last_packet_when_the_other_falls_silent() {
-    let file = bytes(600);
-    let mut sender = server(&rrq(""), &file);
-    sender.expect_blocks(1, 1).recv(ack(1)).expect_blocks(2, 1);
-    sender
-        .silence()
-        .expect_blocks(2, 1)
-        .recv(ack(2))
-        .expect_complete();
-
-    let mut receiver = server(&wrq(""), b"");
-    receiver
-        .expect(ack(0))
-        .recv(data(1, &file[..512]))
-        .expect(ack(1));
-    receiver
-        .silence()
-        .expect(ack(1))
-        .recv(data(2, &file[512..]))
-        .expect(ack(2));
-    assert_eq!(receiver.file(), file);
+fn either_side_repeats_its_last_packet_after_a_timeout() {
+    server(
+        600,
+        r#"
+        +0        > RRQ "file" octet
+        +0        < DATA 1 len 512
+        +0        > ACK 1
+        +0        < DATA 2 len 88
+        +timeout  < DATA 2 len 88
+        +0        > ACK 2
+        "#,
+    )
+    .assert_ended(&COMPLETE);
+    let receiver = server(
+        0,
+        r#"
+        +0        > WRQ "file" octet
+        +0        < ACK 0
+        +0        > DATA 1 len 512
+        +0        < ACK 1
+        +timeout  < ACK 1
+        +0        > DATA 2 len 88
+        +0        < ACK 2
+        "#,
+    );
+    assert_eq!(receiver.stored().len(), 600);
 }
 
 /// §2: all packets but duplicate ACKs and those that end the transfer are acknowledged, so a lost
-/// ACK is replaced when the block comes again; the block is stored once.
+/// ACK is replaced when the block is repeated; the block is stored once.
 #[test]
-fn a_block_that_comes_again_is_acknowledged_again_and_stored_once() {
-    let file = bytes(700);
-    let mut receiver = server(&wrq(""), b"");
-    receiver
-        .expect(ack(0))
-        .after(10)
-        .recv(data(1, &file[..512]))
-        .expect(ack(1));
-    receiver
-        .after(1000)
-        .recv(data(1, &file[..512]))
-        .expect(ack(1));
-    receiver.recv(data(2, &file[512..])).expect(ack(2));
-    assert_eq!(receiver.file(), file);
+fn a_repeated_block_is_acknowledged_again_and_stored_once() {
+    let receiver = server(
+        0,
+        r#"
+        +0       > WRQ "file" octet
+        +0       < ACK 0
+        +10ms    > DATA 1 len 512
+        +0       < ACK 1
+        +1000ms  > DATA 1 len 512
+        +0       < ACK 1
+        +0       > DATA 2 len 188
+        +0       < ACK 2
+        "#,
+    );
+    assert_eq!(receiver.stored().len(), 700);
 }
 
 /// §4: the positive answer to a read request is the first block.
 #[test]
 fn a_read_request_is_answered_with_block_1() {
-    server(&rrq(""), b"hello").expect(b"\x00\x03\x00\x01hello");
+    server(
+        5,
+        r#"
+        +0  > RRQ "file" octet
+        +0  < DATA 1 len 5
+        "#,
+    );
 }
 
 /// §4: the positive answer to a write request is an ACK of block zero.
 #[test]
 fn a_write_request_is_answered_with_ack_0() {
-    server(&wrq(""), b"")
-        .expect(b"\x00\x04\x00\x00")
-        .recv(data(1, b"hello"))
-        .expect(ack(1));
+    server(
+        0,
+        r#"
+        +0  > WRQ "file" octet
+        +0  < ACK 0
+        +0  > DATA 1 len 5
+        +0  < ACK 1
+        "#,
+    );
 }
 
-/// §4: the client sends block 1 when the ACK of its write request has come.
+/// §4: the client sends block 1 when the ACK of its write request has arrived.
 #[test]
 fn a_client_that_writes_sends_block_1_after_ack_0() {
-    let mut client = client_of_write("", &ack(0), b"hello").expect("accepted");
-    client
-        .expect(b"\x00\x03\x00\x01hello")
-        .recv(ack(1))
-        .expect_complete();
+    client(
+        5,
+        r#"
+        +0  > WRQ "file" octet
+        +0  < ACK 0
+        +0  > DATA 1 len 5
+        +0  < ACK 1
+        "#,
+    )
+    .assert_ended(&COMPLETE);
 }
 
 /// §5, figure 5-1, and the mode in any case.
@@ -121,7 +147,7 @@ fn a_request_names_a_file_and_a_mode_in_any_case() {
     );
 }
 
-/// §5: opcodes 1 to 5, and 6 by RFC 2347; anything else is no packet.
+/// §5: opcodes 1 to 5, and 6 by RFC 2347; no other value is a packet.
 #[test]
 fn the_opcodes_are_those_of_the_table() {
     for (number, opcode) in [
@@ -144,141 +170,209 @@ fn the_opcodes_are_those_of_the_table() {
     }
 }
 
-/// §5: block numbers begin with one and increase by one. What follows 65535 it does not say; 0
-/// does, with everybody.
+/// §5: block numbers begin with one and increase by one. The RFC does not define the successor of
+/// 65535; in all implementations it is 0.
 #[test]
-fn block_numbers_begin_with_1_and_go_on_with_0_after_65535() {
-    let file = bytes(65_537 * 512 + 7);
-    let mut server = server(&rrq(""), &file);
+fn block_numbers_begin_with_1_and_continue_with_0_after_65535() {
+    let size = 65_537 * 512 + 7;
+    let mut server = server(
+        size,
+        r#"
+        +0 > RRQ "file" octet
+        +0 < DATA 1 len 512
+        "#,
+    );
     for number in 1..=65_537_u64 {
-        let wire = u16::try_from(number % 65_536).expect("16 bits");
-        server.expect_blocks(number, 1).recv(ack(wire));
+        let (wire, next) = (number % 65_536, (number + 1) % 65_536);
+        let length = if number == 65_537 { 7 } else { 512 };
+        server.run(&format!(
+            "+0 > ACK {wire}
+             +0 < DATA {next} len {length}"
+        ));
     }
-    server
-        .expect(data(2, &file[65_537 * 512..]))
-        .recv(ack(2))
-        .expect_complete();
+    server.run("+0 > ACK 2").assert_ended(&COMPLETE);
 }
 
 /// §5, figure 5-4: an ERROR is opcode, code, text and a zero byte.
 #[test]
 fn an_error_is_a_code_and_a_text_that_ends_in_zero() {
-    let mut server = server(&rrq(""), b"hello");
-    server.expect_blocks(1, 1).abort(ErrorCode::NotDefined);
-    server.expect(b"\x00\x05\x00\x00not defined\x00");
+    assert_eq!(
+        bytes(r#"ERROR 0 "not defined""#),
+        b"\x00\x05\x00\x00not defined\x00"
+    );
+    server(
+        5,
+        r#"
+        +0  > RRQ "file" octet
+        +0  < DATA 1 len 5
+        "#,
+    )
+    .act(|server, now| server.abort(ErrorCode::NotDefined, now))
+    .run(r#"+0 < ERROR 0 "not defined""#);
 }
 
 /// §6: a file whose size is a multiple of 512 ends with a block of no bytes.
 #[test]
 fn an_exact_multiple_ends_with_an_empty_block() {
-    let file = bytes(1024);
-    let mut server = server(&rrq(""), &file);
-    server.expect_blocks(1, 1).recv(ack(1)).expect_blocks(2, 1);
-    server
-        .recv(ack(2))
-        .expect(b"\x00\x03\x00\x03")
-        .recv(ack(3))
-        .expect_complete();
+    server(
+        1024,
+        r#"
+        +0  > RRQ "file" octet
+        +0  < DATA 1 len 512
+        +0  > ACK 1
+        +0  < DATA 2 len 512
+        +0  > ACK 2
+        +0  < DATA 3 len 0
+        +0  > ACK 3
+        "#,
+    )
+    .assert_ended(&COMPLETE);
 }
 
 /// §6: so does a file of no bytes at all.
 #[test]
 fn an_empty_file_is_one_empty_block() {
-    server(&rrq(""), b"")
-        .expect(b"\x00\x03\x00\x01")
-        .recv(ack(1))
-        .expect_complete();
-    let mut client = client_of_read("", b"\x00\x03\x00\x01").expect("no options");
-    client.expect(ack(1)).silence().expect_complete();
-    assert_eq!(client.file(), b"");
+    let [mut server, mut client] = both(
+        0,
+        r#"
+        +0  > RRQ "file" octet
+        +0  < DATA 1 len 0
+        +0  > ACK 1
+        "#,
+    );
+    server.assert_ended(&COMPLETE);
+    client.idle();
+    client.assert_ended(&COMPLETE);
+    assert_eq!(client.stored(), b"");
 }
 
-/// §6, dallying: who acknowledged the last block stays for a while, and acknowledges it again if it
-/// comes again.
+/// §6, dallying: the receiver waits after its last ACK, and repeats that ACK if the last block is
+/// repeated.
 #[test]
-fn the_receiver_stays_to_acknowledge_the_last_block_again() {
-    let mut server = server(&wrq(""), b"");
-    server.expect(ack(0)).recv(data(1, b"all")).expect(ack(1));
-    server.after(1500).recv(data(1, b"all")).expect(ack(1));
-    assert_eq!(server.outcome(), None, "still there");
-    server.silence().expect_complete();
-    assert_eq!(server.file(), b"all");
+fn the_receiver_dallies_to_acknowledge_the_last_block_again() {
+    let mut server = server(
+        0,
+        r#"
+        +0       > WRQ "file" octet
+        +0       < ACK 0
+        +0       > DATA 1 len 3
+        +0       < ACK 1
+        +1500ms  > DATA 1 len 3
+        +0       < ACK 1
+        "#,
+    );
+    assert_eq!(server.outcome(), None, "still dallying");
+    server.idle();
+    server.assert_ended(&COMPLETE);
+    assert_eq!(server.stored().len(), 3);
 }
 
-/// §6: who sent the last block repeats it until it is acknowledged or a time-out says that this
-/// makes no sense; then the transfer is taken for complete.
+/// §6: the sender of the last block repeats it until it is acknowledged or further repetitions make
+/// no sense; then the transfer counts as complete.
 #[test]
-fn the_sender_of_the_last_block_repeats_it_for_a_while_and_then_counts_it_as_received() {
-    let file = bytes(600);
-    let mut server = server(&rrq(""), &file);
-    server
-        .expect_blocks(1, 1)
-        .after(3)
-        .recv(ack(1))
-        .expect_blocks(2, 1);
-    for _ in 1..6 {
-        server.silence().expect_blocks(2, 1);
-    }
-    server
-        .silence()
-        .expect_end(&Outcome::Completed { last_ack: false });
+fn a_last_block_without_ack_is_sent_six_times_and_then_counts_as_received() {
+    let mut server = server(
+        600,
+        r#"
+        +0        > RRQ "file" octet
+        +0        < DATA 1 len 512
+        +3ms      > ACK 1
+        +0        < DATA 2 len 88
+        +timeout  < DATA 2 len 88
+        +timeout  < DATA 2 len 88
+        +timeout  < DATA 2 len 88
+        +timeout  < DATA 2 len 88
+        +timeout  < DATA 2 len 88
+        "#,
+    );
+    server.idle();
+    server.assert_ended(&Outcome::Completed { last_ack: false });
 }
 
 /// §7: an ERROR ends the transfer on both sides; it is neither acknowledged nor answered.
 #[test]
-fn an_error_is_not_answered_whoever_gets_it() {
-    let refusal = error(ErrorCode::DiskFull);
+fn a_received_error_ends_the_transfer_without_an_answer() {
     let ended = Outcome::PeerError {
         code: ErrorCode::DiskFull,
         text: b"Disk full or allocation exceeded".as_slice().into(),
     };
-    let mut sender = server(&rrq(""), &bytes(600));
-    sender.expect_blocks(1, 1).recv(&refusal).expect_end(&ended);
-    let mut receiver = server(&wrq(""), b"");
-    receiver.expect(ack(0)).recv(&refusal).expect_end(&ended);
+    for script in [
+        r#"
+        +0  > RRQ "file" octet
+        +0  < DATA 1 len 512
+        +0  > ERROR 3 "Disk full or allocation exceeded"
+        "#,
+        r#"
+        +0  > WRQ "file" octet
+        +0  < ACK 0
+        +0  > ERROR 3 "Disk full or allocation exceeded"
+        "#,
+    ] {
+        server(600, script).assert_ended(&ended);
+    }
 }
 
-/// §7: nor is it repeated; whoever sent it is done.
+/// §7: nor is it repeated; its sender has ended the transfer.
 #[test]
 fn an_error_is_sent_once() {
-    let mut server = server(&wrq(""), b"");
-    server
-        .expect(ack(0))
-        .abort(ErrorCode::DiskFull)
-        .expect(error(ErrorCode::DiskFull));
-    server
-        .recv(data(1, b"more"))
-        .expect_end(&Outcome::Aborted(ErrorCode::DiskFull));
+    server(
+        0,
+        r#"
+        +0  > WRQ "file" octet
+        +0  < ACK 0
+        "#,
+    )
+    .act(|server, now| server.abort(ErrorCode::DiskFull, now))
+    .run(
+        r#"
+        +0  < ERROR 3 "Disk full or allocation exceeded"
+        +0  > DATA 1 len 4
+        "#,
+    )
+    .assert_ended(&Outcome::Aborted(ErrorCode::DiskFull));
 }
 
-/// §7: errors can be lost, so that silence must end a transfer too.
+/// §7: errors can be lost, so that a transfer without answers must end too.
 #[test]
-fn silence_ends_a_transfer_in_the_end() {
-    let mut sender = server(&rrq(""), &bytes(5000));
-    sender.expect_blocks(1, 1).recv(ack(1)).expect_blocks(2, 1);
-    while sender.silence().outcome().is_none() {
-        sender.expect_blocks(2, 1);
+fn a_transfer_without_answers_times_out() {
+    let mut sender = server(
+        5000,
+        r#"
+        +0  > RRQ "file" octet
+        +0  < DATA 1 len 512
+        +0  > ACK 1
+        +0  < DATA 2 len 512
+        "#,
+    );
+    loop {
+        sender.idle();
+        if sender.outcome().is_some() {
+            break;
+        }
+        sender.run("+timeout < DATA 2 len 512");
     }
     let elapsed = sender.elapsed();
     assert!((30..60).contains(&elapsed.as_secs()), "{elapsed:?}");
-    sender.expect_end(&Outcome::TimedOut(Stage::Data));
+    sender.assert_ended(&Outcome::TimedOut(Stage::Data));
 }
 
-/// Appendix, steps of a read: whatever the client sends is what the server waits for.
+/// Appendix, steps of a read: the server waits for exactly the packets that the client sends.
 #[test]
 fn a_read_from_end_to_end() {
-    let file = bytes(1200);
-    let mut server = server(&rrq(""), &file);
-    let first = data(1, &file[..512]);
-    server.expect(&first);
-    let mut client = client_of_read("", &first).expect("no options");
-    client.expect(ack(1));
-    server.recv(ack(1)).expect_blocks(2, 1);
-    client.recv(data(2, &file[512..1024])).expect(ack(2));
-    server.recv(ack(2)).expect_blocks(3, 1);
-    client.recv(data(3, &file[1024..])).expect(ack(3));
-    server.recv(ack(3)).expect_complete();
-    assert_eq!(client.file(), file);
+    let [mut server, client] = both(
+        1200,
+        r#"
+        +0  > RRQ "file" octet
+        +0  < DATA 1 len 512
+        +0  > ACK 1
+        +0  < DATA 2 len 512
+        +0  > ACK 2
+        +0  < DATA 3 len 176
+        +0  > ACK 3
+        "#,
+    );
+    server.assert_ended(&COMPLETE);
+    assert_eq!(client.stored().len(), 1200);
 }
 
 /// Appendix, error codes: the eight of the table with its words.
@@ -313,26 +407,32 @@ fn the_error_codes_are_those_of_the_table() {
     ] {
         assert_eq!(error(code), datagram);
         let Ok(Packet::Error(read)) = Packet::decode(datagram) else {
-            panic!("{code} is not read back");
+            panic!("{code} is not decoded");
         };
         assert_eq!(read.code, code);
     }
 }
 
-/// §2, lock step: a block or an ACK that is ahead of what was sent moves nothing.
+/// §2, lock step: a block or an ACK with a number ahead of the transfer changes nothing.
 #[test]
-fn a_number_that_was_not_reached_yet_is_ignored() {
-    let mut sender = server(&rrq(""), &bytes(5000));
-    sender
-        .expect_blocks(1, 1)
-        .recv(ack(2))
-        .recv(ack(9))
-        .expect_nothing();
-    let mut receiver = server(&wrq(""), b"");
-    receiver
-        .expect(ack(0))
-        .recv(data(3, b"later"))
-        .expect_nothing();
-    assert_eq!(receiver.file(), b"");
+fn a_number_ahead_of_the_transfer_is_ignored() {
+    server(
+        5000,
+        r#"
+        +0  > RRQ "file" octet
+        +0  < DATA 1 len 512
+        +0  > ACK 2
+        +0  > ACK 9
+        "#,
+    );
+    let receiver = server(
+        0,
+        r#"
+        +0  > WRQ "file" octet
+        +0  < ACK 0
+        +0  > DATA 3 len 5
+        "#,
+    );
+    assert_eq!(receiver.stored(), b"");
     assert!(receiver.elapsed() < Duration::from_secs(1));
 }

@@ -1,10 +1,10 @@
 //! RFC 2347, "TFTP Option Extension".
 
-use tftpd::proto::{ErrorCode, OackError, Outcome, Stage};
+use tftpd::proto::{OackError, Outcome, Stage};
 
-use crate::conversation::{
-    ack, bytes, client_of_read, client_of_write, data, error, oack, request_of, rrq, server, wrq,
-};
+use crate::side::{both, bytes, client, refusal, request_of, server};
+
+const COMPLETE: Outcome = Outcome::Completed { last_ack: true };
 
 /// "Packet Formats": option and value, each ended by a zero byte, after the mode, in any order.
 #[test]
@@ -18,188 +18,286 @@ fn options_follow_the_mode_in_any_order() {
 /// "Packet Formats": option names are case-insensitive.
 #[test]
 fn option_names_are_read_in_any_case() {
-    let request = b"\x00\x01f\x00octet\x00BlkSize\x00100\x00";
-    server(request, b"x").expect(b"\x00\x06blksize\x00100\x00");
+    server(
+        1,
+        r#"
+        +0  > RRQ "f" octet BlkSize=100
+        +0  < OACK blksize=100
+        "#,
+    );
 }
 
-/// "Packet Formats": an option appears only once. Twice in a request it counts once, and so it
-/// comes back; twice in an OACK it is refused.
+/// "Packet Formats": an option appears only once. Twice in a request it counts once, and is
+/// acknowledged once; twice in an OACK it is refused.
 #[test]
 fn an_option_counts_once() {
-    let request = rrq("blksize=1024 tsize=0 blksize=512");
-    server(&request, b"x").expect(oack("blksize=1024 tsize=1"));
-    let twice = client_of_read("blksize=1024", &oack("blksize=512 blksize=600"));
-    assert_eq!(twice.err(), Some(OackError::Twice("blksize")));
+    server(
+        1,
+        r#"
+        +0  > RRQ "file" octet blksize=1024 tsize=0 blksize=512
+        +0  < OACK blksize=1024 tsize=1
+        "#,
+    );
+    let twice = refusal(
+        r#"
+        +0  > RRQ "file" octet blksize=1024
+        +0  < OACK blksize=512 blksize=600
+        "#,
+    );
+    assert_eq!(twice, Some(OackError::Twice("blksize")));
 }
 
-/// "Packet Formats": a request has 512 bytes at most. A longer one that is well formed is read all
-/// the same: the server has it already.
+/// "Packet Formats": a request has 512 bytes at most. A longer one that is well formed is decoded
+/// nevertheless: it has been received already.
 #[test]
 fn a_request_of_more_than_512_bytes_keeps_its_options() {
-    let mut request = b"\x00\x01".to_vec();
-    request.extend(bytes(700).iter().map(|byte| byte | 1));
-    request.extend_from_slice(b"\x00octet\x00blksize\x001024\x00");
-    server(&request, b"x").expect(oack("blksize=1024"));
+    let name = "x".repeat(700);
+    server(
+        1,
+        &format!(
+            r#"
+            +0  > RRQ "{name}" octet blksize=1024
+            +0  < OACK blksize=1024
+            "#
+        ),
+    );
 }
 
 /// "OACK": it acknowledges the request and holds the accepted options, and nothing after the last
 /// zero byte.
 #[test]
 fn the_oack_is_opcode_6_and_the_accepted_options() {
-    let mut server = server(&rrq("tsize=0 blksize=1432"), &bytes(2000));
-    server
-        .expect(b"\x00\x06blksize\x001432\x00tsize\x002000\x00")
-        .expect_nothing();
+    assert_eq!(
+        bytes("OACK blksize=1432 tsize=2000"),
+        b"\x00\x06blksize\x001432\x00tsize\x002000\x00"
+    );
+    server(
+        2000,
+        r#"
+        +0  > RRQ "file" octet tsize=0 blksize=1432
+        +0  < OACK blksize=1432 tsize=2000
+        "#,
+    );
 }
 
-/// "Negotiation Protocol": options that the server does not know are left out of the OACK.
+/// "Negotiation Protocol": options that the server does not support are left out of the OACK.
 #[test]
 fn an_unknown_option_is_left_out() {
-    let request = b"\x00\x01f\x00octet\x00multicast\x00\x00tsize\x000\x00msftwindow\x0031416\x00";
-    server(request, b"hello").expect(oack("tsize=5"));
+    server(
+        5,
+        r#"
+        +0  > RRQ "f" octet multicast= tsize=0 msftwindow=31416
+        +0  < OACK tsize=5
+        "#,
+    );
 }
 
-/// "Negotiation Protocol": if none is acknowledged there is no OACK, and the answer is that of a
+/// "Negotiation Protocol": if none is acknowledged there is no OACK, and the answer is that to a
 /// request without options.
 #[test]
-fn where_no_option_is_accepted_the_transfer_is_a_plain_one() {
-    server(&rrq("shoesize=43"), b"hello").expect(data(1, b"hello"));
-    server(&wrq("shoesize=43 blksize=3"), b"").expect(ack(0));
+fn without_an_accepted_option_there_is_no_oack() {
+    server(
+        5,
+        r#"
+        +0  > RRQ "file" octet shoesize=43
+        +0  < DATA 1 len 5
+        "#,
+    );
+    server(
+        0,
+        r#"
+        +0  > WRQ "file" octet shoesize=43 blksize=3
+        +0  < ACK 0
+        "#,
+    );
 }
 
 /// "Negotiation Protocol": the server never volunteers an option.
 #[test]
-fn what_was_not_asked_for_is_not_acknowledged() {
-    server(&rrq("blksize=1432"), &bytes(9)).expect(oack("blksize=1432"));
-    let unasked = client_of_read("blksize=1432", &oack("blksize=1432 tsize=9"));
-    assert_eq!(unasked.err(), Some(OackError::Unknown));
+fn an_option_that_was_not_requested_is_not_acknowledged() {
+    server(
+        9,
+        r#"
+        +0  > RRQ "file" octet blksize=1432
+        +0  < OACK blksize=1432
+        "#,
+    );
+    let volunteered = refusal(
+        r#"
+        +0  > RRQ "file" octet blksize=1432
+        +0  < OACK blksize=1432 tsize=9
+        "#,
+    );
+    assert_eq!(volunteered, Some(OackError::Unknown));
 }
 
 /// "Negotiation Protocol", read: the client acknowledges the OACK with ACK 0, and only then block 1
 /// is sent.
 #[test]
 fn a_reader_acknowledges_the_oack_with_ack_0() {
-    let file = bytes(1500);
-    let mut server = server(&rrq("blksize=1024"), &file);
-    server.expect(oack("blksize=1024")).expect_nothing();
-    let mut client = client_of_read("blksize=1024", &oack("blksize=1024")).expect("good");
-    client.expect(ack(0));
-    server
-        .recv(ack(0))
-        .expect(data(1, &file[..1024]))
-        .expect_nothing();
-    client.recv(data(1, &file[..1024])).expect(ack(1));
-    server.recv(ack(1)).expect(data(2, &file[1024..]));
-    client.recv(data(2, &file[1024..])).expect(ack(2));
-    server.recv(ack(2)).expect_complete();
-    assert_eq!(client.file(), file);
+    let [mut server, client] = both(
+        1500,
+        r#"
+        +0  > RRQ "file" octet blksize=1024
+        +0  < OACK blksize=1024
+        +0  > ACK 0
+        +0  < DATA 1 len 1024
+        +0  > ACK 1
+        +0  < DATA 2 len 476
+        +0  > ACK 2
+        "#,
+    );
+    server.assert_ended(&COMPLETE);
+    assert_eq!(client.stored().len(), 1500);
 }
 
 /// "Negotiation Protocol", write: the client acknowledges the OACK with block 1.
 #[test]
 fn a_writer_acknowledges_the_oack_with_block_1() {
-    let file = bytes(1500);
-    let mut server = server(&wrq("blksize=1024"), b"");
-    server.expect(oack("blksize=1024"));
-    let mut client = client_of_write("blksize=1024", &oack("blksize=1024"), &file).expect("good");
-    client.expect(data(1, &file[..1024]));
-    server.recv(data(1, &file[..1024])).expect(ack(1));
-    client.recv(ack(1)).expect(data(2, &file[1024..]));
-    server.recv(data(2, &file[1024..])).expect(ack(2));
-    client.recv(ack(2)).expect_complete();
-    assert_eq!(server.file(), file);
+    let [server, mut client] = both(
+        1500,
+        r#"
+        +0  > WRQ "file" octet blksize=1024
+        +0  < OACK blksize=1024
+        +0  > DATA 1 len 1024
+        +0  < ACK 1
+        +0  > DATA 2 len 476
+        +0  < ACK 2
+        "#,
+    );
+    client.assert_ended(&COMPLETE);
+    assert_eq!(server.stored().len(), 1500);
 }
 
-/// "Negotiation Protocol": a server without options answers as RFC 1350 says, and the client goes
-/// on without them.
+/// "Negotiation Protocol": a server without options answers as in RFC 1350, and the client goes on
+/// without them.
 #[test]
-fn a_client_goes_on_without_options_if_the_server_knows_none() {
-    let mut reader = client_of_read("blksize=1024 tsize=0", &data(1, &bytes(512))).expect("plain");
-    reader.expect(ack(1)).recv(data(2, b"end")).expect(ack(2));
-    let mut writer = client_of_write("blksize=1024", &ack(0), &bytes(600)).expect("plain");
-    writer.expect(data(1, &bytes(512)));
+fn a_client_goes_on_without_options_if_the_server_supports_none() {
+    client(
+        0,
+        r#"
+        +0  > RRQ "file" octet blksize=1024 tsize=0
+        +0  < DATA 1 len 512
+        +0  > ACK 1
+        +0  < DATA 2 len 3
+        +0  > ACK 2
+        "#,
+    );
+    client(
+        600,
+        r#"
+        +0  > WRQ "file" octet blksize=1024
+        +0  < ACK 0
+        +0  > DATA 1 len 512
+        "#,
+    );
 }
 
 /// "Negotiation Protocol": an OACK that is lost is repeated like a block.
 #[test]
 fn a_lost_oack_is_repeated() {
-    let mut reading = server(&rrq("tsize=0"), b"hello");
-    reading
-        .expect(oack("tsize=5"))
-        .silence()
-        .expect(oack("tsize=5"));
-    reading.recv(ack(0)).expect(data(1, b"hello"));
-    let mut writing = server(&wrq("tsize=5"), b"");
-    writing
-        .expect(oack("tsize=5"))
-        .silence()
-        .expect(oack("tsize=5"));
-    writing.recv(data(1, b"hello")).expect(ack(1));
+    server(
+        5,
+        r#"
+        +0        > RRQ "file" octet tsize=0
+        +0        < OACK tsize=5
+        +timeout  < OACK tsize=5
+        +0        > ACK 0
+        +0        < DATA 1 len 5
+        "#,
+    );
+    server(
+        0,
+        r#"
+        +0        > WRQ "file" octet tsize=5
+        +0        < OACK tsize=5
+        +timeout  < OACK tsize=5
+        +0        > DATA 1 len 5
+        +0        < ACK 1
+        "#,
+    );
 }
 
-/// The same from the other side: an OACK that comes again finds its ACK 0 lost.
+/// The same from the other side: an OACK is repeated if its ACK 0 was lost.
 #[test]
 fn a_repeated_oack_is_acknowledged_again() {
-    let mut client = client_of_read("tsize=0", &oack("tsize=5")).expect("good");
-    client
-        .expect(ack(0))
-        .after(1000)
-        .recv(oack("tsize=5"))
-        .expect(ack(0));
-    client
-        .recv(data(1, b"hello"))
-        .expect(ack(1))
-        .recv(oack("tsize=5"))
-        .expect_nothing();
+    client(
+        0,
+        r#"
+        +0       > RRQ "file" octet tsize=0
+        +0       < OACK tsize=5
+        +0       > ACK 0
+        +1000ms  < OACK tsize=5
+        +0       > ACK 0
+        +0       < DATA 1 len 5
+        +0       > ACK 1
+        +0       < OACK tsize=5
+        "#,
+    );
 }
 
 /// RFC 1123 §4.2.3.1 holds for ACK 0 too.
 #[test]
 fn a_repeated_ack_0_does_not_release_block_1_twice() {
-    let mut server = server(&rrq("blksize=512"), &bytes(600));
-    server
-        .expect(oack("blksize=512"))
-        .after(5)
-        .recv(ack(0))
-        .expect_blocks(1, 1);
-    server
-        .after(5)
-        .recv(ack(0))
-        .after(50)
-        .recv(ack(0))
-        .expect_nothing();
+    server(
+        600,
+        r#"
+        +0     > RRQ "file" octet blksize=512
+        +0     < OACK blksize=512
+        +5ms   > ACK 0
+        +0     < DATA 1 len 512
+        +5ms   > ACK 0
+        +50ms  > ACK 0
+        "#,
+    );
 }
 
-/// "Negotiation Protocol": a client that cannot live with the OACK sends ERROR 8, and the server is
-/// quiet from then on. Firmware asks for a size so.
+/// "Negotiation Protocol": a client that does not accept the OACK sends ERROR 8, and the server sends
+/// nothing more. Firmware asks for a size in this way.
 #[test]
-fn error_8_after_the_oack_ends_the_transfer_quietly() {
-    let mut server = server(&rrq("tsize=0 blksize=1468 windowsize=4"), &bytes(9000));
-    server.expect(oack("blksize=1468 tsize=9000 windowsize=4"));
-    server
-        .recv(error(ErrorCode::OptionNegotiation))
-        .expect_end(&Outcome::Probed);
+fn error_8_after_the_oack_ends_the_transfer_as_a_probe() {
+    server(
+        9000,
+        r#"
+        +0  > RRQ "file" octet tsize=0 blksize=1468 windowsize=4
+        +0  < OACK blksize=1468 tsize=9000 windowsize=4
+        +0  > ERROR 8 "option negotiation failed"
+        "#,
+    )
+    .assert_ended(&Outcome::Probed);
 }
 
-/// The price of a forged request: three OACKs, each no larger than what asked for it.
+/// The cost of a forged request: three OACKs, none larger than the request.
 #[test]
-fn an_oack_that_nobody_answers_is_sent_three_times() {
-    for request in [rrq("tsize=0"), wrq("tsize=1")] {
-        let mut server = server(&request, b"x");
-        for _ in 0..3 {
-            server.expect(oack("tsize=1")).silence();
-        }
-        server.expect_end(&Outcome::TimedOut(Stage::FirstReply));
-        assert!(oack("tsize=1").len() <= request.len());
+fn an_unanswered_oack_is_sent_three_times() {
+    for request in [r#"RRQ "file" octet tsize=0"#, r#"WRQ "file" octet tsize=1"#] {
+        let mut server = server(
+            1,
+            &format!(
+                "+0       > {request}
+                 +0       < OACK tsize=1
+                 +timeout < OACK tsize=1
+                 +timeout < OACK tsize=1"
+            ),
+        );
+        server.idle();
+        server.assert_ended(&Outcome::TimedOut(Stage::FirstReply));
+        assert!(bytes("OACK tsize=1").len() <= bytes(request).len());
     }
 }
 
 /// Without options the first answer to a write request is an ACK, and it costs no more.
 #[test]
-fn an_ack_0_that_nobody_answers_is_sent_three_times() {
-    let mut server = server(&wrq(""), b"");
-    for _ in 0..3 {
-        server.expect(ack(0)).silence();
-    }
-    server.expect_end(&Outcome::TimedOut(Stage::FirstReply));
+fn an_unanswered_ack_0_is_sent_three_times() {
+    let mut server = server(
+        0,
+        r#"
+        +0        > WRQ "file" octet
+        +0        < ACK 0
+        +timeout  < ACK 0
+        +timeout  < ACK 0
+        "#,
+    );
+    server.idle();
+    server.assert_ended(&Outcome::TimedOut(Stage::FirstReply));
 }

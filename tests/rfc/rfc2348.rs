@@ -1,115 +1,157 @@
 //! RFC 2348, "TFTP Blocksize Option".
 
-use tftpd::proto::{Blksize, ErrorCode, OackError, Outcome};
+use tftpd::proto::{Blksize, OackError, Outcome};
 
-use crate::conversation::{
-    ack, bytes, client_of_read, client_of_write, data, error, oack, rrq, server, wrq,
-};
+use crate::side::{both, client, refusal, server};
+
+const COMPLETE: Outcome = Outcome::Completed { last_ack: true };
 
 /// "Blocksize Option Specification": 8 to 65464, as decimal digits.
 #[test]
 fn block_sizes_go_from_8_to_65464() {
     for blksize in ["8", "512", "1428", "65464"] {
-        let option = format!("blksize={blksize}");
-        server(&rrq(&option), b"").expect(oack(&option));
+        server(
+            0,
+            &format!(
+                "+0 > RRQ file octet blksize={blksize}
+                 +0 < OACK blksize={blksize}"
+            ),
+        );
     }
     assert_eq!(Blksize::new(7), None);
     assert_eq!(Blksize::new(65_465), None);
 }
 
-/// What is below the bounds or no number is treated as not asked; what is above is lowered, as a
+/// A value below the bounds, or one that is no number, is ignored; a value above is lowered, as a
 /// server may.
 #[test]
-fn block_sizes_out_of_bounds_do_no_harm() {
+fn block_sizes_out_of_bounds_are_ignored_or_lowered() {
     for blksize in ["7", "0", "-1", "abc", "1e3", " 512"] {
-        let request = [
-            b"\x00\x01f\x00octet\x00blksize\x00",
-            blksize.as_bytes(),
-            b"\x00",
-        ]
-        .concat();
-        server(&request, b"x").expect(data(1, b"x"));
+        server(
+            1,
+            &format!(
+                r#"
+                +0  > RRQ "f" octet "blksize={blksize}"
+                +0  < DATA 1 len 1
+                "#
+            ),
+        );
     }
-    server(&rrq("blksize=65465"), b"").expect(oack("blksize=65464"));
-    server(&rrq("blksize=4294967808"), b"").expect(oack("blksize=65464"));
+    for blksize in ["65465", "4294967808"] {
+        server(
+            0,
+            &format!(
+                "+0 > RRQ file octet blksize={blksize}
+                 +0 < OACK blksize=65464"
+            ),
+        );
+    }
 }
 
-/// "Blocksize Option Specification": the server answers with the same or a smaller value; one that
-/// is larger is refused by the client.
+/// "Blocksize Option Specification": the server answers with the same or a smaller value; the client
+/// refuses a larger one.
 #[test]
-fn a_client_takes_a_smaller_block_size_and_no_larger_one() {
-    let mut client = client_of_read("blksize=1428", &oack("blksize=1024")).expect("smaller");
-    client
-        .expect(ack(0))
-        .recv(data(1, &bytes(1024)))
-        .expect(ack(1));
-    client.recv(data(2, &bytes(1023))).expect(ack(2));
-    assert_eq!(client.file().len(), 2047);
-    let larger = client_of_read("blksize=1428", &oack("blksize=1429"));
-    assert_eq!(larger.err(), Some(OackError::Raised("blksize")));
-    let foolish = client_of_write("blksize=1428", &oack("blksize=0"), b"");
-    assert_eq!(foolish.err(), Some(OackError::BadValue("blksize")));
+fn a_client_accepts_a_smaller_block_size_and_no_larger_one() {
+    let client = client(
+        0,
+        r#"
+        +0  > RRQ "file" octet blksize=1428
+        +0  < OACK blksize=1024
+        +0  > ACK 0
+        +0  < DATA 1 len 1024
+        +0  > ACK 1
+        +0  < DATA 2 len 1023
+        +0  > ACK 2
+        "#,
+    );
+    assert_eq!(client.stored().len(), 2047);
+    let larger = refusal(
+        r#"
+        +0  > RRQ "file" octet blksize=1428
+        +0  < OACK blksize=1429
+        "#,
+    );
+    assert_eq!(larger, Some(OackError::Raised("blksize")));
+    let zero = refusal(
+        r#"
+        +0  > WRQ "file" octet blksize=1428
+        +0  < OACK blksize=0
+        "#,
+    );
+    assert_eq!(zero, Some(OackError::BadValue("blksize")));
 }
 
 /// "Blocksize Option Specification", example: a read in blocks of 1428 bytes.
 #[test]
-fn blocks_have_the_size_that_was_agreed() {
-    let file = bytes(3000);
-    let mut server = server(&rrq("blksize=1428"), &file);
-    server.expect(oack("blksize=1428")).recv(ack(0));
-    server.expect(data(1, &file[..1428])).recv(ack(1));
-    server.expect(data(2, &file[1428..2856])).recv(ack(2));
-    server
-        .expect(data(3, &file[2856..]))
-        .recv(ack(3))
-        .expect_complete();
+fn blocks_have_the_negotiated_size() {
+    server(
+        3000,
+        r#"
+        +0  > RRQ "file" octet blksize=1428
+        +0  < OACK blksize=1428
+        +0  > ACK 0
+        +0  < DATA 1 len 1428
+        +0  > ACK 1
+        +0  < DATA 2 len 1428
+        +0  > ACK 2
+        +0  < DATA 3 len 144
+        +0  > ACK 3
+        "#,
+    )
+    .assert_ended(&COMPLETE);
 }
 
-/// A block shorter than agreed is the last one, whatever 512 would say; a full one never is.
+/// A block shorter than negotiated is the last one, even if it has 512 bytes; a full one never is.
 #[test]
-fn the_last_block_is_one_shorter_than_agreed() {
-    let mut server = server(&wrq("blksize=1024"), b"");
-    server
-        .expect(oack("blksize=1024"))
-        .recv(data(1, &bytes(1024)))
-        .expect(ack(1));
-    server
-        .recv(data(2, &bytes(512)))
-        .expect(ack(2))
-        .silence()
-        .expect_complete();
-    assert_eq!(server.file().len(), 1536);
+fn the_last_block_is_one_shorter_than_negotiated() {
+    let mut server = server(
+        0,
+        r#"
+        +0  > WRQ "file" octet blksize=1024
+        +0  < OACK blksize=1024
+        +0  > DATA 1 len 1024
+        +0  < ACK 1
+        +0  > DATA 2 len 512
+        +0  < ACK 2
+        "#,
+    );
+    server.idle();
+    server.assert_ended(&COMPLETE);
+    assert_eq!(server.stored().len(), 1536);
 }
 
 /// The smallest and the largest size in whole transfers, an exact multiple included.
 #[test]
-fn the_smallest_and_the_largest_blocks_are_carried() {
+fn transfers_with_the_smallest_and_the_largest_blocks_complete() {
     for (blksize, size) in [(8, 16), (8, 17), (65_464, 65_464), (65_464, 65_465)] {
-        let file = bytes(size);
-        let option = format!("blksize={blksize}");
-        let mut server = server(&rrq(&option), &file);
-        let mut client = client_of_read(&option, &oack(&option)).expect("good");
-        server.expect(oack(&option)).recv(ack(0));
-        client.expect(ack(0));
-        let blocks = size / blksize + 1;
-        for number in 1..=blocks {
-            let wire = u16::try_from(number).expect("few");
-            let rest = &file[(number - 1) * blksize..];
-            let block = data(wire, &rest[..rest.len().min(blksize)]);
-            server.expect(&block).recv(ack(wire));
-            client.recv(&block).expect(ack(wire));
+        let mut script = format!(
+            "+0 > RRQ file octet blksize={blksize}
+             +0 < OACK blksize={blksize}
+             +0 > ACK 0\n"
+        );
+        for number in 1..=size / blksize + 1 {
+            let length = (size - (number - 1) * blksize).min(blksize);
+            script += &format!("+0 < DATA {number} len {length}\n+0 > ACK {number}\n");
         }
-        server.expect_complete();
-        assert_eq!(client.file(), file);
+        let [mut server, client] = both(size, &script);
+        server.assert_ended(&COMPLETE);
+        assert_eq!(client.stored().len(), size);
     }
 }
 
-/// A block larger than agreed breaks the protocol, and is answered with ERROR 4.
+/// A block larger than negotiated violates the protocol, and is answered with ERROR 4.
 #[test]
-fn a_block_larger_than_agreed_is_refused_and_not_stored() {
-    let mut client = client_of_read("blksize=1024", &oack("blksize=512")).expect("smaller");
-    client.expect(ack(0)).recv(data(1, &bytes(1024)));
-    client.expect(error(ErrorCode::IllegalOperation));
-    client.expect_end(&Outcome::Violation("a block is larger than agreed"));
-    assert_eq!(client.file(), b"");
+fn a_block_larger_than_negotiated_is_refused_and_not_stored() {
+    let mut client = client(
+        0,
+        r#"
+        +0  > RRQ "file" octet blksize=1024
+        +0  < OACK blksize=512
+        +0  > ACK 0
+        +0  < DATA 1 len 1024
+        +0  > ERROR 4 "Illegal TFTP operation"
+        "#,
+    );
+    client.assert_ended(&Outcome::Violation("a block is larger than agreed"));
+    assert_eq!(client.stored(), b"");
 }

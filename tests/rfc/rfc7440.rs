@@ -1,208 +1,266 @@
 //! RFC 7440, "TFTP Windowsize Option".
 
+use tests::trace::Trace;
 use tftpd::proto::{OackError, Outcome};
 
-use crate::conversation::{Conversation, ack, bytes, client_of_read, data, oack, rrq, server, wrq};
+use crate::side::{Side, client, refusal, server};
 
-/// §3: 1 to 65535 blocks; the server may answer with less. Less is what it grants here.
+const COMPLETE: Outcome = Outcome::Completed { last_ack: true };
+
+/// §3: 1 to 65535 blocks; the server may answer with less. These are its default limits.
 #[test]
 fn the_server_answers_with_the_same_or_fewer_blocks() {
-    server(&rrq("windowsize=1"), b"").expect(oack("windowsize=1"));
-    server(&rrq("windowsize=16"), b"").expect(oack("windowsize=16"));
-    server(&rrq("windowsize=65535"), b"").expect(oack("windowsize=64"));
-    // A window is bounded in bytes as well.
-    server(&rrq("blksize=65464 windowsize=64"), b"").expect(oack("blksize=65464 windowsize=2"));
-}
-
-/// §3: what is out of bounds is treated as not asked.
-#[test]
-fn a_window_of_no_blocks_or_of_too_many_is_ignored() {
-    for option in ["windowsize=0", "windowsize=65536", "windowsize=x"] {
-        server(&rrq(option), b"x").expect(data(1, b"x"));
+    for (requested, granted) in [
+        ("windowsize=1", "windowsize=1"),
+        ("windowsize=16", "windowsize=16"),
+        ("windowsize=65535", "windowsize=64"),
+        // A window is bounded in bytes as well.
+        ("blksize=65464 windowsize=64", "blksize=65464 windowsize=2"),
+    ] {
+        server(
+            0,
+            &format!(
+                "+0 > RRQ file octet {requested}
+                 +0 < OACK {granted}"
+            ),
+        );
     }
 }
 
-/// §3: a client must not accept more than it asked for.
+/// §3: a value out of bounds is ignored.
 #[test]
-fn a_client_takes_fewer_blocks_and_never_more() {
-    let mut client = client_of_read("windowsize=8", &oack("windowsize=2")).expect("fewer");
-    client
-        .expect(ack(0))
-        .recv(data(1, &bytes(512)))
-        .expect_nothing();
-    client.recv(data(2, &bytes(512))).expect(ack(2));
-    let more = client_of_read("windowsize=8", &oack("windowsize=9"));
-    assert_eq!(more.err(), Some(OackError::Raised("windowsize")));
+fn a_window_of_no_blocks_or_of_too_many_is_ignored() {
+    for option in ["windowsize=0", "windowsize=65536", "windowsize=x"] {
+        server(
+            1,
+            &format!(
+                "+0 > RRQ file octet {option}
+                 +0 < DATA 1 len 1"
+            ),
+        );
+    }
+}
+
+/// §3: a client must not accept more than it requested.
+#[test]
+fn a_client_accepts_fewer_blocks_and_never_more() {
+    client(
+        0,
+        r#"
+        +0  > RRQ "file" octet windowsize=8
+        +0  < OACK windowsize=2
+        +0  > ACK 0
+        +0  < DATA 1 len 512
+        +0  < DATA 2 len 512
+        +0  > ACK 2
+        "#,
+    );
+    let more = refusal(
+        r#"
+        +0  > RRQ "file" octet windowsize=8
+        +0  < OACK windowsize=9
+        "#,
+    );
+    assert_eq!(more, Some(OackError::Raised("windowsize")));
 }
 
 /// §3, example: a read with windows of 4 blocks.
 #[test]
 fn a_read_goes_window_by_window() {
-    let file = bytes(9 * 512 + 100);
-    let mut server = reading(4, &file);
-    server.expect_blocks(1, 4).expect_nothing();
-    server
-        .after(10)
-        .recv(ack(4))
-        .expect_blocks(5, 4)
-        .expect_nothing();
-    server
-        .after(10)
-        .recv(ack(8))
-        .expect_blocks(9, 2)
-        .expect_nothing();
-    server.after(10).recv(ack(10)).expect_complete();
+    read(
+        4,
+        9 * 512 + 100,
+        "+0    < DATA 1 len 512
+             +0    < DATA 2 len 512
+             +0    < DATA 3 len 512
+             +0    < DATA 4 len 512
+             +10ms > ACK 4
+             +0    < DATA 5 len 512
+             +0    < DATA 6 len 512
+             +0    < DATA 7 len 512
+             +0    < DATA 8 len 512
+             +10ms > ACK 8
+             +0    < DATA 9 len 512
+             +0    < DATA 10 len 100
+             +10ms > ACK 10",
+    )
+    .assert_ended(&COMPLETE);
 }
 
 /// §4: the receiver acknowledges the last block of a window, or of the file, and no other.
 #[test]
-fn the_receiver_acknowledges_once_a_window_and_the_last_block_at_once() {
-    let mut server = writing(3);
-    for number in 1..=6 {
-        server.recv(data(number, &bytes(512)));
-        if number % 3 == 0 {
-            server.expect(ack(number));
-        }
-        server.expect_nothing();
-    }
-    server.recv(data(7, b"end")).expect(ack(7));
+fn the_receiver_acknowledges_the_last_block_of_a_window_and_of_the_file() {
+    writing(3).run(
+        "+0 > DATA 1 len 512
+         +0 > DATA 2 len 512
+         +0 > DATA 3 len 512
+         +0 < ACK 3
+         +0 > DATA 4 len 512
+         +0 > DATA 5 len 512
+         +0 > DATA 6 len 512
+         +0 < ACK 6
+         +0 > DATA 7 len 3
+         +0 < ACK 7",
+    );
 }
 
-/// §4: an ACK inside the window says what is missing; the sender goes on there with a full window.
+/// §4: an ACK inside the window reports a gap; the sender goes on there with a full window.
 #[test]
 fn after_a_gap_a_full_window_begins_at_the_missing_block() {
-    let mut server = reading(4, &bytes(20_000));
-    server.expect_blocks(1, 4);
-    server
-        .after(10)
-        .recv(ack(2))
-        .expect_blocks(3, 4)
-        .expect_nothing();
-    server.after(10).recv(ack(6)).expect_blocks(7, 4);
+    read(
+        4,
+        20_000,
+        &format!(
+            "{}+10ms > ACK 2\n{}+10ms > ACK 6\n{}",
+            window(1, 4),
+            window(3, 4),
+            window(7, 4)
+        ),
+    );
 }
 
-/// §4: the receiver acknowledges the last block in order when it sees a gap, and takes nothing that
-/// lies behind it.
+/// §4: at a gap the receiver acknowledges the last block in order, and stores no block that follows
+/// the gap.
 #[test]
 fn the_receiver_reports_a_gap_once_and_stores_nothing_beyond_it() {
-    let file = bytes(6 * 512);
-    let block = |number: usize| &file[(number - 1) * 512..number * 512];
     let mut server = writing(4);
-    server
-        .recv(data(1, block(1)))
-        .recv(data(3, block(3)))
-        .expect(ack(1));
-    server.recv(data(4, block(4))).expect_nothing();
-    for number in 2..=5_u16 {
-        server.recv(data(number, block(number.into())));
-    }
-    server.expect(ack(5)).recv(data(6, b"")).expect(ack(6));
-    assert_eq!(server.file(), &file[..5 * 512]);
+    server.run(
+        "+0 > DATA 1 len 512
+         +0 > DATA 3 len 512
+         +0 < ACK 1
+         +0 > DATA 4 len 512
+         +0 > DATA 2 len 512
+         +0 > DATA 3 len 512
+         +0 > DATA 4 len 512
+         +0 > DATA 5 len 512
+         +0 < ACK 5
+         +0 > DATA 6 len 0
+         +0 < ACK 6",
+    );
+    assert_eq!(server.stored().len(), 5 * 512);
 }
 
-/// §4: a lost window or a lost ACK ends in a time-out, and the window begins anew at the last block
+/// §4: a lost window or a lost ACK ends in a timeout, and the window begins anew at the last block
 /// acknowledged.
 #[test]
-fn silence_repeats_the_window() {
-    let mut server = reading(4, &bytes(20_000));
-    server
-        .expect_blocks(1, 4)
-        .after(10)
-        .recv(ack(4))
-        .expect_blocks(5, 4);
-    server.silence().expect_blocks(5, 4).expect_nothing();
+fn a_timeout_repeats_the_window() {
+    read(
+        4,
+        20_000,
+        &format!(
+            "{}+10ms > ACK 4\n{}{}",
+            window(1, 4),
+            window(5, 4),
+            window(5, 4).replacen("+0", "+timeout", 1)
+        ),
+    );
 }
 
-/// §4: a receiver that hears nothing more repeats the ACK of what it has.
+/// §4: a receiver without further blocks acknowledges again the last one it has.
 #[test]
-fn a_receiver_in_mid_window_acknowledges_what_it_has_after_a_silence() {
-    let mut server = writing(4);
-    server
-        .recv(data(1, &bytes(512)))
-        .recv(data(2, &bytes(512)))
-        .expect_nothing();
-    server.silence().expect(ack(2));
+fn a_receiver_in_mid_window_acknowledges_after_a_timeout() {
+    writing(4).run(
+        "+0       > DATA 1 len 512
+         +0       > DATA 2 len 512
+         +timeout < ACK 2",
+    );
 }
 
 /// §4: equal ACKs for one loss bring one window, not one each.
 #[test]
 fn one_gap_reported_three_times_brings_one_window() {
-    let mut server = reading(4, &bytes(20_000));
-    server
-        .expect_blocks(1, 4)
-        .after(10)
-        .recv(ack(4))
-        .expect_blocks(5, 4);
-    server.after(10).recv(ack(4)).expect_blocks(5, 4);
-    server.recv(ack(4)).recv(ack(4)).expect_nothing();
+    read(
+        4,
+        20_000,
+        &format!(
+            "{}+10ms > ACK 4\n{}+10ms > ACK 4\n{}+0 > ACK 4\n+0 > ACK 4",
+            window(1, 4),
+            window(5, 4),
+            window(5, 4)
+        ),
+    );
 }
 
 /// §4: a window of one block is RFC 1350.
 #[test]
 fn a_window_of_one_is_lock_step_and_keeps_its_rule_on_duplicate_acks() {
-    let mut server = reading(1, &bytes(2000));
-    server
-        .expect_blocks(1, 1)
-        .after(10)
-        .recv(ack(1))
-        .expect_blocks(2, 1);
-    server.after(10).recv(ack(1)).expect_nothing();
+    read(
+        1,
+        2000,
+        "+0    < DATA 1 len 512
+         +10ms > ACK 1
+         +0    < DATA 2 len 512
+         +10ms > ACK 1",
+    );
 }
 
 /// §4: a file that ends in the first window is acknowledged there.
 #[test]
 fn a_file_shorter_than_a_window_is_one_window() {
     for (size, blocks) in [(0, 1), (100, 1), (512, 2), (1000, 2)] {
-        let mut server = reading(64, &bytes(size));
-        server.expect_blocks(1, blocks).expect_nothing();
-        server
-            .after(10)
-            .recv(ack(u16::try_from(blocks).expect("few")))
-            .expect_complete();
+        let last = size % 512;
+        let full = window(1, blocks - 1);
+        read(
+            64,
+            size,
+            &format!("{full}+0 < DATA {blocks} len {last}\n+10ms > ACK {blocks}"),
+        )
+        .assert_ended(&COMPLETE);
     }
 }
 
-/// Numbers that begin again inside a window are no gap, for either side.
+/// Numbers that wrap inside a window are no gap, for either side.
 #[test]
-fn a_window_may_lie_across_the_wrap() {
-    let file = bytes(65_539 * 8);
-    let option = "blksize=8 windowsize=3";
-    let mut server = server(&rrq(option), &file);
-    server.expect(oack(option)).after(10).recv(ack(0));
-    let mut client = client_of_read(option, &oack(option)).expect("good");
-    client.expect(ack(0));
-    for first in (1..=65_540_u64).step_by(3) {
-        let last = (first + 2).min(65_540);
-        for number in first..=last {
-            let wire = u16::try_from(number % 65_536).expect("16 bits");
-            let at = usize::try_from(number - 1).expect("small") * 8;
-            client.recv(data(wire, file.get(at..at + 8).unwrap_or_default()));
+fn a_window_may_span_the_wrap_of_the_block_numbers() {
+    let size = 65_539 * 8;
+    let mut script = String::from(
+        "+0 > RRQ file octet blksize=8 windowsize=3
+         +0 < OACK blksize=8 windowsize=3
+         +0 > ACK 0\n",
+    );
+    for number in 1..=65_540 {
+        let (wire, length) = (number % 65_536, if number == 65_540 { 0 } else { 8 });
+        script += &format!("+0 < DATA {wire} len {length}\n");
+        if number % 3 == 0 || number == 65_540 {
+            script += &format!("+0 > ACK {wire}\n");
         }
-        let acknowledged = ack(u16::try_from(last % 65_536).expect("16 bits"));
-        client.expect(&acknowledged).after(10);
-        server
-            .expect_blocks(first, last - first + 1)
-            .after(10)
-            .recv(acknowledged);
     }
-    server.expect_end(&Outcome::Completed { last_ack: true });
-    assert_eq!(client.file(), file);
+    let client = client(0, &script);
+    assert_eq!(client.stored().len(), size);
+    let with_round_trips = script.replace("+0 >", "+10ms >");
+    server(size, &with_round_trips).assert_ended(&COMPLETE);
 }
 
-/// A server that sends `file` in windows of `window`, and has been sent ACK 0 after 10 ms.
+/// Runs a script against a server that sends a file of `size` bytes in windows of `blocks` blocks, and
+/// was sent ACK 0 after 10 ms.
 #[track_caller]
-fn reading(window: u16, file: &[u8]) -> Conversation {
-    let option = format!("windowsize={window}");
-    let mut server = server(&rrq(&option), file);
-    server.expect(oack(&option)).after(10).recv(ack(0));
-    server
+fn read(blocks: u16, size: usize, script: &str) -> Trace<Side> {
+    server(
+        size,
+        &format!(
+            "+0    > RRQ file octet windowsize={blocks}
+             +0    < OACK windowsize={blocks}
+             +10ms > ACK 0
+             {script}"
+        ),
+    )
 }
 
-/// A server that waits for block 1 of windows of `window`.
+/// A server that waits for block 1 of windows of `blocks` blocks.
 #[track_caller]
-fn writing(window: u16) -> Conversation {
-    let option = format!("windowsize={window}");
-    let mut server = server(&wrq(&option), b"");
-    server.expect(oack(&option));
-    server
+fn writing(blocks: u16) -> Trace<Side> {
+    server(
+        0,
+        &format!(
+            "+0 > WRQ file octet windowsize={blocks}
+             +0 < OACK windowsize={blocks}"
+        ),
+    )
+}
+
+/// The lines with `count` full blocks from `first` on, sent by a server.
+fn window(first: u64, count: u64) -> String {
+    (first..first + count)
+        .map(|number| format!("+0 < DATA {number} len 512\n"))
+        .collect()
 }

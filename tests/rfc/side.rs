@@ -1,241 +1,66 @@
-//! One side of a transfer as it is seen from the wire: datagrams and silence in, datagrams out.
+//! A server or a client as the endpoint of a trace.
 
-use std::{collections::VecDeque, time::Duration, time::Instant};
+use std::{collections::VecDeque, rc::Rc, time::Duration, time::Instant};
 
-use tests::link::beginning;
+use tests::{
+    exchange,
+    exchange::Exchange,
+    packet,
+    trace::{Endpoint, Trace, content},
+};
 use tftpd::proto::{
-    Ack, Data, Direction, Error, ErrorCode, GrantLimits, Input, Oack, OackError, Opening, Options,
-    Outcome, Output, Packet, Receiver, ReceiverConfig, Request, Rollover, Sender, SenderConfig,
-    Terms, Transfer, accept, grant,
+    Direction, ErrorCode, GrantLimits, Input, Oack, OackError, Opening, Outcome, Packet,
+    ReceiverConfig, Request, SenderConfig, Terms, accept, grant,
 };
 
-/// A server or a client in mid-conversation.
-pub(crate) struct Conversation {
-    transfer: Transfer,
-    blksize: usize,
-    file: Vec<u8>,
-    start: Instant,
-    now: Instant,
+use crate::ends::End;
+
+/// One side of a transfer: the state machine, and before the first packet of the peer the request.
+pub(crate) struct Side {
+    request: Vec<u8>,
+    is_client: bool,
+    file: Rc<[u8]>,
+    terms: Terms,
+    end: Option<End>,
     deadline: Option<Instant>,
-    sent: VecDeque<Vec<u8>>,
+    refused: Option<OackError>,
 }
 
-/// A server that has `file`, or is to store one, and was sent `request`. It stays for two seconds
-/// after the last ACK, and grants what its limits allow by default.
+/// Runs a script against a server that has a file of `size` bytes, or stores one. Its limits are the
+/// defaults, and it stays for two seconds after the last ACK.
 #[track_caller]
-pub(crate) fn server(request: &[u8], file: &[u8]) -> Conversation {
-    let request = request_of(request);
-    let size = match request.direction {
-        Direction::Read => Some(file.len() as u64),
-        Direction::Write => request.options.tsize,
-    };
-    let (terms, oack) = grant(&request.options, &GrantLimits::default(), size);
-    match request.direction {
-        Direction::Read => sending(terms, oack, file),
-        Direction::Write => receiving(terms, oack.map_or(Opening::AckRequest, Opening::Oack)),
-    }
+pub(crate) fn server(size: usize, script: &str) -> Trace<Side> {
+    let side = Side::new(Vec::new(), false, size);
+    let mut trace = Trace::new(side, exchange::Side::Server);
+    trace.run(script);
+    trace
 }
 
-/// A client that sent a read request with `options` and got `answer` as the first datagram.
-///
-/// # Errors
-/// [`OackError`] if the answer is an OACK that must be refused.
-pub(crate) fn client_of_read(options: &str, answer: &[u8]) -> Result<Conversation, OackError> {
-    let Ok(Packet::Oack(body)) = Packet::decode(answer) else {
-        let mut client = receiving(Terms::default(), Opening::AwaitData);
-        client.recv(answer);
-        return Ok(client);
-    };
-    let oack = Oack::decode(body)?;
-    let terms = accept(&options_of(options), &oack.options)?;
-    Ok(receiving(terms, Opening::Ack))
+/// Runs a script against a client that sends the script's first packet, a request, and has a file of
+/// `size` bytes, or stores one.
+#[track_caller]
+pub(crate) fn client(size: usize, script: &str) -> Trace<Side> {
+    let exchange = Exchange::parse(script).expect("a script");
+    let request = exchange.packets().next().expect("a request").1.to_bytes();
+    let side = Side::new(request, true, size);
+    let mut trace = Trace::new(side, exchange::Side::Client);
+    trace.run(script);
+    trace
 }
 
-/// A client that sent a write request with `options` for `file` and got `answer`.
-///
-/// # Errors
-/// [`OackError`] if the answer is an OACK that must be refused.
-pub(crate) fn client_of_write(
-    options: &str,
-    answer: &[u8],
-    file: &[u8],
-) -> Result<Conversation, OackError> {
-    let terms = match Packet::decode(answer) {
-        Ok(Packet::Oack(body)) => accept(&options_of(options), &Oack::decode(body)?.options)?,
-        _ => Terms::default(),
-    };
-    Ok(sending(terms, None, file))
+/// Runs a script against both sides.
+#[track_caller]
+pub(crate) fn both(size: usize, script: &str) -> [Trace<Side>; 2] {
+    [server(size, script), client(size, script)]
 }
 
-fn sending(terms: Terms, oack: Option<Options>, file: &[u8]) -> Conversation {
-    let start = beginning();
-    let config = SenderConfig {
-        terms,
-        ..SenderConfig::new(file.len() as u64)
-    };
-    let sender = Sender::new(config, oack, start);
-    Conversation::new(sender.into(), terms, file.to_vec(), start)
+/// Returns the error with which a client refuses the OACK at the end of the script.
+#[track_caller]
+pub(crate) fn refusal(script: &str) -> Option<OackError> {
+    client(0, script).endpoint().refused.clone()
 }
 
-fn receiving(terms: Terms, opening: Opening) -> Conversation {
-    let start = beginning();
-    let config = ReceiverConfig {
-        terms,
-        dally: Duration::from_secs(2),
-        ..ReceiverConfig::default()
-    };
-    let receiver = Receiver::new(config, opening, start);
-    Conversation::new(receiver.into(), terms, Vec::new(), start)
-}
-
-impl Conversation {
-    fn new(transfer: Transfer, terms: Terms, file: Vec<u8>, start: Instant) -> Self {
-        let mut conversation = Self {
-            transfer,
-            blksize: terms.blksize.bytes().into(),
-            file,
-            start,
-            now: start,
-            deadline: None,
-            sent: VecDeque::new(),
-        };
-        conversation.drain();
-        conversation
-    }
-
-    /// Lets `ms` pass in which nothing arrives and no timer is due.
-    pub(crate) fn after(&mut self, ms: u64) -> &mut Self {
-        self.now += Duration::from_millis(ms);
-        self
-    }
-
-    /// A datagram from the peer arrives.
-    pub(crate) fn recv(&mut self, datagram: impl AsRef<[u8]>) -> &mut Self {
-        self.input(Input::Datagram(datagram.as_ref()))
-    }
-
-    /// The peer stays silent until this side does something about it.
-    #[track_caller]
-    pub(crate) fn silence(&mut self) -> &mut Self {
-        self.expect_nothing();
-        while self.sent.is_empty() {
-            let Some(deadline) = self.deadline else { break };
-            self.now = deadline;
-            self.input(Input::Timer);
-        }
-        self
-    }
-
-    /// How long the peer had to stay silent for that.
-    #[track_caller]
-    pub(crate) fn length_of_silence(&mut self) -> Duration {
-        let before = self.now;
-        self.silence();
-        self.now - before
-    }
-
-    /// The disk, or whoever runs this side, gives up.
-    pub(crate) fn abort(&mut self, code: ErrorCode) -> &mut Self {
-        self.input(Input::Abort(code))
-    }
-
-    /// The next datagram that goes out is this one.
-    #[track_caller]
-    pub(crate) fn expect(&mut self, datagram: impl AsRef<[u8]>) -> &mut Self {
-        let sent = self.sent.pop_front().expect("something is sent");
-        assert_eq!(sent, datagram.as_ref(), "after {:?}", self.elapsed());
-        self
-    }
-
-    /// The next `count` datagrams are full or last blocks of the file, from block `first` on.
-    #[track_caller]
-    pub(crate) fn expect_blocks(&mut self, first: u64, count: u64) -> &mut Self {
-        for number in first..first + count {
-            let block = self.block(number);
-            self.expect(block);
-        }
-        self
-    }
-
-    /// Nothing more goes out.
-    #[track_caller]
-    pub(crate) fn expect_nothing(&mut self) -> &mut Self {
-        assert_eq!(self.sent, [] as [Vec<u8>; 0], "after {:?}", self.elapsed());
-        self
-    }
-
-    /// Nothing more goes out, ever.
-    #[track_caller]
-    pub(crate) fn expect_end(&mut self, outcome: &Outcome) {
-        self.expect_nothing();
-        assert_eq!(self.outcome(), Some(outcome), "after {:?}", self.elapsed());
-        assert_eq!(self.deadline, None);
-    }
-
-    /// The end of a transfer that worked, for those who do not care who said the last word.
-    #[track_caller]
-    pub(crate) fn expect_complete(&mut self) {
-        self.expect_end(&Outcome::Completed { last_ack: true });
-    }
-
-    pub(crate) fn outcome(&self) -> Option<&Outcome> {
-        self.transfer.outcome()
-    }
-
-    /// What was received so far.
-    pub(crate) fn file(&self) -> &[u8] {
-        &self.file
-    }
-
-    pub(crate) fn elapsed(&self) -> Duration {
-        self.now - self.start
-    }
-
-    fn input(&mut self, input: Input<'_>) -> &mut Self {
-        if let Some(stored) = self.transfer.handle(input, self.now) {
-            assert_eq!(stored.offset, self.file.len() as u64);
-            self.file.extend_from_slice(stored.payload);
-        }
-        self.drain();
-        self
-    }
-
-    fn drain(&mut self) {
-        self.deadline = loop {
-            let datagram = match self.transfer.poll() {
-                Output::Blocks { first, count } => {
-                    let blocks = first..first + u64::from(count);
-                    let blocks: Vec<_> = blocks.map(|number| self.block(number)).collect();
-                    self.sent.extend(blocks);
-                    continue;
-                }
-                Output::Commit => {
-                    self.transfer.committed(self.now);
-                    continue;
-                }
-                Output::Ack(block) => ack(block),
-                Output::Oack(options) => encoded(options),
-                Output::Error(code) => error(code),
-                Output::Wait(deadline) => break Some(deadline),
-                Output::Done => break None,
-                other => panic!("an output the suite does not know: {other:?}"),
-            };
-            self.sent.push_back(datagram);
-        };
-    }
-
-    fn block(&self, number: u64) -> Vec<u8> {
-        let index = usize::try_from(number - 1).expect("a small file");
-        let rest = self.file.get(index * self.blksize..);
-        let rest = rest.expect("the block exists");
-        data(
-            Rollover::Zero.to_wire(number),
-            rest.get(..self.blksize).unwrap_or(rest),
-        )
-    }
-}
-
-/// The request in a datagram.
+/// Decodes a datagram with a request.
 #[track_caller]
 pub(crate) fn request_of(datagram: &[u8]) -> Request<'_> {
     match Packet::decode(datagram) {
@@ -244,57 +69,140 @@ pub(crate) fn request_of(datagram: &[u8]) -> Request<'_> {
     }
 }
 
-/// RRQ for `file` in mode octet, with options as in `"blksize=1428 tsize=0"`.
-pub(crate) fn rrq(options: &str) -> Vec<u8> {
-    [b"\x00\x01file\x00octet\x00".as_slice(), &pairs(options)].concat()
+/// The bytes of a packet, for instance of `ACK 1`.
+#[track_caller]
+pub(crate) fn bytes(packet: &str) -> Vec<u8> {
+    packet::Packet::from_text(packet)
+        .expect("a packet")
+        .to_bytes()
 }
 
-/// WRQ alike.
-pub(crate) fn wrq(options: &str) -> Vec<u8> {
-    [b"\x00\x02file\x00octet\x00".as_slice(), &pairs(options)].concat()
+impl Side {
+    fn new(request: Vec<u8>, is_client: bool, size: usize) -> Self {
+        Self {
+            request,
+            is_client,
+            file: content(size).into(),
+            terms: Terms::default(),
+            end: None,
+            deadline: None,
+            refused: None,
+        }
+    }
+
+    /// Ends the transfer from outside of the protocol, as a full disk does.
+    pub(crate) fn abort(&mut self, code: ErrorCode, now: Instant) {
+        self.input(Input::Abort(code), now);
+    }
+
+    fn input(&mut self, input: Input<'_>, now: Instant) {
+        if let Some(end) = &mut self.end {
+            end.handle(input, now);
+        }
+    }
+
+    fn accept_request(&mut self, datagram: &[u8], now: Instant) {
+        let request = request_of(datagram);
+        let size = match request.direction {
+            Direction::Read => Some(self.file.len() as u64),
+            Direction::Write => request.options.tsize,
+        };
+        let (terms, oack) = grant(&request.options, &GrantLimits::default(), size);
+        self.terms = terms;
+        self.end = Some(match request.direction {
+            Direction::Read => {
+                let config = self.sender_config();
+                End::sending(config, oack, Rc::clone(&self.file), now)
+            }
+            Direction::Write => self.receiver(oack.map_or(Opening::AckRequest, Opening::Oack), now),
+        });
+    }
+
+    /// The first datagram from the server, which says if it takes options.
+    fn accept_answer(&mut self, datagram: &[u8], now: Instant) -> Result<(), OackError> {
+        let request = std::mem::take(&mut self.request);
+        let request = request_of(&request);
+        let oack = match Packet::decode(datagram) {
+            Ok(Packet::Oack(body)) => Some(Oack::decode(body)?),
+            _ => None,
+        };
+        if let Some(oack) = &oack {
+            self.terms = accept(&request.options, &oack.options)?;
+        }
+        self.end = Some(match (request.direction, &oack) {
+            (Direction::Write, _) => {
+                let config = self.sender_config();
+                End::sending(config, None, Rc::clone(&self.file), now)
+            }
+            (Direction::Read, Some(_)) => self.receiver(Opening::Ack, now),
+            (Direction::Read, None) => {
+                let mut receiver = self.receiver(Opening::AwaitData, now);
+                receiver.handle(Input::Datagram(datagram), now);
+                receiver
+            }
+        });
+        Ok(())
+    }
+
+    fn sender_config(&self) -> SenderConfig {
+        SenderConfig {
+            terms: self.terms,
+            ..SenderConfig::new(self.file.len() as u64)
+        }
+    }
+
+    fn receiver(&self, opening: Opening, now: Instant) -> End {
+        let config = ReceiverConfig {
+            terms: self.terms,
+            dally: Duration::from_secs(2),
+            ..ReceiverConfig::default()
+        };
+        End::receiving(config, opening, now)
+    }
 }
 
-/// OACK with options as in `"blksize=1428 tsize=0"`.
-pub(crate) fn oack(options: &str) -> Vec<u8> {
-    [b"\x00\x06".as_slice(), &pairs(options)].concat()
-}
+impl Endpoint for Side {
+    type Outcome = Outcome;
 
-pub(crate) fn data(block: u16, payload: &[u8]) -> Vec<u8> {
-    let mut datagram = Vec::new();
-    Data { block, payload }.encode(&mut datagram);
-    datagram
-}
+    fn receive(&mut self, datagram: &[u8], now: Instant) {
+        if self.end.is_some() {
+            self.input(Input::Datagram(datagram), now);
+        } else if self.is_client {
+            self.refused = self.accept_answer(datagram, now).err();
+        } else {
+            self.accept_request(datagram, now);
+        }
+    }
 
-pub(crate) fn ack(block: u16) -> Vec<u8> {
-    let mut datagram = Vec::new();
-    Ack { block }.encode(&mut datagram);
-    datagram
-}
+    fn expire(&mut self, now: Instant) {
+        self.input(Input::Timer, now);
+    }
 
-pub(crate) fn error(code: ErrorCode) -> Vec<u8> {
-    let mut datagram = Vec::new();
-    Error::new(code).encode(&mut datagram);
-    datagram
-}
+    fn poll(&mut self, now: Instant, sent: &mut VecDeque<Vec<u8>>) {
+        match &mut self.end {
+            Some(end) => {
+                self.deadline = end.drain(now, |datagram| sent.push_back(datagram));
+            }
+            None if self.is_client && self.refused.is_none() => {
+                sent.push_back(self.request.clone());
+            }
+            None => {}
+        }
+    }
 
-/// `len` bytes, each other than its neighbours.
-pub(crate) fn bytes(len: usize) -> Vec<u8> {
-    (0..=250).cycle().take(len).collect()
-}
+    fn deadline(&self) -> Option<Instant> {
+        self.deadline
+    }
 
-fn pairs(options: &str) -> Vec<u8> {
-    let words = options.split_whitespace();
-    words
-        .flat_map(|word| format!("{}\0", word.replace('=', "\0")).into_bytes())
-        .collect()
-}
+    fn blksize(&self) -> usize {
+        self.terms.blksize.bytes().into()
+    }
 
-fn options_of(options: &str) -> Options {
-    request_of(&rrq(options)).options
-}
+    fn stored(&self) -> &[u8] {
+        self.end.as_ref().map_or(&[], |end| &end.stored)
+    }
 
-fn encoded(options: Options) -> Vec<u8> {
-    let mut datagram = Vec::new();
-    Oack { options }.encode(&mut datagram);
-    datagram
+    fn outcome(&self) -> Option<&Outcome> {
+        self.end.as_ref()?.transfer.outcome()
+    }
 }

@@ -1,30 +1,25 @@
-//! The server's side against clients with habits of their own, good and bad.
+//! The server's side against models of firmware and other clients.
 
 use std::time::{Duration, Instant};
 
-use tests::link::Quality;
+use tests::{link::Quality, packet::Packet};
 use tftpd::proto::{ErrorCode, Outcome, Stage};
 
 use crate::{
-    client::{FILE, Get},
-    ends::ack,
+    client::{Client as _, FILE},
     meddling::{Echoing, Meddled, exchanging, missing},
     models::{Firmware, Habits, Mute, Rebooting},
-    scenario::Scenario,
+    own_client::OwnClient,
+    scenario::{JITTERY, Scenario},
     server::Ports,
     world::{Fetched, Report, World, fetch_with},
 };
 
-const JITTERY: Quality = Quality {
-    jitter: 50,
-    ..Quality::steady(Duration::from_millis(10))
-};
-
-/// How long a machine takes to come back and ask again.
+/// The time from a crash of a machine to its next request.
 const BOOT: Duration = Duration::from_secs(10);
 
 #[test]
-fn uefi_firmware_gets_its_file_over_every_link_and_provokes_no_storm() {
+fn uefi_firmware_reads_its_file_over_every_link_without_a_storm_of_resends() {
     for link in [
         JITTERY,
         Quality {
@@ -67,22 +62,22 @@ fn uefi_firmware_gets_its_file_over_every_link_and_provokes_no_storm() {
 }
 
 #[test]
-fn the_protests_at_one_lost_block_bring_one_window() {
+fn repeated_acks_for_one_lost_block_bring_one_window() {
     for window in [2, 4, 16] {
         for block in 1..=3 * window {
             let scenario = Scenario::new(block.into(), window, 10 * usize::from(window));
             let fetched = fetch_with(&scenario, |now| {
-                let firmware = Firmware::new(Habits::EDK2, scenario.asked(), now);
+                let firmware = Firmware::new(Habits::EDK2, scenario.options(), now);
                 Meddled::new(firmware, missing(block))
             });
             assert!(fetched.complete);
             let again = fetched.report.tally.data - scenario.blocks();
             let behind = u64::from((window - block % window) % window);
             if behind > 0 {
-                // The lost block and those that came behind it in its window.
+                // The lost block and those that followed it in its window.
                 assert_eq!(again, behind + 1, "{block} of windows of {window}");
             } else {
-                // Nothing came behind it, so that the timer had to find out.
+                // No block followed it, so that only the timer could detect the loss.
                 assert!(again <= 2 * u64::from(window), "{again} of {window}");
             }
         }
@@ -90,7 +85,7 @@ fn the_protests_at_one_lost_block_bring_one_window() {
 }
 
 #[test]
-fn uefi_firmware_that_gets_each_datagram_twice_is_sent_each_block_twice_at_most() {
+fn uefi_firmware_that_receives_each_datagram_twice_is_sent_each_block_twice_at_most() {
     for window in [1, 4, 16] {
         let mut scenario = Scenario::new(1, window, 580);
         scenario.down.duplicate = 1000;
@@ -105,10 +100,10 @@ fn uefi_firmware_that_gets_each_datagram_twice_is_sent_each_block_twice_at_most(
 }
 
 #[test]
-fn uefi_firmware_that_gets_the_first_two_blocks_of_each_window_exchanged_provokes_no_storm() {
+fn swapped_first_blocks_of_each_window_cause_no_storm_with_uefi_firmware() {
     let scenario = Scenario::new(1, 4, 580);
     let fetched = fetch_with(&scenario, |now| {
-        let firmware = Firmware::new(Habits::EDK2, scenario.asked(), now);
+        let firmware = Firmware::new(Habits::EDK2, scenario.options(), now);
         Meddled::new(firmware, exchanging(scenario.window))
     });
     assert!(fetched.complete);
@@ -117,7 +112,7 @@ fn uefi_firmware_that_gets_the_first_two_blocks_of_each_window_exchanged_provoke
 }
 
 #[test]
-fn a_client_that_never_repeats_an_ack_gets_its_file_by_the_servers_resends() {
+fn a_client_that_never_repeats_an_ack_receives_its_file_by_the_resends_of_the_server() {
     let mut complete = 0;
     for seed in 0..1000 {
         let scenario = Scenario::new(seed, 1, 100).over(Quality {
@@ -125,14 +120,14 @@ fn a_client_that_never_repeats_an_ack_gets_its_file_by_the_servers_resends() {
             ..JITTERY
         });
         let fetched = fetch_with(&scenario, |now| {
-            Firmware::new(Habits::GRUB, scenario.asked(), now)
+            Firmware::new(Habits::GRUB, scenario.options(), now)
         });
         complete += u32::from(fetched.complete);
-        // Three first replies are the price of not flooding a stranger. Once it has acknowledged
-        // one, a client gets its file.
-        let unheard = [Outcome::TimedOut(Stage::FirstReply)];
+        // An unacknowledged first reply is sent only three times, to limit amplification. A client
+        // that has acknowledged one receives its file.
+        let half_open = [Outcome::TimedOut(Stage::FirstReply)];
         assert!(
-            fetched.complete || outcomes(&fetched.report) == unheard,
+            fetched.complete || fetched.report.outcomes() == half_open,
             "{scenario:#?}"
         );
     }
@@ -142,13 +137,13 @@ fn a_client_that_never_repeats_an_ack_gets_its_file_by_the_servers_resends() {
 #[test]
 fn repeated_acks_do_not_add_a_single_block() {
     let round_trip = Duration::from_millis(20);
-    // At once, close behind, and in the middle between ACK and answer.
+    // Without delay, shortly after, and in the middle between ACK and answer.
     for later in [Duration::ZERO, round_trip / 20, round_trip / 2] {
         for window in [1, 2, 4, 16] {
             assert_no_block_is_added(window, later);
         }
     }
-    // So late that with windows it could be a report; with single blocks it never is.
+    // So late that with windows it could report a gap; with single blocks it never does.
     assert_no_block_is_added(1, round_trip * 19 / 20);
 }
 
@@ -156,7 +151,7 @@ fn repeated_acks_do_not_add_a_single_block() {
 fn assert_no_block_is_added(window: u16, later: Duration) {
     let scenario = Scenario::new(3, window, 200);
     let fetched = fetch_with(&scenario, |now| {
-        Echoing::new(Get::new(scenario.asked(), 1, now), later)
+        Echoing::new(OwnClient::get(scenario.options(), 1, now), later)
     });
     assert!(fetched.complete);
     let tally = fetched.report.tally;
@@ -165,95 +160,93 @@ fn assert_no_block_is_added(window: u16, later: Duration) {
 }
 
 #[test]
-fn a_request_from_nobody_costs_three_datagrams_and_seven_seconds() {
+fn a_forged_request_costs_three_datagrams_and_seven_seconds() {
     for (window, blksize) in [(1, 512), (64, 1428)] {
         let scenario = Scenario {
             blksize,
             size: 1_000_000,
             ..Scenario::new(1, window, 1)
         };
-        let report = mute(&scenario, vec![]);
+        let report = mute(&scenario, &[]);
         let first_reply = if window == 1 {
             report.tally.data
         } else {
             report.tally.oacks
         };
         assert_eq!((first_reply, report.tally.total()), (3, 4));
-        assert_eq!(outcomes(&report), [Outcome::TimedOut(Stage::FirstReply)]);
+        assert_eq!(report.outcomes(), [Outcome::TimedOut(Stage::FirstReply)]);
         assert!(report.took < Duration::from_secs(9), "{:?}", report.took);
     }
 }
 
 #[test]
-fn one_ack_and_silence_cost_two_windows_bounded_in_bytes_and_then_single_blocks() {
+fn one_ack_without_a_second_costs_two_windows_bounded_in_bytes_and_then_single_blocks() {
     for (window, blksize) in [(64, 1428), (64, 512), (64, 8192), (4, 1468)] {
         let scenario = Scenario {
             blksize,
             size: 10_000_000,
             ..Scenario::new(1, window, 1)
         };
-        let report = mute(&scenario, vec![ack(0)]);
-        // What the server grants at most.
+        let report = mute(&scenario, &["ACK 0"]);
+        // The largest window that the server grants.
         let window = u64::from(window).min(128 * 1024 / u64::from(blksize));
         let singles = report.tally.data - 2 * window;
         assert!((5..20).contains(&singles), "{singles} single blocks");
         let bytes = 2 * 128 * 1024 + singles * u64::from(blksize);
         assert!(report.tally.data_bytes <= bytes, "{:?}", report.tally);
         assert_eq!(report.tally.oacks, 1);
-        assert_eq!(outcomes(&report), [Outcome::TimedOut(Stage::Data)]);
+        assert_eq!(report.outcomes(), [Outcome::TimedOut(Stage::Data)]);
         assert!(report.took < Duration::from_secs(50), "{:?}", report.took);
     }
 }
 
 #[test]
-fn a_size_probe_costs_one_oack_and_holds_nothing_afterwards() {
-    let mut refusal = vec![0, 5, 0, 8];
-    refusal.extend_from_slice(b"User aborted the transfer\0");
+fn a_size_probe_costs_one_oack_and_frees_its_port() {
     let scenario = Scenario::new(1, 4, 100);
-    let report = mute(&scenario, vec![refusal]);
-    assert_eq!(outcomes(&report), [Outcome::Probed]);
+    let report = mute(&scenario, &[r#"ERROR 8 "User aborted the transfer""#]);
+    assert_eq!(report.outcomes(), [Outcome::Probed]);
     assert_eq!((report.tally.oacks, report.tally.data), (1, 0));
     assert!(report.took < Duration::from_millis(41), "{:?}", report.took);
 }
 
 #[test]
-fn a_client_that_leaves_without_its_last_ack_is_given_up_at_once_if_its_host_says_so() {
+fn a_missing_last_ack_ends_the_transfer_with_the_first_icmp_error() {
     let report = leaves_with(100, true);
-    assert_eq!(outcomes(&report), [Outcome::Completed { last_ack: false }]);
-    // One resend meets the closed port.
+    assert_eq!(report.outcomes(), [Outcome::Completed { last_ack: false }]);
+    // One resend is answered by ICMP.
     let lingered = report.lingered();
     assert!(lingered < Duration::from_millis(150), "{lingered:?}");
 }
 
 #[test]
-fn a_client_that_leaves_without_its_last_ack_is_given_up_soon_if_its_host_is_silent() {
+fn a_missing_last_ack_without_icmp_ends_the_transfer_within_five_seconds() {
     let report = leaves_with(100, false);
-    assert_eq!(outcomes(&report), [Outcome::Completed { last_ack: false }]);
+    assert_eq!(report.outcomes(), [Outcome::Completed { last_ack: false }]);
     let lingered = report.lingered();
     assert!(lingered < Duration::from_secs(5), "{lingered:?}");
     assert_eq!(report.tally.data, 100 + 5 * 4, "the last window six times");
 }
 
 #[test]
-fn a_client_that_is_gone_in_mid_transfer_ends_it_at_once_if_its_host_says_so() {
+fn a_client_that_vanishes_in_mid_transfer_ends_it_with_the_first_icmp_error() {
     let report = leaves_with(50, true);
-    assert_eq!(outcomes(&report), [Outcome::Unreachable(Stage::Data)]);
+    assert_eq!(report.outcomes(), [Outcome::Unreachable(Stage::Data)]);
     let lingered = report.lingered();
     assert!(lingered < Duration::from_millis(150), "{lingered:?}");
 }
 
 #[test]
-fn a_client_that_is_gone_in_mid_transfer_is_given_up_after_forty_seconds_of_silence() {
+fn a_client_that_vanishes_in_mid_transfer_without_icmp_times_out_after_forty_seconds() {
     let report = leaves_with(50, false);
-    assert_eq!(outcomes(&report), [Outcome::TimedOut(Stage::Data)]);
+    assert_eq!(report.outcomes(), [Outcome::TimedOut(Stage::Data)]);
     let lingered = report.lingered().as_secs();
     assert!((39..46).contains(&lingered), "{lingered} s");
 }
 
-/// Nothing is lost here: when the new request is, while the old session still speaks, no client
-/// can tell whose packets it gets.
+/// The link is without loss: if the new request were lost while the old transfer still sends, no
+/// client could attribute the packets it receives.
 #[test]
-fn a_machine_that_starts_again_in_mid_transfer_gets_the_file_it_asks_for_now() {
+fn a_machine_that_restarts_in_mid_transfer_receives_the_file_of_its_new_request() {
     for seed in 0..300 {
         for other in [false, true] {
             for crash in [1, 2, 7, 60] {
@@ -263,7 +256,7 @@ fn a_machine_that_starts_again_in_mid_transfer_gets_the_file_it_asks_for_now() {
     }
 }
 
-/// It crashes when `crash` datagrams have come, and asks for the same file again or for another.
+/// The machine crashes after `crash` datagrams, and requests the same file again or another one.
 #[track_caller]
 fn assert_boots_again(scenario: &Scenario, crash: u32, other: bool) {
     let second = Scenario {
@@ -281,47 +274,46 @@ fn assert_boots_again(scenario: &Scenario, crash: u32, other: bool) {
         scenario,
         || ports.take(),
         |now| {
-            let options = scenario.asked();
-            let again = move |now| Get::named(name, options, 2, now);
-            Rebooting::new(Get::new(options, 1, now), crash, BOOT, again)
+            let options = scenario.options();
+            let again = move |now| OwnClient::get_named(name, options, 2, now);
+            Rebooting::new(OwnClient::get(options, 1, now), crash, BOOT, again)
         },
     );
     world.server.add(b"other", second.file());
     let report = world.run();
-    let arrived = crate::client::Client::file(&world.client);
+    let arrived = world.client.file();
     assert!(
         *arrived == *file,
         "{} bytes with {scenario:#?}",
         arrived.len()
     );
-    assert!(
-        report
-            .sessions
-            .last()
-            .is_some_and(|session| session.outcome.is_complete())
-    );
+    let outcomes = report.outcomes();
+    assert!(outcomes.last().is_some_and(Outcome::is_complete));
     assert_eq!(ports.held(), 0);
-    assert_eq!(ports.taken(), report.sessions.len() as u64);
+    assert_eq!(ports.taken(), report.transfers.len() as u64);
     let replaced = Outcome::Aborted(ErrorCode::NotDefined);
-    let running = report
-        .sessions
-        .iter()
-        .filter(|session| session.outcome == replaced);
-    assert!(running.count() <= 1, "{:?}", report.sessions);
+    let running = outcomes.iter().filter(|outcome| **outcome == replaced);
+    assert!(running.count() <= 1, "{outcomes:?}");
 }
 
 fn edk2(scenario: &Scenario) -> Fetched {
     fetch_with(scenario, |now: Instant| {
-        Firmware::new(Habits::EDK2, scenario.asked(), now)
+        Firmware::new(Habits::EDK2, scenario.options(), now)
     })
 }
 
-/// Over a link that loses nothing and takes 10 ms each way.
-fn mute(scenario: &Scenario, words: Vec<Vec<u8>>) -> Report {
-    fetch_with(scenario, |now| Mute::new(scenario.asked(), words, now)).report
+/// A client that sends the packets `answers` once answered, and then nothing, over a link that loses
+/// nothing and takes 10 ms each way.
+fn mute(scenario: &Scenario, answers: &[&str]) -> Report {
+    let answers = answers.iter().map(|text| {
+        let packet = Packet::from_text(text);
+        packet.expect("a packet").to_bytes()
+    });
+    let answers = answers.collect();
+    fetch_with(scenario, |now| Mute::new(scenario.options(), answers, now)).report
 }
 
-/// A client of 100 blocks that is gone with block `block`.
+/// A client of 100 blocks that vanishes after block `block`.
 fn leaves_with(block: u64, icmp: bool) -> Report {
     let scenario = Scenario {
         icmp,
@@ -332,12 +324,7 @@ fn leaves_with(block: u64, icmp: bool) -> Report {
         ..Habits::EDK2
     };
     fetch_with(&scenario, |now| {
-        Firmware::new(habits, scenario.asked(), now)
+        Firmware::new(habits, scenario.options(), now)
     })
     .report
-}
-
-fn outcomes(report: &Report) -> Vec<Outcome> {
-    let sessions = report.sessions.iter();
-    sessions.map(|session| session.outcome.clone()).collect()
 }

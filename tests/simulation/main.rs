@@ -1,18 +1,20 @@
 //! Two state machines and a bad link, in virtual time.
 //!
 //! A server and a client run against each other over a link that loses, repeats, delays and reorders
-//! by a seed: [`Sender`](tftpd::proto::Sender) and [`Receiver`](tftpd::proto::Receiver), the bytes
-//! going the one way or the other. What holds for every seed is asserted here: the
-//! bytes arrive, both sides end, nothing is held afterwards, and no datagram is sent without bound.
-//! A failure prints its scenario, seed included.
+//! by a seed: [`Sender`](tftpd::proto::Sender) and [`Receiver`](tftpd::proto::Receiver), in either
+//! direction. For every seed the suite asserts that the bytes arrive, both sides end, no resource is
+//! held afterwards, and the number of datagrams is bounded. A failure prints its scenario with the seed.
+
+#[path = "../common/ends.rs"]
+mod ends;
 
 mod bad_link;
+mod bounds;
 mod client;
 mod clients;
-mod ends;
 mod meddling;
 mod models;
-mod put;
+mod own_client;
 mod scenario;
 mod server;
 mod steady_link;

@@ -1,4 +1,4 @@
-//! What lies between a client and the link, and does the same to every transfer.
+//! Interference between a client and the link, the same for every transfer.
 
 use std::time::{Duration, Instant};
 
@@ -9,7 +9,33 @@ use crate::{
     server::{Port, Send},
 };
 
-/// A client each of whose ACKs goes out twice, the second `later`.
+/// Implements methods of [`Client`] by those of the field `client`.
+macro_rules! forward {
+    ($($method:ident),+) => { $(forward!(@ $method);)+ };
+    (@ unreachable) => {
+        fn unreachable(&mut self, port: Port, now: Instant, send: Send<'_>) {
+            self.client.unreachable(port, now, send);
+        }
+    };
+    (@ is_listening) => {
+        fn is_listening(&self) -> bool {
+            self.client.is_listening()
+        }
+    };
+    (@ file) => {
+        fn file(&self) -> &[u8] {
+            self.client.file()
+        }
+    };
+    (@ is_complete) => {
+        fn is_complete(&self) -> bool {
+            self.client.is_complete()
+        }
+    };
+}
+pub(crate) use forward;
+
+/// A client each of whose ACKs is sent twice, the second one `later`.
 pub(crate) struct Echoing<C> {
     client: C,
     later: Duration,
@@ -62,31 +88,17 @@ impl<C: Client> Client for Echoing<C> {
         echo.into_iter().chain(self.client.deadline()).min()
     }
 
-    fn unreachable(&mut self, port: Port, now: Instant, send: Send<'_>) {
-        self.client.unreachable(port, now, send);
-    }
-
-    fn is_listening(&self) -> bool {
-        self.client.is_listening()
-    }
-
-    fn file(&self) -> &[u8] {
-        self.client.file()
-    }
-
-    fn is_complete(&self) -> bool {
-        self.client.is_complete()
-    }
+    forward!(unreachable, is_listening, file, is_complete);
 }
 
-/// A client behind something that decides what becomes of each datagram on its way.
+/// A client behind a function that drops, holds or passes each datagram it is sent.
 pub(crate) struct Meddled<C, M> {
     client: C,
     meddle: M,
 }
 
 impl<C: Client, M: FnMut(&[u8]) -> Vec<Vec<u8>>> Meddled<C, M> {
-    /// `meddle` is given each datagram and answers with those that arrive instead.
+    /// `meddle` returns for each datagram those that arrive instead.
     pub(crate) fn new(client: C, meddle: M) -> Self {
         Self { client, meddle }
     }
@@ -140,19 +152,5 @@ impl<C: Client, M: FnMut(&[u8]) -> Vec<Vec<u8>>> Client for Meddled<C, M> {
         self.client.deadline()
     }
 
-    fn unreachable(&mut self, port: Port, now: Instant, send: Send<'_>) {
-        self.client.unreachable(port, now, send);
-    }
-
-    fn is_listening(&self) -> bool {
-        self.client.is_listening()
-    }
-
-    fn file(&self) -> &[u8] {
-        self.client.file()
-    }
-
-    fn is_complete(&self) -> bool {
-        self.client.is_complete()
-    }
+    forward!(unreachable, is_listening, file, is_complete);
 }

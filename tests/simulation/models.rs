@@ -1,27 +1,28 @@
-//! Clients as the measured ones behave, quirks included.
+//! Models of measured clients, quirks included.
 
 use std::time::{Duration, Instant};
 
+use tests::packet;
 use tftpd::proto::{Blksize, Options, Packet, Rollover, Windowsize};
 
 use crate::{
-    client::{Asking, Client, FILE},
-    ends::ack,
+    client::{Client, FILE, PendingRequest},
+    meddling::forward,
     server::{LISTENER, Port, Send},
 };
 
-/// A receiver with the habits of firmware.
+/// A receiver that behaves like firmware.
 pub(crate) struct Firmware {
     habits: Habits,
     window: u16,
     blksize: usize,
-    /// Until the first answer.
-    asking: Option<Asking>,
+    /// `None` after the first answer.
+    request: Option<PendingRequest>,
     server: Port,
     /// The next block in order; the first is 1.
     expected: u64,
     unacknowledged: u16,
-    /// How often it repeated its last ACK.
+    /// Repetitions of the last ACK.
     repeats: u32,
     repeat_at: Option<Instant>,
     file: Vec<u8>,
@@ -35,27 +36,27 @@ enum State {
     GivenUp,
 }
 
-/// What one client does and another does not.
+/// The differences between clients.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Habits {
-    /// Answers *every* block that is not the expected one with the last good number.
-    pub(crate) protests: bool,
-    /// How long it waits before it repeats an ACK, and how often; some never do.
+    /// Answers *every* block that is not the expected one with the last ACK.
+    pub(crate) acknowledges_all: bool,
+    /// The time before an ACK is repeated, and the most repetitions; `None` for clients that never do.
     pub(crate) repeats: Option<(Duration, u32)>,
-    /// The block with which it is gone, without another word.
+    /// The block after which the client vanishes without an ACK.
     pub(crate) leaves_with: u64,
 }
 
 impl Habits {
-    /// UEFI firmware: protests at each unexpected block, repeats after 4.5 s, five times.
+    /// UEFI firmware: acknowledges each unexpected block, repeats after 4.5 s, five times.
     pub(crate) const EDK2: Self = Self {
-        protests: true,
+        acknowledges_all: true,
         repeats: Some((Duration::from_millis(4500), 5)),
         leaves_with: u64::MAX,
     };
-    /// GRUB: acknowledges what comes, and never of itself again.
+    /// GRUB: acknowledges each block, and never repeats an ACK without one.
     pub(crate) const GRUB: Self = Self {
-        protests: false,
+        acknowledges_all: false,
         repeats: None,
         leaves_with: u64::MAX,
     };
@@ -67,7 +68,7 @@ impl Firmware {
             habits,
             window: options.windowsize.map_or(1, Windowsize::blocks),
             blksize: options.blksize.unwrap_or(Blksize::DEFAULT).bytes().into(),
-            asking: Some(Asking::new(FILE, options, now)),
+            request: Some(PendingRequest::read(FILE, options, now)),
             server: LISTENER,
             expected: 1,
             unacknowledged: 0,
@@ -80,8 +81,8 @@ impl Firmware {
 
     fn block(&mut self, number: u16, payload: &[u8], now: Instant, send: Send<'_>) {
         if number != Rollover::Zero.to_wire(self.expected) {
-            // All of them answer a copy of the last block, whose ACK may be lost.
-            if self.habits.protests || number == Rollover::Zero.to_wire(self.expected - 1) {
+            // All clients answer a copy of the last block, because its ACK may be lost.
+            if self.habits.acknowledges_all || number == Rollover::Zero.to_wire(self.expected - 1) {
                 self.acknowledge(now, send);
             }
             return;
@@ -106,7 +107,8 @@ impl Firmware {
     fn acknowledge(&mut self, now: Instant, send: Send<'_>) {
         self.unacknowledged = 0;
         self.wait(now);
-        send(self.server, ack(Rollover::Zero.to_wire(self.expected - 1)));
+        let last = Rollover::Zero.to_wire(self.expected - 1);
+        send(self.server, packet::Packet::Ack(last).to_bytes());
     }
 
     fn wait(&mut self, now: Instant) {
@@ -116,10 +118,10 @@ impl Firmware {
 
 impl Client for Firmware {
     fn receive(&mut self, port: Port, datagram: &[u8], now: Instant, send: Send<'_>) {
-        if self.asking.take().is_some() {
+        if self.request.take().is_some() {
             self.server = port;
         } else if port != self.server {
-            // Seen with all of them: a stranger is ignored and not told.
+            // As measured with all clients: a foreign TID is ignored, without ERROR 5.
             return;
         }
         match Packet::decode(datagram) {
@@ -130,8 +132,8 @@ impl Client for Firmware {
     }
 
     fn tick(&mut self, now: Instant, send: Send<'_>) {
-        if let Some(asking) = &mut self.asking {
-            if !asking.again(now, send) {
+        if let Some(request) = &mut self.request {
+            if !request.send(now, send) {
                 self.state = State::GivenUp;
             }
         } else if self
@@ -147,8 +149,8 @@ impl Client for Firmware {
     }
 
     fn deadline(&self) -> Option<Instant> {
-        let asking = self.asking.as_ref().map(Asking::next);
-        asking.or(self.repeat_at).filter(|_| self.is_listening())
+        let request = self.request.as_ref().map(PendingRequest::next);
+        request.or(self.repeat_at).filter(|_| self.is_listening())
     }
 
     fn is_listening(&self) -> bool {
@@ -164,39 +166,36 @@ impl Client for Firmware {
     }
 }
 
-/// Somebody who asks, says a word or two more, and then nothing for ever: a machine that lost its
-/// power, or a stranger who put another's address on a packet.
+/// A client that sends a request, a packet or two more, and then nothing: a machine that lost its
+/// power, or an attacker that forged the source address.
 pub(crate) struct Mute {
-    request: Option<Asking>,
-    words: Vec<Vec<u8>>,
-    heard: bool,
+    request: Option<PendingRequest>,
+    answers: Vec<Vec<u8>>,
 }
 
 impl Mute {
-    /// Once answered, it sends `words`.
-    pub(crate) fn new(options: Options, words: Vec<Vec<u8>>, now: Instant) -> Self {
+    /// Once answered, it sends `answers`.
+    pub(crate) fn new(options: Options, answers: Vec<Vec<u8>>, now: Instant) -> Self {
         Self {
-            request: Some(Asking::new(FILE, options, now)),
-            words,
-            heard: false,
+            request: Some(PendingRequest::read(FILE, options, now)),
+            answers,
         }
     }
 }
 
 impl Client for Mute {
     fn receive(&mut self, port: Port, _: &[u8], _: Instant, send: Send<'_>) {
-        self.heard = true;
-        self.words.drain(..).for_each(|word| send(port, word));
+        self.answers.drain(..).for_each(|answer| send(port, answer));
     }
 
     fn tick(&mut self, now: Instant, send: Send<'_>) {
-        if let Some(mut asking) = self.request.take() {
-            asking.again(now, send);
+        if let Some(mut request) = self.request.take() {
+            request.send(now, send);
         }
     }
 
     fn deadline(&self) -> Option<Instant> {
-        self.request.as_ref().map(Asking::next)
+        self.request.as_ref().map(PendingRequest::next)
     }
 
     fn is_listening(&self) -> bool {
@@ -208,12 +207,12 @@ impl Client for Mute {
     }
 }
 
-/// A machine that loses its power when `at` datagrams have come, is down for a while, and asks
-/// again from the port it used before.
+/// A machine that crashes after a number of datagrams, is down for a while, and sends its request
+/// again from the same port.
 pub(crate) struct Rebooting<C, F> {
     client: C,
     until_crash: u32,
-    /// How long it is down, and what it does then.
+    /// The time without power, and the client that starts then.
     then: Option<(Duration, F)>,
     up_at: Option<Instant>,
 }
@@ -263,34 +262,28 @@ impl<C: Client, F: FnOnce(Instant) -> C> Client for Rebooting<C, F> {
         }
     }
 
-    /// While it is down, nobody answers for it.
+    /// While the machine is down, no host answers for it: its port counts as open.
     fn is_listening(&self) -> bool {
         self.up_at.is_some() || self.client.is_listening()
     }
 
-    fn file(&self) -> &[u8] {
-        self.client.file()
-    }
-
-    fn is_complete(&self) -> bool {
-        self.client.is_complete()
-    }
+    forward!(file, is_complete);
 }
 
-/// A client that is gone for good when so many datagrams have come.
+/// A client that vanishes after a number of datagrams.
 pub(crate) struct Gone<C> {
     client: C,
     left: u32,
-    asked: bool,
+    requested: bool,
 }
 
 impl<C: Client> Gone<C> {
-    /// With 0 it sends its request and is gone.
+    /// With 0 it sends only its request.
     pub(crate) fn after(datagrams: u32, client: C) -> Self {
         Self {
             client,
             left: datagrams,
-            asked: false,
+            requested: false,
         }
     }
 }
@@ -304,12 +297,12 @@ impl<C: Client> Client for Gone<C> {
     }
 
     fn tick(&mut self, now: Instant, send: Send<'_>) {
-        self.asked = true;
+        self.requested = true;
         self.client.tick(now, send);
     }
 
     fn deadline(&self) -> Option<Instant> {
-        let is_here = !self.asked || self.left > 0;
+        let is_here = !self.requested || self.left > 0;
         self.client.deadline().filter(|_| is_here)
     }
 
@@ -317,7 +310,5 @@ impl<C: Client> Client for Gone<C> {
         self.deadline().is_some()
     }
 
-    fn is_complete(&self) -> bool {
-        self.client.is_complete()
-    }
+    forward!(is_complete);
 }

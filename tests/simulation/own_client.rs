@@ -1,72 +1,112 @@
-//! Who has a file for the server: the project's own sender.
+//! The project's own client: its receiver for a file to read, its sender for a file to write.
 
 use std::{rc::Rc, time::Instant};
 
 use tftpd::proto::{
-    Direction, ErrorCode, Input, Options, Outcome, Packet, Patience, SenderConfig, Terms,
+    Direction, ErrorCode, Input, Oack, Opening, Options, Outcome, Packet, Patience, ReceiverConfig,
+    Sender, SenderConfig, Terms, accept,
 };
 
 use crate::{
-    client::{Asking, Client, FILE, accepted},
-    ends,
-    ends::Sending,
+    client::{Client, FILE, PendingRequest},
+    ends::{self, End},
     server::{Port, Send},
 };
 
-/// The project's own sender, storing its file as [`FILE`].
-pub(crate) struct Put {
+/// A client with the state machines of the project.
+pub(crate) struct OwnClient {
     options: Options,
     jitter_seed: u32,
-    file: Rc<[u8]>,
+    /// The file to write.
+    upload: Option<Rc<[u8]>>,
     stage: Stage,
 }
 
 enum Stage {
-    Asking(Asking),
-    Sending {
+    Requesting(PendingRequest),
+    Open {
         port: Port,
-        sending: Box<Sending>,
+        end: End,
         deadline: Option<Instant>,
     },
-    /// Nobody answered, or the answer was no.
+    /// No answer arrived, or the answer was an ERROR.
     Failed,
 }
 
-impl Put {
-    pub(crate) fn new(options: Options, jitter_seed: u32, file: Rc<[u8]>, now: Instant) -> Self {
+impl OwnClient {
+    /// Reads [`FILE`].
+    pub(crate) fn get(options: Options, jitter_seed: u32, now: Instant) -> Self {
+        Self::get_named(FILE, options, jitter_seed, now)
+    }
+
+    pub(crate) fn get_named(name: &[u8], options: Options, jitter_seed: u32, now: Instant) -> Self {
         Self {
             options,
             jitter_seed,
-            file,
-            stage: Stage::Asking(Asking::for_a(Direction::Write, FILE, options, now)),
+            upload: None,
+            stage: Stage::Requesting(PendingRequest::read(name, options, now)),
         }
     }
 
-    /// How it ended, if a server answered and it has.
+    /// Writes `file` as [`FILE`].
+    pub(crate) fn put(options: Options, jitter_seed: u32, file: Rc<[u8]>, now: Instant) -> Self {
+        let request = PendingRequest::new(Direction::Write, FILE, options, now);
+        Self {
+            options,
+            jitter_seed,
+            upload: Some(file),
+            stage: Stage::Requesting(request),
+        }
+    }
+
+    /// The result, if a server answered and the transfer has ended.
     pub(crate) fn outcome(&self) -> Option<&Outcome> {
         match &self.stage {
-            Stage::Sending { sending, .. } => sending.sender.outcome(),
-            Stage::Asking(_) | Stage::Failed => None,
+            Stage::Open { end, .. } => end.transfer.outcome(),
+            Stage::Requesting(_) | Stage::Failed => None,
         }
     }
 
-    /// The first datagram from a port that answers: it becomes the server's.
-    fn answered(&mut self, port: Port, datagram: &[u8], now: Instant, send: Send<'_>) {
-        let Stage::Asking(asking) = &self.stage else {
+    /// Processes the first datagram from a port that answers, which is the server's TID.
+    fn open(&mut self, port: Port, datagram: &[u8], now: Instant, send: Send<'_>) {
+        let Stage::Requesting(request) = &self.stage else {
             return;
         };
-        let terms = match Packet::decode(datagram) {
-            Ok(Packet::Oack(body)) => accepted(&self.options, body),
-            Ok(Packet::Ack(ack)) if ack.block == 0 => Terms::default(),
+        let is_upload = self.upload.is_some();
+        let (terms, opening) = match Packet::decode(datagram) {
+            Ok(Packet::Oack(body)) => (accepted(&self.options, body), Opening::Ack),
+            Ok(Packet::Data(data)) if data.block == 1 && !is_upload => {
+                (Terms::default(), Opening::AwaitData)
+            }
+            Ok(Packet::Ack(ack)) if ack.block == 0 && is_upload => (Terms::default(), Opening::Ack),
             Ok(Packet::Error(_)) => {
                 self.stage = Stage::Failed;
                 return;
             }
             _ => return,
         };
+        let end = match &self.upload {
+            Some(file) => self.sending(terms, request, file, now),
+            None => self.receiving(terms, opening, datagram, now),
+        };
+        self.stage = Stage::Open {
+            port,
+            end,
+            deadline: None,
+        };
+        self.drain(now, send);
+    }
+
+    fn sending(
+        &self,
+        terms: Terms,
+        request: &PendingRequest,
+        file: &Rc<[u8]>,
+        now: Instant,
+    ) -> End {
         let config = SenderConfig {
             terms,
-            // Without the last ACK nobody knows that the file is stored: it is asked for as long
+            // Only the last ACK proves that the file is stored: the last block is repeated as often
             // as any other.
             patience: Patience {
                 last_block: u8::MAX,
@@ -75,64 +115,72 @@ impl Put {
             jitter_seed: self.jitter_seed,
             ..SenderConfig::new(None)
         };
-        let round_trip = asking.round_trip(now);
-        let sending = Sending::answered(config, round_trip, Rc::clone(&self.file), now);
-        self.stage = Stage::Sending {
-            port,
-            sending: Box::new(sending),
-            deadline: None,
-        };
-        self.drain(send);
+        let sender = Sender::answered(config, request.round_trip(now), now);
+        End::new(sender, terms.blksize.bytes(), Rc::clone(file))
     }
 
-    /// Something happened to the transfer with `port`.
-    fn input(&mut self, port: Port, input: Input<'_>, now: Instant, send: Send<'_>) {
-        if let Stage::Sending {
-            port: theirs,
-            sending,
-            ..
-        } = &mut self.stage
-            && *theirs == port
+    fn receiving(&self, terms: Terms, opening: Opening, datagram: &[u8], now: Instant) -> End {
+        let config = ReceiverConfig {
+            terms,
+            jitter_seed: self.jitter_seed,
+            ..ReceiverConfig::default()
+        };
+        let mut end = End::receiving(config, opening, now);
+        if opening == Opening::AwaitData {
+            end.handle(Input::Datagram(datagram), now);
+        }
+        end
+    }
+
+    /// Passes an input to the transfer with `port`.
+    fn input(&mut self, from: Port, input: Input<'_>, now: Instant, send: Send<'_>) {
+        if let Stage::Open { port, end, .. } = &mut self.stage
+            && *port == from
         {
-            sending.sender.handle(input, now);
-            self.drain(send);
+            end.handle(input, now);
+            self.drain(now, send);
         }
     }
 
-    fn drain(&mut self, send: Send<'_>) {
-        if let Stage::Sending {
+    fn drain(&mut self, now: Instant, send: Send<'_>) {
+        if let Stage::Open {
             port,
-            sending,
+            end,
             deadline,
         } = &mut self.stage
         {
-            *deadline = sending.drain(|datagram| send(*port, datagram));
+            *deadline = end.drain(now, |datagram| send(*port, datagram));
         }
     }
 }
 
-impl Client for Put {
-    fn receive(&mut self, port: Port, datagram: &[u8], now: Instant, send: Send<'_>) {
+fn accepted(requested: &Options, body: &[u8]) -> Terms {
+    let oack = Oack::decode(body).expect("an OACK that can be read");
+    accept(requested, &oack.options).expect("an OACK that can be accepted")
+}
+
+impl Client for OwnClient {
+    fn receive(&mut self, from: Port, datagram: &[u8], now: Instant, send: Send<'_>) {
         match &self.stage {
-            Stage::Asking(_) => self.answered(port, datagram, now, send),
-            Stage::Sending { port: theirs, .. } if *theirs != port => {
+            Stage::Requesting(_) => self.open(from, datagram, now, send),
+            Stage::Open { port, .. } if *port != from => {
                 if !matches!(Packet::decode(datagram), Ok(Packet::Error(_))) {
-                    send(port, ends::error(ErrorCode::UnknownTransferId));
+                    send(from, ends::error(ErrorCode::UnknownTransferId));
                 }
             }
-            Stage::Sending { .. } => self.input(port, Input::Datagram(datagram), now, send),
+            Stage::Open { .. } => self.input(from, Input::Datagram(datagram), now, send),
             Stage::Failed => {}
         }
     }
 
     fn tick(&mut self, now: Instant, send: Send<'_>) {
         match &mut self.stage {
-            Stage::Asking(asking) => {
-                if !asking.again(now, send) {
+            Stage::Requesting(request) => {
+                if !request.send(now, send) {
                     self.stage = Stage::Failed;
                 }
             }
-            Stage::Sending { port, .. } => {
+            Stage::Open { port, .. } => {
                 let port = *port;
                 self.input(port, Input::Timer, now, send);
             }
@@ -142,8 +190,8 @@ impl Client for Put {
 
     fn deadline(&self) -> Option<Instant> {
         match &self.stage {
-            Stage::Asking(asking) => Some(asking.next()),
-            Stage::Sending { deadline, .. } => *deadline,
+            Stage::Requesting(request) => Some(request.next()),
+            Stage::Open { deadline, .. } => *deadline,
             Stage::Failed => None,
         }
     }
@@ -152,11 +200,24 @@ impl Client for Put {
         self.deadline().is_some()
     }
 
+    /// A reader ignores the error: it may still receive blocks that were sent before.
     fn unreachable(&mut self, port: Port, now: Instant, send: Send<'_>) {
-        self.input(port, Input::Unreachable, now, send);
+        if self.upload.is_some() {
+            self.input(port, Input::Unreachable, now, send);
+        }
+    }
+
+    fn file(&self) -> &[u8] {
+        match &self.stage {
+            Stage::Open { end, .. } => &end.stored,
+            _ => &[],
+        }
     }
 
     fn is_complete(&self) -> bool {
-        self.outcome() == Some(&Outcome::Completed { last_ack: true })
+        match self.upload {
+            Some(_) => self.outcome() == Some(&Outcome::Completed { last_ack: true }),
+            None => self.outcome().is_some_and(Outcome::is_complete),
+        }
     }
 }

@@ -1,5 +1,5 @@
-//! A server as small as can be: a listener, sessions on ports of their own, and for each session
-//! a resource that must not outlive it.
+//! A minimal server: a listener, transfers on ports of their own, and for each transfer a resource
+//! that must be released with it.
 
 use std::{collections::BTreeMap, net::Ipv4Addr, rc::Rc, time::Duration, time::Instant};
 
@@ -11,53 +11,53 @@ use tftpd::proto::{
 };
 
 use crate::{
-    ends,
-    ends::{Receiving, Sending, Transfer},
+    ends::{self, End},
+    world::Node,
 };
 
 /// A port of the server. There is one client, with one port.
 pub(crate) type Port = u16;
 
-/// Where requests go.
+/// The port that requests are sent to.
 pub(crate) const LISTENER: Port = 69;
 
-/// An equal request that comes so soon after progress is a late copy of the one that is being
-/// served: no machine starts again so fast.
+/// An equal request within this time after progress is a late copy of the one that is being served:
+/// no machine restarts that fast.
 const LATE_COPY: Duration = Duration::from_secs(1);
 
-/// How long a finished upload waits for its last block to come again.
+/// The time for which a finished upload acknowledges copies of its last block.
 const DALLY: Duration = Duration::from_secs(3);
 
-/// Takes requests and serves each from a port of its own. `L` leases what a session holds: a port
-/// in real life; without one, the answer is silence.
+/// Serves each request from a port of its own. `L` leases the resource that a transfer holds, a port
+/// in production; without one, the request is not answered.
 pub(crate) struct Server<L, R> {
     files: BTreeMap<Vec<u8>, Rc<[u8]>>,
     lease: L,
     jitter_seed: u32,
     next_port: Port,
-    /// The session of the one client there is.
-    session: Option<Session<R>>,
+    /// The transfer with the only client.
+    active: Option<Active<R>>,
     pub(crate) ended: Vec<Ended>,
-    /// What was written, in the order in which it was made to last.
+    /// The files that were written, in the order in which they were committed.
     pub(crate) stored: Vec<Vec<u8>>,
 }
 
-struct Session<R> {
+struct Active<R> {
     port: Port,
     request: Vec<u8>,
-    transfer: Transfer,
+    end: End,
     deadline: Option<Instant>,
     _lease: R,
 }
 
-/// A session that is over.
+/// A transfer that has ended.
 #[derive(Clone, Debug)]
 pub(crate) struct Ended {
     pub(crate) outcome: Outcome,
     pub(crate) resent: u32,
 }
 
-/// Where the server's datagrams go.
+/// Sends a datagram from or to a port of the server.
 pub(crate) type Send<'a> = &'a mut dyn FnMut(Port, Vec<u8>);
 
 impl<R, L: FnMut() -> Option<R>> Server<L, R> {
@@ -67,7 +67,7 @@ impl<R, L: FnMut() -> Option<R>> Server<L, R> {
             lease,
             jitter_seed,
             next_port: 61_000,
-            session: None,
+            active: None,
             ended: Vec::new(),
             stored: Vec::new(),
         }
@@ -77,41 +77,18 @@ impl<R, L: FnMut() -> Option<R>> Server<L, R> {
         self.files.insert(name.to_vec(), file);
     }
 
-    pub(crate) fn deadline(&self) -> Option<Instant> {
-        self.session.as_ref()?.deadline
-    }
-
-    pub(crate) fn receive(&mut self, port: Port, datagram: &[u8], now: Instant, send: Send<'_>) {
-        if port == LISTENER {
-            self.request(datagram, now, send);
-        } else {
-            self.input(port, Input::Datagram(datagram), now, send);
-        }
-    }
-
-    /// Something happened to the session on `port`, if there still is one.
-    pub(crate) fn input(&mut self, port: Port, input: Input<'_>, now: Instant, send: Send<'_>) {
+    /// Passes an input to the transfer on `port`, if it still exists.
+    fn input(&mut self, port: Port, input: Input<'_>, now: Instant, send: Send<'_>) {
         if self.port() == Some(port)
-            && let Some(session) = &mut self.session
+            && let Some(active) = &mut self.active
         {
-            session.transfer.handle(input, now);
+            active.end.handle(input, now);
             self.drain(now, send);
         }
     }
 
-    pub(crate) fn tick(&mut self, now: Instant, send: Send<'_>) {
-        if let Some(port) = self.port() {
-            self.input(port, Input::Timer, now, send);
-        }
-    }
-
-    /// Whether something is bound to `port`.
-    pub(crate) fn is_listening(&self, port: Port) -> bool {
-        port == LISTENER || self.port() == Some(port)
-    }
-
     fn port(&self) -> Option<Port> {
-        self.session.as_ref().map(|session| session.port)
+        self.active.as_ref().map(|active| active.port)
     }
 
     fn request(&mut self, datagram: &[u8], now: Instant, send: Send<'_>) {
@@ -122,7 +99,7 @@ impl<R, L: FnMut() -> Option<R>> Server<L, R> {
             self.drain(now, send);
             return;
         }
-        // Whatever the client did before, it does no longer.
+        // The client has abandoned its transfer before this one.
         if let Some(port) = self.port() {
             self.input(
                 port,
@@ -137,41 +114,41 @@ impl<R, L: FnMut() -> Option<R>> Server<L, R> {
             return;
         }
         if let Some(lease) = (self.lease)() {
-            let transfer = match file.filter(|_| request.direction == Direction::Read) {
-                Some(file) => Transfer::Sending(self.sending(&request, file, now)),
-                None => Transfer::Receiving(self.receiving(&request, now)),
+            let end = match file.filter(|_| request.direction == Direction::Read) {
+                Some(file) => self.sending(&request, file, now),
+                None => self.receiving(&request, now),
             };
-            self.open(transfer, datagram, lease);
+            self.open(end, datagram, lease);
             self.drain(now, send);
         }
     }
 
-    /// Whether the session that exists answers this request.
+    /// Returns true if the existing transfer answers this request.
     fn is_repeated(&mut self, datagram: &[u8], now: Instant) -> bool {
-        let Some(session) = &mut self.session else {
+        let Some(active) = &mut self.active else {
             return false;
         };
-        if session.request != datagram {
+        if active.request != datagram {
             return false;
         }
-        let transfer = &mut session.transfer;
+        let transfer = &mut active.end.transfer;
         let young = transfer.is_half_open() || now < transfer.progress_at() + LATE_COPY;
         transfer.repeat_first_reply(now);
         young
     }
 
-    fn open(&mut self, transfer: Transfer, datagram: &[u8], lease: R) {
+    fn open(&mut self, end: End, datagram: &[u8], lease: R) {
         self.next_port += 1;
-        self.session = Some(Session {
+        self.active = Some(Active {
             port: self.next_port,
             request: datagram.to_vec(),
-            transfer,
+            end,
             deadline: None,
             _lease: lease,
         });
     }
 
-    fn sending(&self, request: &Request<'_>, file: Rc<[u8]>, now: Instant) -> Sending {
+    fn sending(&self, request: &Request<'_>, file: Rc<[u8]>, now: Instant) -> End {
         let size = file.len() as u64;
         let (terms, oack) = grant(&request.options, &GrantLimits::default(), Some(size));
         let config = SenderConfig {
@@ -179,10 +156,10 @@ impl<R, L: FnMut() -> Option<R>> Server<L, R> {
             jitter_seed: self.jitter_seed,
             ..SenderConfig::new(size)
         };
-        Sending::new(config, oack, file, now)
+        End::sending(config, oack, file, now)
     }
 
-    fn receiving(&self, request: &Request<'_>, now: Instant) -> Receiving {
+    fn receiving(&self, request: &Request<'_>, now: Instant) -> End {
         let announced = request.options.tsize;
         let (terms, oack) = grant(&request.options, &GrantLimits::default(), announced);
         let config = ReceiverConfig {
@@ -192,29 +169,55 @@ impl<R, L: FnMut() -> Option<R>> Server<L, R> {
             ..ReceiverConfig::default()
         };
         let opening = oack.map_or(Opening::AckRequest, Opening::Oack);
-        Receiving::new(config, opening, now)
+        End::receiving(config, opening, now)
     }
 
-    /// Sends what is due, and lets go of a session that is over.
+    /// Sends due datagrams, and drops a transfer that has ended.
     fn drain(&mut self, now: Instant, send: Send<'_>) {
-        let Some(session) = &mut self.session else {
+        let Some(active) = &mut self.active else {
             return;
         };
-        let port = session.port;
-        session.deadline = session.transfer.drain(now, |datagram| send(port, datagram));
-        if let Transfer::Receiving(receiving) = &mut session.transfer
-            && receiving.committed
-        {
-            receiving.committed = false;
-            self.stored.push(std::mem::take(&mut receiving.file));
+        let port = active.port;
+        active.deadline = active.end.drain(now, |datagram| send(port, datagram));
+        if std::mem::take(&mut active.end.committed) {
+            self.stored.push(std::mem::take(&mut active.end.stored));
         }
-        if let Some(outcome) = session.transfer.outcome() {
+        let transfer = &active.end.transfer;
+        if let Some(outcome) = transfer.outcome() {
             self.ended.push(Ended {
                 outcome: outcome.clone(),
-                resent: session.transfer.resent(),
+                resent: transfer.resent(),
             });
-            self.session = None;
+            self.active = None;
         }
+    }
+}
+
+impl<R, L: FnMut() -> Option<R>> Node for Server<L, R> {
+    fn receive(&mut self, port: Port, datagram: &[u8], now: Instant, send: Send<'_>) {
+        if port == LISTENER {
+            self.request(datagram, now, send);
+        } else {
+            self.input(port, Input::Datagram(datagram), now, send);
+        }
+    }
+
+    fn unreachable(&mut self, port: Port, now: Instant, send: Send<'_>) {
+        self.input(port, Input::Unreachable, now, send);
+    }
+
+    fn tick(&mut self, now: Instant, send: Send<'_>) {
+        if let Some(port) = self.port() {
+            self.input(port, Input::Timer, now, send);
+        }
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        self.active.as_ref()?.deadline
+    }
+
+    fn is_listening(&self, port: Port) -> bool {
+        port == LISTENER || self.port() == Some(port)
     }
 }
 
@@ -229,7 +232,7 @@ impl Ports {
         Self(Allocator::new(plan, Policy::seeded([1; 32])).expect("an allocator"))
     }
 
-    /// Leases a port to which nothing is bound.
+    /// Leases a port without a socket.
     pub(crate) fn take(&self) -> Option<Lease<()>> {
         self.0
             .claim(Space::udp(Ipv4Addr::LOCALHOST), None, |_| Ok(()))

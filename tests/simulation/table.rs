@@ -1,5 +1,4 @@
-//! What loss costs, as a table: for each window and each share lost, how much is sent and how long
-//! it takes. `cargo test -p tests --test simulation table -- --nocapture` prints it.
+//! The cost of loss as a table: DATA packets and time for each window and loss rate. `cargo test -p tests --test simulation table -- --nocapture` prints it.
 
 use std::{fmt::Write as _, time::Duration};
 
@@ -14,7 +13,7 @@ const BLOCKS: u32 = 640;
 const SEEDS: u32 = 20;
 
 #[test]
-fn loss_costs_what_a_window_protocol_must_pay_and_little_more() {
+fn loss_costs_at_most_15_percent_more_data_than_expected_of_a_window_protocol() {
     let mut table = String::from("window  loss  DATA/block  expected  round trips\n");
     for window in WINDOWS {
         for loss in LOSSES {
@@ -28,7 +27,7 @@ fn loss_costs_what_a_window_protocol_must_pay_and_little_more() {
 }
 
 #[test]
-fn a_window_of_sixteen_is_faster_than_one_block_at_a_time_whatever_is_lost() {
+fn a_window_of_sixteen_is_twice_as_fast_as_single_blocks_at_any_loss() {
     for loss in LOSSES {
         let [one, sixteen] = [1, 16].map(|window| Row::measure(window, loss).took);
         assert!(
@@ -41,9 +40,9 @@ fn a_window_of_sixteen_is_faster_than_one_block_at_a_time_whatever_is_lost() {
 struct Row {
     window: u16,
     loss: u32,
-    /// DATA in a thousandth of the blocks of the file.
+    /// DATA packets per thousand blocks of the file.
     data: u64,
-    /// What a window protocol sends on average, likewise.
+    /// The average of a window protocol, in the same unit.
     expected: u64,
     took: Duration,
 }

@@ -1,19 +1,19 @@
-//! A server, a client and a link between them, until nothing is left to happen.
+//! A server, a client and a link between them, run until no event is left.
 
 use std::time::{Duration, Instant};
 
 use tests::link::{self, Path, Rng};
-use tftpd::proto::{Input, Packet};
+use tftpd::proto::{Outcome, Packet};
 
 use crate::{
-    client::{Client, FILE, Get},
-    put::Put,
-    scenario::{Blame, Scenario},
-    server::{Ended, Port, Ports, Server},
+    client::{Client, FILE},
+    own_client::OwnClient,
+    scenario::{PrintOnPanic, Scenario},
+    server::{Ended, Port, Ports, Send, Server},
 };
 
 /// No run lasts longer, in virtual time.
-const LAST_CALL: Duration = Duration::from_secs(900);
+const LONGEST: Duration = Duration::from_secs(900);
 
 /// One run.
 pub(crate) struct World<C, L, R> {
@@ -28,26 +28,55 @@ pub(crate) struct World<C, L, R> {
     client_ended: Option<Duration>,
 }
 
-/// What travels: a datagram to or from a port of the server, or word of the host that it comes
-/// from that nobody listens there.
-#[derive(Clone, Debug)]
-struct Parcel {
-    port: Port,
-    /// Nothing is ICMP's word for it.
-    datagram: Option<Vec<u8>>,
+/// One end of the link.
+pub(crate) trait Node {
+    /// Processes a datagram that was sent from or to `port` of the server.
+    fn receive(&mut self, port: Port, datagram: &[u8], now: Instant, send: Send<'_>);
+
+    /// Processes an ICMP error: the port that was written to is closed.
+    fn unreachable(&mut self, port: Port, now: Instant, send: Send<'_>);
+
+    /// Processes the expiry of [`deadline`](Self::deadline).
+    fn tick(&mut self, now: Instant, send: Send<'_>);
+
+    /// The next call of [`tick`](Self::tick).
+    fn deadline(&self) -> Option<Instant>;
+
+    /// Returns true if a datagram from or to `port` of the server meets an open port here.
+    fn is_listening(&self, port: Port) -> bool;
 }
 
-impl Parcel {
-    /// Nobody listens on `port`, or on the client's port that `port` wrote to.
-    fn closed(port: Port) -> Self {
-        Self {
-            port,
-            datagram: None,
-        }
+impl<C: Client> Node for C {
+    fn receive(&mut self, port: Port, datagram: &[u8], now: Instant, send: Send<'_>) {
+        Client::receive(self, port, datagram, now, send);
+    }
+
+    fn unreachable(&mut self, port: Port, now: Instant, send: Send<'_>) {
+        Client::unreachable(self, port, now, send);
+    }
+
+    fn tick(&mut self, now: Instant, send: Send<'_>) {
+        Client::tick(self, now, send);
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        Client::deadline(self)
+    }
+
+    fn is_listening(&self, _: Port) -> bool {
+        Client::is_listening(self)
     }
 }
 
-/// How many packets were sent, by kind.
+/// A datagram to or from a port of the server, or the ICMP error in answer to one.
+#[derive(Clone, Debug)]
+struct Parcel {
+    port: Port,
+    /// `None` is the ICMP error "port unreachable".
+    datagram: Option<Vec<u8>>,
+}
+
+/// The number of packets sent, by kind.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(crate) struct Tally {
     pub(crate) requests: u64,
@@ -73,30 +102,37 @@ impl Tally {
             Packet::Ack(_) => self.acks += 1,
             Packet::Oack(_) => self.oacks += 1,
             Packet::Error(_) => self.errors += 1,
-            other => panic!("a packet the suite does not know: {other:?}"),
+            other => panic!("a packet without a case here: {other:?}"),
         }
     }
 }
 
-/// What came of a run.
+/// The results of a run.
 #[derive(Clone, Debug)]
 pub(crate) struct Report {
-    /// The server's sessions, in the order in which they ended.
-    pub(crate) sessions: Vec<Ended>,
+    /// The server's transfers, in the order in which they ended.
+    pub(crate) transfers: Vec<Ended>,
     pub(crate) tally: Tally,
-    /// When the client was done.
+    /// The time until the client ended.
     pub(crate) client_took: Duration,
-    /// When nothing was left to happen.
+    /// The time until no event was left.
     pub(crate) took: Duration,
 }
 
 impl Report {
-    /// How long the server went on when the client was done.
+    /// The outcomes of the server's transfers.
+    pub(crate) fn outcomes(&self) -> Vec<Outcome> {
+        let transfers = self.transfers.iter();
+        transfers.map(|ended| ended.outcome.clone()).collect()
+    }
+
+    /// The time for which the server continued after the client.
     pub(crate) fn lingered(&self) -> Duration {
         self.took.saturating_sub(self.client_took)
     }
 
-    /// No more than twice of what the defects cost a window protocol on average, and a few windows.
+    /// At most twice the packets that a window protocol sends over such a link on average, and a few
+    /// windows.
     #[track_caller]
     pub(crate) fn assert_bounded(&self, scenario: &Scenario) {
         let tally = self.tally;
@@ -112,91 +148,95 @@ impl Report {
     }
 }
 
-/// Whether the client has the file, and what came of the run.
+/// A read: the client's result and the report.
 pub(crate) struct Fetched {
     pub(crate) complete: bool,
     pub(crate) report: Report,
 }
 
-/// Fetches a file with the project's own receiver; asserts what is true of every run.
+/// Reads the file with the project's own client; asserts the invariants of every run.
 pub(crate) fn fetch(scenario: &Scenario) -> Fetched {
     fetch_with(scenario, |now| {
-        Get::new(scenario.asked(), jitter_seed(scenario, 1), now)
+        OwnClient::get(scenario.options(), jitter_seed(scenario, 1), now)
     })
 }
 
-/// Fetches a file with the client that `make` makes; asserts what is true of every run: both sides
-/// end, nothing is held, what arrived is the beginning of the file, and who says that it is complete
-/// is right.
+/// Reads the file with the client that `make` makes; asserts the invariants of every run: both sides
+/// end, no port is held, the received bytes are a prefix of the file, and a client that reports
+/// completion has all of it.
 pub(crate) fn fetch_with<C: Client>(
     scenario: &Scenario,
     make: impl FnOnce(Instant) -> C,
 ) -> Fetched {
-    let _blame = Blame(scenario);
-    let ports = Ports::new();
-    let mut world = World::new(scenario, || ports.take(), make);
-    let report = world.run();
-    assert_eq!(ports.held(), 0, "a port is still leased");
-    assert_eq!(ports.taken(), report.sessions.len() as u64);
-
-    let file = scenario.file();
-    let complete = world.client.is_complete();
-    assert!(file.starts_with(world.client.file()), "foreign bytes");
-    assert!(
-        !complete || *file == *world.client.file(),
-        "bytes are missing"
-    );
-    Fetched { complete, report }
+    run(scenario, make, |_, client, report| {
+        let file = scenario.file();
+        let complete = client.is_complete();
+        assert!(file.starts_with(client.file()), "foreign bytes");
+        assert!(!complete || *file == *client.file(), "bytes are missing");
+        Fetched { complete, report }
+    })
 }
 
-/// Whether the client knows that its file is stored, whether it is, and what came of the run.
+/// A write: the client's result, the server's, and the report.
 pub(crate) struct Upload {
     pub(crate) confirmed: bool,
     pub(crate) stored: bool,
     pub(crate) report: Report,
 }
 
-/// Stores a file with the project's own sender; asserts what is true of every run.
+/// Writes the file with the project's own client; asserts the invariants of every run.
 pub(crate) fn store(scenario: &Scenario) -> Upload {
     store_with(scenario, |now| put(scenario, now))
 }
 
-/// The project's own sender with the file of `scenario`.
-pub(crate) fn put(scenario: &Scenario, now: Instant) -> Put {
-    Put::new(
-        scenario.announced(),
+/// The project's own client, about to write the file of `scenario`.
+pub(crate) fn put(scenario: &Scenario, now: Instant) -> OwnClient {
+    OwnClient::put(
+        scenario.options_to_write(),
         jitter_seed(scenario, 1),
         scenario.file(),
         now,
     )
 }
 
-/// Stores a file with the client that `make` makes; asserts what is true of every run: both sides
-/// end, nothing is held, what is stored is the whole file, and who says that it is stored is right.
+/// Writes the file with the client that `make` makes; asserts the invariants of every run: both sides
+/// end, no port is held, a stored file is the whole file, and a client that reports completion is
+/// right.
 pub(crate) fn store_with<C: Client>(
     scenario: &Scenario,
     make: impl FnOnce(Instant) -> C,
 ) -> Upload {
-    let _blame = Blame(scenario);
+    run(scenario, make, |stored, client, report| {
+        let file = scenario.file();
+        let confirmed = client.is_complete();
+        assert!(stored.len() <= 1, "stored {} times", stored.len());
+        assert!(
+            stored.iter().all(|stored| *file == **stored),
+            "not the file"
+        );
+        assert!(!confirmed || !stored.is_empty(), "nothing is stored");
+        Upload {
+            confirmed,
+            stored: !stored.is_empty(),
+            report,
+        }
+    })
+}
+
+/// Runs a scenario; asserts that no port is held, and passes the stored files, the client and the
+/// report to `judge`.
+fn run<C: Client, T>(
+    scenario: &Scenario,
+    make: impl FnOnce(Instant) -> C,
+    judge: impl FnOnce(&[Vec<u8>], &C, Report) -> T,
+) -> T {
+    let _print = PrintOnPanic(scenario);
     let ports = Ports::new();
     let mut world = World::new(scenario, || ports.take(), make);
     let report = world.run();
     assert_eq!(ports.held(), 0, "a port is still leased");
-    assert_eq!(ports.taken(), report.sessions.len() as u64);
-
-    let file = scenario.file();
-    let (stored, confirmed) = (&world.server.stored, world.client.is_complete());
-    assert!(stored.len() <= 1, "stored {} times", stored.len());
-    assert!(
-        stored.iter().all(|stored| *file == **stored),
-        "not the file"
-    );
-    assert!(!confirmed || !stored.is_empty(), "nothing is stored");
-    Upload {
-        confirmed,
-        stored: !stored.is_empty(),
-        report,
-    }
+    assert_eq!(ports.taken(), report.transfers.len() as u64);
+    judge(&world.server.stored, &world.client, report)
 }
 
 fn jitter_seed(scenario: &Scenario, stream: u64) -> u32 {
@@ -223,18 +263,18 @@ impl<C: Client, L: FnMut() -> Option<R>, R> World<C, L, R> {
         }
     }
 
-    /// Lets things happen until there is nothing left.
+    /// Processes events until none is left.
     pub(crate) fn run(&mut self) -> Report {
         while let Some(at) = self.next_event() {
             self.now = self.now.max(at);
-            assert!(self.elapsed() < LAST_CALL, "it does not end");
+            assert!(self.elapsed() < LONGEST, "it does not end");
             self.step();
-            if self.client_ended.is_none() && !self.client.is_listening() {
+            if self.client_ended.is_none() && !Client::is_listening(&self.client) {
                 self.client_ended = Some(self.elapsed());
             }
         }
         Report {
-            sessions: self.server.ended.clone(),
+            transfers: self.server.ended.clone(),
             tally: self.tally,
             client_took: self.client_ended.unwrap_or(self.elapsed()),
             took: self.elapsed(),
@@ -249,7 +289,7 @@ impl<C: Client, L: FnMut() -> Option<R>, R> World<C, L, R> {
         [
             self.up.next_arrival(),
             self.down.next_arrival(),
-            self.client.deadline(),
+            self.client_deadline(),
             self.server.deadline(),
         ]
         .into_iter()
@@ -257,71 +297,101 @@ impl<C: Client, L: FnMut() -> Option<R>, R> World<C, L, R> {
         .min()
     }
 
-    /// One thing happens: what arrives comes before what is due.
+    fn client_deadline(&self) -> Option<Instant> {
+        Client::deadline(&self.client)
+    }
+
+    /// Processes one event: arrivals before timers.
     fn step(&mut self) {
-        if let Some(parcel) = self.up.receive(self.now) {
-            self.reach_server(&parcel);
-        } else if let Some(parcel) = self.down.receive(self.now) {
-            self.reach_client(&parcel);
-        } else if self.client.deadline().is_some_and(|at| at <= self.now) {
-            self.with_client(|client, now, send| client.tick(now, send));
-        } else {
-            self.with_server(|server, now, send| server.tick(now, send));
-        }
-    }
-
-    fn reach_server(&mut self, parcel: &Parcel) {
-        let Some(datagram) = &parcel.datagram else {
-            self.with_server(|server, now, send| {
-                server.input(parcel.port, Input::Unreachable, now, send);
-            });
-            return;
-        };
-        if self.server.is_listening(parcel.port) {
-            self.with_server(|server, now, send| server.receive(parcel.port, datagram, now, send));
-        } else if self.scenario.icmp {
-            self.down.send(self.now, Parcel::closed(parcel.port));
-        }
-    }
-
-    fn reach_client(&mut self, parcel: &Parcel) {
-        let Some(datagram) = &parcel.datagram else {
-            self.with_client(|client, now, send| client.unreachable(parcel.port, now, send));
-            return;
-        };
-        if self.client.is_listening() {
-            self.with_client(|client, now, send| client.receive(parcel.port, datagram, now, send));
-        } else if self.scenario.icmp {
-            self.up.send(self.now, Parcel::closed(parcel.port));
-        }
-    }
-
-    fn with_client(&mut self, act: impl FnOnce(&mut C, Instant, &mut dyn FnMut(Port, Vec<u8>))) {
-        let Self { up, tally, now, .. } = self;
-        act(&mut self.client, *now, &mut |port, bytes| {
-            carry(up, tally, *now, port, bytes);
-        });
-    }
-
-    fn with_server(
-        &mut self,
-        act: impl FnOnce(&mut Server<L, R>, Instant, &mut dyn FnMut(Port, Vec<u8>)),
-    ) {
         let Self {
-            down, tally, now, ..
+            now,
+            up,
+            down,
+            tally,
+            ..
         } = self;
-        act(&mut self.server, *now, &mut |port, bytes| {
-            carry(down, tally, *now, port, bytes);
-        });
+        let now = *now;
+        if let Some(parcel) = up.receive(now) {
+            let icmp = self.scenario.icmp;
+            deliver(
+                &mut self.server,
+                &parcel,
+                icmp,
+                &mut Back {
+                    path: down,
+                    tally,
+                    now,
+                },
+            );
+        } else if let Some(parcel) = down.receive(now) {
+            let icmp = self.scenario.icmp;
+            deliver(
+                &mut self.client,
+                &parcel,
+                icmp,
+                &mut Back {
+                    path: up,
+                    tally,
+                    now,
+                },
+            );
+        } else if Client::deadline(&self.client).is_some_and(|at| at <= now) {
+            let mut back = Back {
+                path: up,
+                tally,
+                now,
+            };
+            Client::tick(&mut self.client, now, &mut |port, bytes| {
+                back.send(port, bytes)
+            });
+        } else {
+            let mut back = Back {
+                path: down,
+                tally,
+                now,
+            };
+            self.server
+                .tick(now, &mut |port, bytes| back.send(port, bytes));
+        }
     }
 }
 
-fn carry(path: &mut Path<Parcel>, tally: &mut Tally, now: Instant, port: Port, bytes: Vec<u8>) {
-    tally.note(&bytes);
-    assert!(tally.total() < 5_000_000, "datagrams without bound");
-    let parcel = Parcel {
-        port,
-        datagram: Some(bytes),
-    };
-    path.send(now, parcel);
+/// The direction from a node to the other one.
+struct Back<'a> {
+    path: &'a mut Path<Parcel>,
+    tally: &'a mut Tally,
+    now: Instant,
+}
+
+impl Back<'_> {
+    fn send(&mut self, port: Port, bytes: Vec<u8>) {
+        self.tally.note(&bytes);
+        assert!(self.tally.total() < 5_000_000, "datagrams without bound");
+        let parcel = Parcel {
+            port,
+            datagram: Some(bytes),
+        };
+        self.path.send(self.now, parcel);
+    }
+}
+
+/// Passes a parcel to the node it was sent to; with `icmp`, a closed port answers with an error.
+fn deliver(node: &mut impl Node, parcel: &Parcel, icmp: bool, back: &mut Back<'_>) {
+    let (port, now) = (parcel.port, back.now);
+    match &parcel.datagram {
+        None => node.unreachable(port, now, &mut |port, bytes| back.send(port, bytes)),
+        Some(datagram) if node.is_listening(port) => {
+            node.receive(port, datagram, now, &mut |port, bytes| {
+                back.send(port, bytes);
+            });
+        }
+        Some(_) if icmp => {
+            let error = Parcel {
+                port,
+                datagram: None,
+            };
+            back.path.send(now, error);
+        }
+        Some(_) => {}
+    }
 }
