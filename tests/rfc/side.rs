@@ -145,18 +145,13 @@ impl Side {
     }
 
     fn sender_config(&self) -> SenderConfig {
-        SenderConfig {
-            terms: self.terms,
-            ..SenderConfig::new(self.file.len() as u64)
-        }
+        SenderConfig::new(self.file.len() as u64).with_terms(self.terms)
     }
 
     fn receiver(&self, opening: Opening, now: Instant) -> End {
-        let config = ReceiverConfig {
-            terms: self.terms,
-            dally: Duration::from_secs(2),
-            ..ReceiverConfig::default()
-        };
+        let config = ReceiverConfig::default()
+            .with_terms(self.terms)
+            .with_dally(Duration::from_secs(2));
         End::receiving(config, opening, now)
     }
 }

@@ -104,27 +104,20 @@ impl OwnClient {
         file: &Rc<[u8]>,
         now: Instant,
     ) -> End {
-        let config = SenderConfig {
-            terms,
-            // Only the last ACK proves that the file is stored: the last block is repeated as often
-            // as any other.
-            patience: Patience {
-                last_block: u8::MAX,
-                ..Patience::default()
-            },
-            jitter_seed: self.jitter_seed,
-            ..SenderConfig::new(None)
-        };
+        // Only the last ACK proves that the file is stored: the last block is repeated as often as
+        // any other.
+        let config = SenderConfig::new(None)
+            .with_terms(terms)
+            .with_patience(Patience::default().with_last_block(u8::MAX))
+            .with_jitter_seed(self.jitter_seed);
         let sender = Sender::answered(config, request.round_trip(now), now);
         End::new(sender, terms.blksize.bytes(), Rc::clone(file))
     }
 
     fn receiving(&self, terms: Terms, opening: Opening, datagram: &[u8], now: Instant) -> End {
-        let config = ReceiverConfig {
-            terms,
-            jitter_seed: self.jitter_seed,
-            ..ReceiverConfig::default()
-        };
+        let config = ReceiverConfig::default()
+            .with_terms(terms)
+            .with_jitter_seed(self.jitter_seed);
         let mut end = End::receiving(config, opening, now);
         if opening == Opening::AwaitData {
             end.handle(Input::Datagram(datagram), now);

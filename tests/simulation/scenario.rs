@@ -87,22 +87,18 @@ impl Scenario {
 
     /// The options of a client that reads: none with a default value.
     pub(crate) fn options(&self) -> Options {
-        Options {
-            blksize: (self.blksize != 512)
-                .then(|| Blksize::new(self.blksize).expect("a block size of the RFC")),
-            windowsize: (self.window != 1)
-                .then(|| Windowsize::new(self.window).expect("not empty")),
-            tsize: self.with_tsize.then_some(0),
-            ..Options::default()
-        }
+        let blksize = || Blksize::new(self.blksize).expect("a block size of the RFC");
+        let windowsize = || Windowsize::new(self.window).expect("not empty");
+        Options::default()
+            .with_blksize((self.blksize != 512).then(blksize))
+            .with_windowsize((self.window != 1).then(windowsize))
+            .with_tsize(self.with_tsize.then_some(0))
     }
 
     /// The options of a client that writes: the same, with the size of its file.
     pub(crate) fn options_to_write(&self) -> Options {
-        Options {
-            tsize: self.with_tsize.then_some(self.size as u64),
-            ..self.options()
-        }
+        self.options()
+            .with_tsize(self.with_tsize.then_some(self.size as u64))
     }
 
     /// Swaps the directions of the link: an upload sends up what a download sends down.

@@ -151,23 +151,19 @@ impl<R, L: FnMut() -> Option<R>> Server<L, R> {
     fn sending(&self, request: &Request<'_>, file: Rc<[u8]>, now: Instant) -> End {
         let size = file.len() as u64;
         let (terms, oack) = grant(&request.options, &GrantLimits::default(), Some(size));
-        let config = SenderConfig {
-            terms,
-            jitter_seed: self.jitter_seed,
-            ..SenderConfig::new(size)
-        };
+        let config = SenderConfig::new(size)
+            .with_terms(terms)
+            .with_jitter_seed(self.jitter_seed);
         End::sending(config, oack, file, now)
     }
 
     fn receiving(&self, request: &Request<'_>, now: Instant) -> End {
         let announced = request.options.tsize;
         let (terms, oack) = grant(&request.options, &GrantLimits::default(), announced);
-        let config = ReceiverConfig {
-            terms,
-            dally: DALLY,
-            jitter_seed: self.jitter_seed,
-            ..ReceiverConfig::default()
-        };
+        let config = ReceiverConfig::default()
+            .with_terms(terms)
+            .with_dally(DALLY)
+            .with_jitter_seed(self.jitter_seed);
         let opening = oack.map_or(Opening::AckRequest, Opening::Oack);
         End::receiving(config, opening, now)
     }

@@ -27,6 +27,8 @@
 //! Without any of them only [`proto`] and [`policy`] are built, with no dependency on a runtime
 //! or on sockets.
 
+#![warn(clippy::exhaustive_enums, clippy::exhaustive_structs)]
+
 pub mod policy;
 pub mod proto;
 

@@ -25,11 +25,10 @@ async fn fetch(window: u16, link: impl Link, single_port: bool) -> Vec<Record> {
         .allocator(ports.clone())
         .single_port(single_port);
     let server = TestServer::start_with_link(server, link).expect("a server");
-    let client = Client::new().expect("ports").options(Options {
-        blksize: Blksize::new(512),
-        windowsize: Windowsize::new(window),
-        ..Options::default()
-    });
+    let options = Options::default()
+        .with_blksize(Blksize::new(512))
+        .with_windowsize(Windowsize::new(window));
+    let client = Client::new().expect("ports").options(options);
     let file = client.get_bytes(server.address(), "kernel").await;
     assert!(file.expect("a file") == content);
     let records = server.stop().expect("served");

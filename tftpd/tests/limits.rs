@@ -240,10 +240,8 @@ fn with_a_single_port_too_a_shutdown_lets_transfers_finish() {
 #[test]
 fn a_record_names_the_file_that_the_rules_lead_to() {
     let rule = Rule::matching("^hosts/default$").rewrite("hosts/${client}");
-    let policy = RequestPolicy {
-        rules: Rules::new([rule.build().expect("a rule")]),
-        ..RequestPolicy::default()
-    };
+    let rules = Rules::new([rule.build().expect("a rule")]);
+    let policy = RequestPolicy::default().with_rules(rules);
     let server = files().policy(policy);
     let (records, _) = serve(server, &allocator(), |server| {
         for name in ["hosts/default", "/x", "./x", "absent"] {

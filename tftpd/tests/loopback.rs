@@ -67,12 +67,10 @@ fn content(size: usize) -> Vec<u8> {
 }
 
 fn options(blksize: u16, windowsize: u16) -> Options {
-    Options {
-        blksize: Blksize::new(blksize),
-        windowsize: Windowsize::new(windowsize),
-        tsize: Some(0),
-        ..Options::default()
-    }
+    Options::default()
+        .with_blksize(Blksize::new(blksize))
+        .with_windowsize(Windowsize::new(windowsize))
+        .with_tsize(0)
 }
 
 #[tokio::test]

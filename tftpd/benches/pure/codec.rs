@@ -1,4 +1,4 @@
-//! Packets to bytes and back, and what becomes of the options that are asked for.
+//! Encoding and decoding of packets, and option negotiation.
 
 use std::hint::black_box;
 
@@ -32,7 +32,7 @@ pub(crate) fn all(criterion: &mut Criterion) {
     negotiation(criterion, options);
 }
 
-/// Encoding into a buffer that is used again, and decoding what that gave.
+/// Measures encoding into a reused buffer, and decoding of the result.
 fn packet(criterion: &mut Criterion, name: &str, encode: impl Fn(&mut Vec<u8>)) {
     let mut out = Vec::with_capacity(2048);
     criterion.bench_function(&format!("encode/{name}"), |bencher| {
@@ -47,7 +47,7 @@ fn packet(criterion: &mut Criterion, name: &str, encode: impl Fn(&mut Vec<u8>)) 
     });
 }
 
-/// A client reads the options of an OACK in a second step.
+/// Measures a client's second decoding step: the options of an OACK.
 fn oack(criterion: &mut Criterion, options: Options) {
     let mut out = Vec::new();
     Oack { options }.encode(&mut out);
@@ -70,13 +70,11 @@ fn negotiation(criterion: &mut Criterion, asked: Options) {
 }
 
 fn options() -> Options {
-    Options {
-        blksize: Blksize::new(1468),
-        tsize: Some(0),
-        timeout: Timeout::new(3),
-        windowsize: Windowsize::new(16),
-        ..Options::default()
-    }
+    Options::default()
+        .with_blksize(Blksize::new(1468))
+        .with_tsize(0)
+        .with_timeout(Timeout::new(3))
+        .with_windowsize(Windowsize::new(16))
 }
 
 fn request(options: Options) -> Request<'static> {

@@ -1,14 +1,18 @@
-//! What is asked about a request before a file is opened.
+//! The checks of a request before a file is opened.
 
 use std::{hint::black_box, net::IpAddr};
 
 use criterion::Criterion;
 use tftpd::{
-    policy::{Admission, HalfOpen, HalfOpenLimits, Name, Query, RequestPolicy, Rules},
+    policy::{
+        Name, RequestPolicy, Rules,
+        explain::Query,
+        limit::{Admission, HalfOpen, HalfOpenLimits},
+    },
     proto::{Direction, Mode, Options, Request},
 };
 
-/// What administrators put into their map files.
+/// A map file with rules that administrators use.
 const MAP_FILE: &[u8] = br"
 ri ^[a-z]:
 rg \\           /
@@ -21,7 +25,7 @@ a  ^/tftpboot/private/
 
 const CLIENT: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 3, 7));
 
-/// As Linux loaders, Windows' boot manager and PXELINUX spell names.
+/// File names as Linux loaders, Windows' boot manager and PXELINUX spell them.
 const NAMES: [(&str, &[u8]); 3] = [
     ("plain", b"/boot/vmlinuz"),
     ("backslashes", br"\Boot\Fonts\wgl4_boot.ttf"),
@@ -35,11 +39,7 @@ pub(crate) fn all(criterion: &mut Criterion) {
             bencher.iter(|| Name::from_request(black_box(name)));
         });
         criterion.bench_function(&format!("map file/{spelling}"), |bencher| {
-            let query = Query {
-                name,
-                client: CLIENT,
-                direction: Direction::Read,
-            };
+            let query = Query::new(name, CLIENT, Direction::Read);
             bencher.iter(|| rules.decide(black_box(&query)));
         });
     }
@@ -47,7 +47,7 @@ pub(crate) fn all(criterion: &mut Criterion) {
     half_open(criterion);
 }
 
-/// The whole question, where nothing is configured.
+/// Measures all checks of a request with the default policy.
 fn resolve(criterion: &mut Criterion) {
     let policy = RequestPolicy::default();
     let request = Request {
@@ -71,7 +71,7 @@ fn half_open(criterion: &mut Criterion) {
             Admission::Refused { .. } => None,
         });
     });
-    // Each from a network of its own: the oldest goes for it.
+    // Each request comes from another prefix, so that each evicts the oldest.
     let mut flooded = HalfOpen::new(limits, [1, 2]);
     let mut address = 0_u32;
     criterion.bench_function("half open/admit in a flood", |bencher| {

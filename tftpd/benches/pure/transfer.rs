@@ -19,11 +19,9 @@ pub(crate) fn all(criterion: &mut Criterion) {
     let file = datagrams();
     let start = crate::beginning();
     for window in [1, 16] {
-        let terms = Terms {
-            blksize: Blksize::new(BLKSIZE).expect("a good size"),
-            windowsize: Windowsize::new(window).expect("not empty"),
-            ..Terms::default()
-        };
+        let terms = Terms::default()
+            .with_blksize(Blksize::new(BLKSIZE).expect("a good size"))
+            .with_windowsize(Windowsize::new(window).expect("not empty"));
         group.bench_function(format!("sender, window {window}"), |bencher| {
             bencher.iter(|| assert_eq!(send(terms, start), blocks));
         });
@@ -34,12 +32,9 @@ pub(crate) fn all(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// Every window is acknowledged a round trip later; answers with the blocks that were asked for.
+/// Sends a file of which every window is acknowledged a round trip later. Returns the blocks sent.
 fn send(terms: Terms, start: Instant) -> u64 {
-    let config = SenderConfig {
-        terms,
-        ..SenderConfig::new(SIZE)
-    };
+    let config = SenderConfig::new(SIZE).with_terms(terms);
     let mut now = start;
     let mut sender = Sender::new(config, None, now);
     let mut ack = Vec::with_capacity(4);
@@ -61,12 +56,10 @@ fn send(terms: Terms, start: Instant) -> u64 {
     }
 }
 
-/// Every window arrives a round trip after its acknowledgement; answers with the bytes stored.
+/// Receives a file of which every window arrives a round trip after the ACK of the one before.
+/// Returns the bytes stored.
 fn receive(terms: Terms, file: &[Vec<u8>], start: Instant) -> u64 {
-    let config = ReceiverConfig {
-        terms,
-        ..ReceiverConfig::default()
-    };
+    let config = ReceiverConfig::default().with_terms(terms);
     let mut now = start;
     let mut receiver = Receiver::new(config, Opening::Ack, now);
     let mut arriving = file.iter();
@@ -85,7 +78,7 @@ fn receive(terms: Terms, file: &[Vec<u8>], start: Instant) -> u64 {
     }
 }
 
-/// The file as DATA packets.
+/// Returns the file as DATA packets.
 fn datagrams() -> Vec<Vec<u8>> {
     let file = vec![7; usize::try_from(SIZE).expect("a small file")];
     let blocks = file.chunks(BLKSIZE.into()).zip(1..);

@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::policy::{Admission, HalfOpen, HalfOpenLimits, PrefixLengths, Ticket};
+use crate::policy::limit::{Admission, HalfOpen, HalfOpenLimits, PrefixLengths, Ticket};
 
 /// Bounds on what clients may hold of a server.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

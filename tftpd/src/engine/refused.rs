@@ -5,7 +5,7 @@ use eport_core::LeaseError;
 use crate::{
     backend::{OpenError, Pending, StoreError},
     net::Arrival,
-    policy::{self, PolicyError},
+    policy::{PolicyError, explain::RewriteError},
     proto::ErrorCode,
 };
 
@@ -68,9 +68,7 @@ impl No {
     pub(super) fn turned(turned: &PolicyError) -> Self {
         let refusal = match turned {
             PolicyError::Network(_) => Refusal::DeniedByAcl,
-            PolicyError::Rules(policy::RewriteError::NoName(_)) | PolicyError::Name(_) => {
-                Refusal::BadName
-            }
+            PolicyError::Rules(RewriteError::NoName(_)) | PolicyError::Name(_) => Refusal::BadName,
             _ => Refusal::DeniedByRule,
         };
         Self {

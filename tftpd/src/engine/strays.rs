@@ -7,7 +7,7 @@ use std::{
     time::Instant,
 };
 
-use crate::policy::{Bucket, ClientBuckets, PrefixLengths, Rate};
+use crate::policy::limit::{Bucket, ClientBuckets, PrefixLengths, Rate};
 
 /// Bounds the answers to strays of one thread, for each neighbourhood and in all. A program that is
 /// looked for with the wrong tool gets its answer; a flood, which may come in anybody's name, gets

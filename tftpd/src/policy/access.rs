@@ -2,7 +2,10 @@
 
 use std::net::IpAddr;
 
-use super::{Access, Acl, ClientDirectory, Name, NameError, Query, RewriteError, Rules};
+use super::{
+    Access, Acl, ClientDirectory, Name, NameError, Rules,
+    explain::{Query, RewriteError},
+};
 use crate::proto::{Direction, ErrorCode, Request};
 
 /// Who may ask, and which file is meant: network lists, then rules, then the client's directory.
@@ -11,7 +14,7 @@ use crate::proto::{Direction, ErrorCode, Request};
 /// use tftpd::{policy::{RequestPolicy, Rule, Rules}, proto::{Direction, Mode, Options, Request}};
 ///
 /// let rules = Rules::new([Rule::matching("^default$").rewrite("hosts/${client}").build()?]);
-/// let policy = RequestPolicy { rules, ..RequestPolicy::default() };
+/// let policy = RequestPolicy::default().with_rules(rules);
 /// let request = Request {
 ///     direction: Direction::Read,
 ///     filename: b"/default",
@@ -23,6 +26,7 @@ use crate::proto::{Direction, ErrorCode, Request};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug, Default)]
+#[non_exhaustive]
 pub struct RequestPolicy {
     /// Which networks may read and write.
     pub acl: Acl,
@@ -58,6 +62,27 @@ pub enum PolicyError {
 }
 
 impl RequestPolicy {
+    /// Sets the networks that may read and write.
+    #[must_use]
+    pub fn with_acl(self, acl: Acl) -> Self {
+        Self { acl, ..self }
+    }
+
+    /// Sets the rules that rewrite and deny names.
+    #[must_use]
+    pub fn with_rules(self, rules: Rules) -> Self {
+        Self { rules, ..self }
+    }
+
+    /// Sets the directory that the names of a client are relative to.
+    #[must_use]
+    pub fn with_directory(self, directory: impl Into<Option<ClientDirectory>>) -> Self {
+        Self {
+            directory: directory.into(),
+            ..self
+        }
+    }
+
     /// Which file `request` of `client` means.
     ///
     /// # Errors
@@ -69,7 +94,7 @@ impl RequestPolicy {
         }
         let (name, quiet_missing) = self.ruled(request.filename, client, request.direction)?;
         let name = match &self.directory {
-            Some(directory) => directory.place(&name, client)?,
+            Some(directory) => directory.join(&name, client)?,
             None => name,
         };
         Ok(Resolved {

@@ -65,6 +65,7 @@ impl AccessList {
 
 /// The lists for both directions.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
 pub struct Acl {
     /// Who may read.
     pub read: AccessList,
@@ -73,15 +74,25 @@ pub struct Acl {
 }
 
 impl Acl {
+    /// Sets the list of clients that may read.
+    #[must_use]
+    pub fn with_read(self, read: AccessList) -> Self {
+        Self { read, ..self }
+    }
+
+    /// Sets the list of clients that may write.
+    #[must_use]
+    pub fn with_write(self, write: AccessList) -> Self {
+        Self { write, ..self }
+    }
+
     /// Whether this client may do this, and by what.
     ///
     /// ```
     /// use tftpd::{policy::{AccessList, Acl}, proto::Direction};
     ///
-    /// let acl = Acl {
-    ///     read: AccessList::new(["10.0.0.0/8".parse()?], ["10.6.0.0/16".parse()?]),
-    ///     write: AccessList::nobody(),
-    /// };
+    /// let read = AccessList::new(["10.0.0.0/8".parse()?], ["10.6.0.0/16".parse()?]);
+    /// let acl = Acl::default().with_read(read);
     /// let access = acl.check("10.6.0.1".parse()?, Direction::Read);
     /// assert!(!access.is_allowed());
     /// assert_eq!(access.to_string(), "denied by 10.6.0.0/16");
@@ -98,6 +109,10 @@ impl Acl {
 /// An answer with its reason: the network that decided, or none if none holds the client.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[must_use]
+#[expect(
+    clippy::exhaustive_enums,
+    reason = "closed: a client is allowed or denied"
+)]
 pub enum Access {
     /// Go ahead.
     Allowed(Option<Network>),

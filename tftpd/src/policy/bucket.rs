@@ -95,7 +95,7 @@ impl ClientBuckets {
 ///
 /// ```
 /// use std::{num::NonZeroU32, time::{Duration, Instant}};
-/// use tftpd::policy::{LogLimit, Rate};
+/// use tftpd::policy::limit::{LogLimit, Rate};
 ///
 /// let one_each_minute = Rate::new(NonZeroU32::MIN, Duration::from_secs(60));
 /// let (mut limit, start) = (LogLimit::new(one_each_minute), Instant::now());

@@ -29,7 +29,7 @@ use age_list::{AgeList, Handle};
 ///
 /// ```
 /// use std::time::Instant;
-/// use tftpd::policy::{Admission, HalfOpen, HalfOpenLimits};
+/// use tftpd::policy::limit::{Admission, HalfOpen, HalfOpenLimits};
 ///
 /// let now = Instant::now();
 /// let mut half_open = HalfOpen::new(HalfOpenLimits::default(), [1, 2]); // in earnest: random
@@ -49,6 +49,7 @@ pub struct HalfOpen<T> {
 
 /// What [`HalfOpen`] holds sessions to.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
 pub struct HalfOpenLimits {
     /// The most sessions of one neighbourhood.
     pub per_prefix: NonZeroU32,
@@ -68,6 +69,10 @@ pub struct Ticket(Handle);
 /// Whether a session may begin.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[must_use]
+#[expect(
+    clippy::exhaustive_enums,
+    reason = "closed: a session is granted or refused, and callers must handle both"
+)]
 pub enum Admission<T> {
     /// It may.
     Granted {

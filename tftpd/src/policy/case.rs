@@ -1,21 +1,21 @@
-//! Looking up a name without regard to case.
+//! Look-up of a name without regard to case.
 
-/// Which entry of a directory a name means.
+/// The entry of a directory that a name means.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum CaseMatch<E> {
-    /// The one that is spelled alike.
+pub(crate) enum CaseMatch<E> {
+    /// The entry with the same spelling.
     Exact(E),
-    /// The only one that differs in nothing but case.
+    /// The only entry that differs in nothing but case.
     Folded(E),
-    /// Several differ in nothing but case, and none is spelled alike: to serve any would be a guess.
+    /// Several entries differ in nothing but case, and none has the same spelling.
     Ambiguous,
-    /// None.
+    /// No entry.
     Missing,
 }
 
 impl<E> CaseMatch<E> {
-    /// The entry, if there is one.
-    pub fn entry(self) -> Option<E> {
+    /// Returns the entry, if exactly one is meant.
+    pub(crate) fn entry(self) -> Option<E> {
         match self {
             Self::Exact(entry) | Self::Folded(entry) => Some(entry),
             Self::Ambiguous | Self::Missing => None,
@@ -23,21 +23,13 @@ impl<E> CaseMatch<E> {
     }
 }
 
-/// Finds the entry that `wanted`, one component of a name, means: the one spelled alike before
-/// any other, then the only one that differs in case.
+/// Finds the entry that `wanted`, one component of a name, means: the entry with the same spelling,
+/// else the only one that differs in case.
 ///
 /// The Windows boot manager asks for `\Boot\BCD` where the file is `boot/bcd`, GRUB for
-/// `grub.cfg-01-AA-BB-…` where it is in lower case. Case is that of ASCII: all of these names are,
-/// and what a byte beyond it stands for no file system says.
-///
-/// ```
-/// use tftpd::policy::{CaseMatch, match_case};
-///
-/// assert_eq!(match_case(b"BCD", ["bcd", "bcd.log"]), CaseMatch::Folded("bcd"));
-/// assert_eq!(match_case(b"BCD", ["bcd", "BCD"]), CaseMatch::Exact("BCD"));
-/// assert_eq!(match_case(b"BCD", ["bcd", "Bcd"]), CaseMatch::Ambiguous);
-/// ```
-pub fn match_case<E: AsRef<[u8]>>(
+/// `grub.cfg-01-AA-BB-…` where it is in lower case. Case is that of ASCII: all of these names are
+/// ASCII, and file systems do not record the character set of other bytes.
+pub(crate) fn match_case<E: AsRef<[u8]>>(
     wanted: &[u8],
     entries: impl IntoIterator<Item = E>,
 ) -> CaseMatch<E> {

@@ -1,27 +1,44 @@
-//! May this peer do this, to which name? Decisions as plain values.
+//! Checks of a request before a file is opened: access lists, rewriting rules, file names.
 //!
-//! Nothing here opens a file or a socket or reads a clock: names, addresses and time go in,
-//! decisions come out, and each carries its reason.
+//! The module performs no I/O and reads no clock: names, addresses and time are arguments,
+//! decisions are return values, and each carries its reason.
 //!
-//! | question | answered by |
+//! ```
+//! use tftpd::{policy::{AccessList, Acl, RequestPolicy, Rule, Rules}, proto::{Packet, Request}};
+//!
+//! let acl = Acl::default().with_read(AccessList::new(["10.0.0.0/8".parse()?], []));
+//! let rules = Rules::new([Rule::matching("^default$").rewrite("hosts/${client}").build()?]);
+//! let policy = RequestPolicy::default().with_acl(acl).with_rules(rules);
+//!
+//! let Packet::Request(request) = Packet::decode(b"\0\x01/default\0octet\0")? else { panic!("an RRQ") };
+//! let resolved = policy.resolve(&request, [10, 0, 3, 7].into())?;
+//! assert_eq!(resolved.name.as_bytes(), b"hosts/10.0.3.7");
+//! let refused = policy.resolve(&request, [192, 0, 2, 1].into()).expect_err("not in 10.0.0.0/8");
+//! assert_eq!(refused.to_string(), "denied: no network allows it");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! | decision | item |
 //! |---|---|
-//! | all of it, for one request | [`RequestPolicy`] |
-//! | may a client of this network read, or write? | [`Acl`] |
-//! | may one more unproven session begin? | [`HalfOpen`] |
-//! | may this be answered, may that be logged, so soon again? | [`ClientBuckets`], [`LogLimit`] |
-//! | which file does a request mean? | [`Name`] |
-//! | does a rule rewrite or refuse it? | [`Rules`] |
-//! | has this client a directory of its own? | [`ClientDirectory`] |
-//! | which entry does a name mean that is in the wrong case? | [`match_case`] |
-//! | how is a stranger's name shown to a person? | [`Printable`] |
+//! | all checks of one request | [`RequestPolicy`] |
+//! | access of a client's network, for reading and for writing | [`Acl`] |
+//! | the file name that a request means | [`Name`] |
+//! | rules that rewrite or deny names | [`Rules`], [`Rule`] |
+//! | a directory of its own for each client | [`ClientDirectory`] |
+//! | the rules' decision step by step | [`explain`] |
+//! | errors in a map file of tftp-hpa | [`map_file`] |
+//! | half-open transfers and rates, per client prefix and in all | [`limit`] |
 
 mod access;
 mod acl;
 mod bucket;
 mod budget;
+#[cfg(feature = "server")]
 mod case;
 mod client_directory;
-mod map_file;
+pub mod explain;
+pub mod limit;
+pub mod map_file;
 mod network;
 mod path;
 mod rules;
@@ -30,15 +47,11 @@ mod testing;
 
 pub use access::{PolicyError, RequestPolicy, Resolved};
 pub use acl::{Access, AccessList, Acl};
-pub use bucket::{Bucket, ClientBuckets, LogLimit, Rate};
-pub use budget::{Admission, HalfOpen, HalfOpenLimits, Ticket};
-pub use case::{CaseMatch, match_case};
 pub use client_directory::ClientDirectory;
-pub use eport_core::program::{MAX_PRINTED, Printable};
-pub use map_file::{MapFileError, MapFileLineError};
-pub use network::{Network, NetworkError, PrefixLengths};
-pub use path::{MAX_COMPONENT, MAX_NAME, Name, NameError};
-pub use rules::{
-    Decision, Effect, MAX_STEPS, Query, RewriteError, Rule, RuleBuilder, RuleError, Rules, Step,
-    TemplateError, Then,
-};
+pub use network::{Network, NetworkError};
+pub use path::{Name, NameError};
+pub use rules::{Rule, RuleBuilder, RuleError, Rules, TemplateError};
+
+#[cfg(feature = "server")]
+pub(crate) use case::match_case;
+pub(crate) use eport_core::program::Printable;

@@ -1,4 +1,4 @@
-//! From the bytes of a request to a name under the root.
+//! Normalisation of the file name of a request to a name below the root.
 
 use std::fmt;
 
@@ -6,19 +6,19 @@ use super::Printable;
 use crate::proto::ErrorCode;
 
 /// The longest component, in bytes: `NAME_MAX` of every Linux file system.
-pub const MAX_COMPONENT: usize = 255;
+const MAX_COMPONENT: usize = 255;
 
 /// The longest name, in bytes: `PATH_MAX` without its final NUL.
-pub const MAX_NAME: usize = 4095;
+pub(super) const MAX_NAME: usize = 4095;
 
-/// The name of a file below the root, in the one spelling that all spellings of it share.
+/// The normalised name of a file below the root.
 ///
 /// It has one or more components with a `/` between them; none is empty, `.` or `..`, none has
-/// more than [`MAX_COMPONENT`] bytes, and the whole has at most [`MAX_NAME`]. It is bytes, not text.
+/// more than 255 bytes, and the whole has at most 4095. It is bytes, not text.
 ///
-/// Firmware spells one file in many ways; `..` means the directory above, and above the root is
-/// the root, as `openat2` has it with `RESOLVE_IN_ROOT`. The walk is over the name alone, before
-/// any symbolic link is looked at. `%` is nothing special.
+/// Firmware spells one file in many ways. `..` means the parent directory, and at the root the
+/// root, as in `openat2` with `RESOLVE_IN_ROOT`. Normalisation works on the name alone, before any
+/// symbolic link is resolved. `%` has no special meaning.
 ///
 /// | request | name |
 /// |---|---|
@@ -41,7 +41,7 @@ pub const MAX_NAME: usize = 4095;
 pub struct Name(Vec<u8>);
 
 impl Name {
-    /// The name that a request means; `..` above the root stays at the root.
+    /// Returns the name that a request means; `..` above the root stays at the root.
     ///
     /// # Errors
     /// [`NameError`] if it names no file, is too long, or holds a NUL.
@@ -49,8 +49,7 @@ impl Name {
         normalise(raw, Above::StayAtRoot)
     }
 
-    /// Like [`from_request`](Self::from_request), but a `..` above the root is an error: for whom
-    /// guessing what a client meant is worse than refusing.
+    /// Like [`from_request`](Self::from_request), but `..` above the root is an error.
     ///
     /// # Errors
     /// [`NameError`], also [`OutsideRoot`](NameError::OutsideRoot).
@@ -58,29 +57,29 @@ impl Name {
         normalise(raw, Above::Refuse)
     }
 
-    /// The bytes, without a leading slash.
+    /// Returns the bytes, without a leading slash.
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }
 
-    /// The same as a relative path.
+    /// Returns the name as a relative path.
     #[cfg(unix)]
     pub fn as_path(&self) -> &std::path::Path {
         use std::os::unix::ffi::OsStrExt;
         std::path::Path::new(std::ffi::OsStr::from_bytes(&self.0))
     }
 
-    /// The components, outermost directory first; at least one.
+    /// Returns the components, outermost directory first; at least one.
     pub fn components(&self) -> impl DoubleEndedIterator<Item = &[u8]> {
         self.0.split(|&byte| byte == b'/')
     }
 
-    /// The last component.
+    /// Returns the last component.
     pub fn file_name(&self) -> &[u8] {
         self.split_last().1
     }
 
-    /// Everything before the last component; `None` for a file directly in the root.
+    /// Returns everything before the last component; `None` for a file directly in the root.
     pub fn parent(&self) -> Option<&[u8]> {
         self.split_last().0
     }
@@ -95,23 +94,23 @@ impl Name {
 }
 
 impl fmt::Display for Name {
-    /// As [`Printable`] shows it: escaped and of bounded length.
+    /// Formats the name escaped, on one line, at most 256 bytes of it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         Printable(&self.0).fmt(f)
     }
 }
 
-/// Why bytes are not the name of a file.
+/// The reason why bytes are not the name of a file.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum NameError {
-    /// Nothing is left of it: the root itself.
+    /// The name means the root itself.
     #[error("the name is empty: it means the root directory, not a file")]
     Empty,
-    /// It ends in a separator, `.` or `..`.
+    /// The name ends in a separator, `.` or `..`.
     #[error("the name ends like a directory's")]
     Directory,
-    /// A component or the whole is longer than any file's name.
+    /// A component or the whole is longer than a file's name can be.
     #[error("the name is too long: {length} bytes where at most {limit} fit")]
     TooLong {
         /// Its length in bytes.
@@ -119,17 +118,17 @@ pub enum NameError {
         /// The limit in bytes.
         limit: usize,
     },
-    /// It holds a NUL, which no request can carry and no file system takes.
+    /// The name holds a NUL, which no file system allows.
     #[error("the name holds a NUL")]
     Nul,
-    /// It climbs above the root.
+    /// The name climbs above the root with `..`.
     #[error("the name climbs above the root with \"..\"")]
     OutsideRoot,
 }
 
 impl NameError {
-    /// The code for the peer: 1, or 2 for what lies outside the root. U-Boot takes only these two
-    /// for final and starts over on any other.
+    /// Returns the code for the peer: 2 for a name outside the root, else 1. U-Boot treats only
+    /// these two codes as final and starts over on any other.
     pub const fn code(self) -> ErrorCode {
         match self {
             Self::OutsideRoot => ErrorCode::AccessViolation,
@@ -140,7 +139,7 @@ impl NameError {
     }
 }
 
-/// What `..` in the root does.
+/// The meaning of `..` in the root.
 #[derive(Clone, Copy, Eq, PartialEq)]
 enum Above {
     StayAtRoot,
@@ -162,7 +161,7 @@ fn normalise(raw: &[u8], above: Above) -> Result<Name, NameError> {
                     return Err(NameError::OutsideRoot);
                 }
             }
-            // Only where a root can stand: `C:` alone or further down is a file's name.
+            // A drive only at the beginning: `C:` alone or further down is a file's name.
             [letter, b':'] if name.is_empty() && !last && letter.is_ascii_alphabetic() => continue,
             component => push(&mut name, component)?,
         }
@@ -189,7 +188,7 @@ fn push(name: &mut Vec<u8>, component: &[u8]) -> Result<(), NameError> {
     Ok(())
 }
 
-/// Drops the last component; false if there is none.
+/// Removes the last component; returns false if there is none.
 fn pop(name: &mut Vec<u8>) -> bool {
     let had_one = !name.is_empty();
     let parent = name.iter().rposition(|&byte| byte == b'/').unwrap_or(0);

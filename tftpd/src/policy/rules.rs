@@ -15,7 +15,7 @@ use std::net::IpAddr;
 
 use regex::bytes::Captures;
 
-use super::{MAX_NAME, Name, NameError};
+use super::{Name, NameError, path::MAX_NAME};
 use crate::proto::Direction;
 
 /// What one decision may cost beyond one look at a long name by every rule, in bytes looked at.
@@ -45,11 +45,9 @@ const LOOK: usize = 16;
 ///         .rewrite("hosts/${lower(mac)}.cfg")
 ///         .build()?,
 /// ]);
-/// let decision = rules.decide(&Query {
-///     name: br"\pxelinux.cfg\01-52-54-00-AB-00-01",
-///     client: IpAddr::from([10, 0, 3, 7]),
-///     direction: Direction::Read,
-/// });
+/// let name = br"\pxelinux.cfg\01-52-54-00-AB-00-01";
+/// let client = IpAddr::from([10, 0, 3, 7]);
+/// let decision = rules.decide(&Query::new(name, client, Direction::Read));
 /// let name = decision.verdict.expect("nothing refuses it");
 /// assert_eq!(name.as_bytes(), b"hosts/01-52-54-00-ab-00-01.cfg");
 /// assert_eq!(
@@ -64,8 +62,9 @@ pub struct Rules {
     subject: Subject,
 }
 
-/// What the rules are asked about.
+/// A request as the rules see it.
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub struct Query<'a> {
     /// The name as the request has it.
     pub name: &'a [u8],
@@ -75,7 +74,18 @@ pub struct Query<'a> {
     pub direction: Direction,
 }
 
-/// What the first rule sees.
+impl<'a> Query<'a> {
+    /// Returns a query for `name`, as the request has it, from `client`.
+    pub const fn new(name: &'a [u8], client: IpAddr, direction: Direction) -> Self {
+        Self {
+            name,
+            client,
+            direction,
+        }
+    }
+}
+
+/// The input of the first rule.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) enum Subject {
     #[default]

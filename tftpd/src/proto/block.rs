@@ -1,20 +1,23 @@
 //! Block numbers: 64 bits inside, 16 on the wire.
 
-/// What follows block 65535 on the wire.
+/// The number that follows block 65535 on the wire.
 ///
-/// RFC 1350 counts blocks in 16 bits and does not say. Every client and server measured goes on with
-/// 0; the option `rollover` of tftp-hpa names the one or the other.
+/// RFC 1350 counts blocks in 16 bits and leaves the next number open. Every client and server
+/// measured continues with 0; the option `rollover` of tftp-hpa selects 0 or 1.
+///
+/// Closed: the option has these two values.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+#[expect(clippy::exhaustive_enums, reason = "closed: the option has two values")]
 pub enum Rollover {
-    /// 0: the number on the wire is the low half of the real one.
+    /// 0: the number on the wire is the low 16 bits of the block's number.
     #[default]
     Zero,
-    /// 1: 0 stays the number of what is before the first block.
+    /// 1: 0 stays reserved for the state before the first block.
     One,
 }
 
 impl Rollover {
-    /// The 16 bits that stand for block `number` in a packet.
+    /// Returns the 16 bits that stand for block `number` in a packet.
     #[expect(
         clippy::cast_possible_truncation,
         reason = "the wire carries the low 16 bits, by definition"
@@ -26,11 +29,11 @@ impl Rollover {
         }
     }
 
-    /// How far the first block at or after `from` is ahead of it that looks like `wire` in a
-    /// packet; `None` if no such block exists.
+    /// Returns the distance in blocks from `from` to the first block at or after it that is
+    /// written `wire` in a packet; `None` if there is no such block.
     ///
-    /// Whoever asks checks that the result is not beyond what can be meant: numbers less than
-    /// 65,535 apart are told apart, more no one could.
+    /// The caller checks that the result lies in its window: 16 bits distinguish only blocks that
+    /// are less than 65,535 apart.
     pub(super) fn ahead(self, from: u64, wire: u16) -> Option<u64> {
         let at = self.to_wire(from);
         match self {
@@ -42,8 +45,8 @@ impl Rollover {
     }
 }
 
-/// The number of blocks that carry `size` bytes: the last one is always shorter than `blksize`,
-/// if need be empty ([RFC 1350 §6](https://www.rfc-editor.org/rfc/rfc1350#section-6)).
+/// Returns the number of blocks that carry `size` bytes: the last one is always shorter than
+/// `blksize`, possibly empty ([RFC 1350 §6](https://www.rfc-editor.org/rfc/rfc1350#section-6)).
 pub(super) const fn count(size: u64, blksize: u16) -> u64 {
     size / blksize as u64 + 1
 }

@@ -5,8 +5,8 @@ use super::{error::DecodeError, opcode::Opcode};
 /// Bytes of a DATA packet before its payload.
 pub const DATA_HEADER: usize = 4;
 
-/// A block of the file ([RFC 1350 §5](https://www.rfc-editor.org/rfc/rfc1350#section-5), figure 5-2).
-/// A payload shorter than the block size is the last one.
+/// A DATA packet: one block of the file ([RFC 1350 §5](https://www.rfc-editor.org/rfc/rfc1350#section-5), figure 5-2).
+/// A payload shorter than the block size ends the transfer (§6).
 ///
 /// ```text
 ///  2 bytes    2 bytes   n bytes
@@ -14,16 +14,22 @@ pub const DATA_HEADER: usize = 4;
 /// │ opcode 3 │ block # │ payload │
 /// └──────────┴─────────┴─────────┘
 /// ```
+///
+/// Closed: RFC 1350 fixes the fields.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "closed: RFC 1350 fixes the fields"
+)]
 pub struct Data<'a> {
     /// The low 16 bits of the block's number; the first block is 1.
     pub block: u16,
-    /// 0 to blksize bytes.
+    /// The bytes of the block: 0 to blksize.
     pub payload: &'a [u8],
 }
 
 impl<'a> Data<'a> {
-    /// Reads what follows the opcode.
+    /// Decodes the bytes after the opcode.
     ///
     /// # Errors
     /// [`DecodeError::Truncated`] without a block number.
@@ -37,13 +43,14 @@ impl<'a> Data<'a> {
         })
     }
 
-    /// Appends the packet.
+    /// Appends the packet to `out`.
     pub fn encode(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(&Self::header(self.block));
         out.extend_from_slice(self.payload);
     }
 
-    /// The bytes before the payload of block `block`, for those who gather a window in place.
+    /// Returns the bytes before the payload of block `block`, for a caller that assembles a window
+    /// in place. `block` is the number on the wire.
     pub const fn header(block: u16) -> [u8; DATA_HEADER] {
         let [op0, op1] = Opcode::Data.to_wire();
         let [block0, block1] = block.to_be_bytes();
@@ -59,15 +66,21 @@ impl<'a> Data<'a> {
 /// │ opcode 4 │ block # │
 /// └──────────┴─────────┘
 /// ```
+///
+/// Closed: RFC 1350 fixes the fields.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "closed: RFC 1350 fixes the fields"
+)]
 pub struct Ack {
     /// The low 16 bits of the last block that arrived in order.
     pub block: u16,
 }
 
 impl Ack {
-    /// Reads what follows the opcode. Trailing bytes are ignored: clients of Windows Deployment
-    /// Services send one more.
+    /// Decodes the bytes after the opcode. Trailing bytes are ignored: clients of Windows
+    /// Deployment Services send one more.
     ///
     /// # Errors
     /// [`DecodeError::Truncated`] without a block number.
@@ -80,7 +93,7 @@ impl Ack {
         })
     }
 
-    /// Appends the packet.
+    /// Appends the packet to `out`.
     pub fn encode(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(&Opcode::Ack.to_wire());
         out.extend_from_slice(&self.block.to_be_bytes());

@@ -1,4 +1,4 @@
-//! ERROR packets and what goes wrong when bytes are read.
+//! ERROR packets, and errors of decoding.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use super::opcode::Opcode;
 /// The longest text put into an ERROR packet, in bytes: clients keep it in small buffers.
 pub const MAX_ERROR_TEXT: usize = 128;
 
-/// Why a transfer ends ([RFC 1350 §5](https://www.rfc-editor.org/rfc/rfc1350#appendix-I), appendix;
+/// The code of an ERROR packet ([RFC 1350, appendix](https://www.rfc-editor.org/rfc/rfc1350#appendix-I);
 /// code 8: [RFC 2347](https://www.rfc-editor.org/rfc/rfc2347)).
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
@@ -35,7 +35,7 @@ pub enum ErrorCode {
 }
 
 impl ErrorCode {
-    /// The code with this number.
+    /// Returns the code with this number.
     pub const fn from_wire(number: u16) -> Self {
         match number {
             0 => Self::NotDefined,
@@ -51,7 +51,7 @@ impl ErrorCode {
         }
     }
 
-    /// The number on the wire.
+    /// Returns the number on the wire.
     pub const fn to_wire(self) -> u16 {
         match self {
             Self::NotDefined => 0,
@@ -67,7 +67,7 @@ impl ErrorCode {
         }
     }
 
-    /// The wording of the RFC.
+    /// Returns the wording of the RFC.
     pub const fn text(self) -> &'static str {
         match self {
             Self::NotDefined | Self::Other(_) => "not defined",
@@ -89,7 +89,7 @@ impl fmt::Display for ErrorCode {
     }
 }
 
-/// The end of a transfer ([RFC 1350 §5](https://www.rfc-editor.org/rfc/rfc1350#section-5), figure 5-4).
+/// An ERROR packet, which ends a transfer ([RFC 1350 §5](https://www.rfc-editor.org/rfc/rfc1350#section-5), figure 5-4).
 /// It is neither acknowledged nor repeated.
 ///
 /// ```text
@@ -98,16 +98,22 @@ impl fmt::Display for ErrorCode {
 /// │ opcode 5 │ error code │ text   │ 0 │
 /// └──────────┴────────────┴────────┴───┘
 /// ```
+///
+/// Closed: RFC 1350 fixes the fields. The type is a packet, not an error of this library.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "closed: RFC 1350 fixes the fields"
+)]
 pub struct Error<'a> {
-    /// Why.
+    /// The reason.
     pub code: ErrorCode,
-    /// For a person to read; bytes, because nothing promises a character set.
+    /// The text for a person; bytes, because senders do not keep to the netascii of RFC 1350 §5.
     pub text: &'a [u8],
 }
 
 impl<'a> Error<'a> {
-    /// An error with the wording of the RFC.
+    /// Returns an ERROR packet with the wording of the RFC.
     pub const fn new(code: ErrorCode) -> Self {
         Self {
             code,
@@ -115,7 +121,7 @@ impl<'a> Error<'a> {
         }
     }
 
-    /// Reads what follows the opcode. A missing final NUL is forgiven: the datagram ends the text.
+    /// Decodes the bytes after the opcode. The final NUL may be missing: the datagram ends the text.
     ///
     /// # Errors
     /// [`DecodeError::Truncated`] without a code.
@@ -130,7 +136,7 @@ impl<'a> Error<'a> {
         })
     }
 
-    /// Appends the packet. The text is cut at [`MAX_ERROR_TEXT`] bytes and at a NUL.
+    /// Appends the packet to `out`. The text is cut at [`MAX_ERROR_TEXT`] bytes and at a NUL.
     pub fn encode(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(&Opcode::Error.to_wire());
         out.extend_from_slice(&self.code.to_wire().to_be_bytes());
@@ -145,7 +151,7 @@ impl<'a> Error<'a> {
     }
 }
 
-/// Why bytes are not a TFTP packet.
+/// The reason why a datagram is not a TFTP packet: the fault of its sender.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DecodeError {
@@ -155,13 +161,13 @@ pub enum DecodeError {
         /// The packet's name in the RFC.
         packet: &'static str,
     },
-    /// The first two bytes are none of the six opcodes.
+    /// The first two bytes are not one of the six opcodes.
     #[error("unknown opcode {0}")]
     UnknownOpcode(u16),
     /// A request whose file name or mode is not ended by a NUL.
     #[error("request without a terminated {0}")]
     Unterminated(&'static str),
-    /// A request for nothing.
+    /// A request with an empty file name.
     #[error("request with an empty file name")]
     EmptyFilename,
     /// A mode other than octet, netascii and mail.

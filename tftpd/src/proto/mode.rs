@@ -1,7 +1,10 @@
 //! The transfer modes of RFC 1350.
 
-/// How the bytes of a file travel ([RFC 1350 §1](https://www.rfc-editor.org/rfc/rfc1350#section-1)).
+/// The transfer mode of a request ([RFC 1350 §1](https://www.rfc-editor.org/rfc/rfc1350#section-1)).
+///
+/// Closed: RFC 1350 has three modes, and no later RFC adds one.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[expect(clippy::exhaustive_enums, reason = "closed: RFC 1350 has three modes")]
 pub enum Mode {
     /// Eight-bit bytes as they are.
     Octet,
@@ -12,14 +15,14 @@ pub enum Mode {
 }
 
 impl Mode {
-    /// Reads a mode as a request spells it, in any case.
+    /// Parses a mode as a request spells it, in any case; `None` if the name is unknown.
     pub fn from_wire(name: &[u8]) -> Option<Self> {
         [Self::Octet, Self::Netascii, Self::Mail]
             .into_iter()
             .find(|mode| name.eq_ignore_ascii_case(mode.name().as_bytes()))
     }
 
-    /// The name on the wire, in lower case as every known client writes it.
+    /// Returns the name on the wire, in lower case as every known client writes it.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Octet => "octet",

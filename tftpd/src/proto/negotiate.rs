@@ -1,4 +1,4 @@
-//! From what is asked to what holds: both sides of RFC 2347.
+//! Option negotiation, both sides ([RFC 2347](https://www.rfc-editor.org/rfc/rfc2347)).
 
 use std::time::Duration;
 
@@ -7,21 +7,22 @@ use super::{
     option::{Blksize, OackError, Options, Timeout, Utimeout, Windowsize},
 };
 
-/// What holds for one transfer.
+/// The values in force for one transfer.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
 pub struct Terms {
-    /// Payload of a full block.
+    /// Payload of a full block, in bytes.
     pub blksize: Blksize,
-    /// Blocks to an acknowledgement.
+    /// Blocks per acknowledgement.
     pub windowsize: Windowsize,
-    /// The longest time before a packet is repeated, if the client named one.
+    /// The longest time before a packet is repeated, if the client asked for one.
     pub timeout: Option<Duration>,
-    /// How block numbers go on after 65535.
+    /// The block number after 65535.
     pub rollover: Rollover,
 }
 
 impl Default for Terms {
-    /// RFC 1350 without options: 512 bytes, one block at a time.
+    /// Returns the values of RFC 1350 without options: 512 bytes, one block at a time.
     fn default() -> Self {
         Self {
             blksize: Blksize::DEFAULT,
@@ -33,6 +34,34 @@ impl Default for Terms {
 }
 
 impl Terms {
+    /// Sets [`blksize`](Self::blksize): bytes of payload in a full block.
+    #[must_use]
+    pub const fn with_blksize(mut self, blksize: Blksize) -> Self {
+        self.blksize = blksize;
+        self
+    }
+
+    /// Sets [`windowsize`](Self::windowsize): blocks per acknowledgement.
+    #[must_use]
+    pub const fn with_windowsize(mut self, windowsize: Windowsize) -> Self {
+        self.windowsize = windowsize;
+        self
+    }
+
+    /// Sets [`timeout`](Self::timeout): the longest time before a packet is repeated.
+    #[must_use]
+    pub fn with_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
+        self.timeout = timeout.into();
+        self
+    }
+
+    /// Sets [`rollover`](Self::rollover): the number after block 65535.
+    #[must_use]
+    pub const fn with_rollover(mut self, rollover: Rollover) -> Self {
+        self.rollover = rollover;
+        self
+    }
+
     fn from_options(options: &Options) -> Self {
         Self {
             blksize: options
@@ -49,19 +78,44 @@ impl Terms {
     }
 }
 
-/// What a server grants at most.
+/// The largest values that a server grants.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
 pub struct GrantLimits {
-    /// Largest block.
+    /// Largest block, in bytes of payload.
     pub blksize: Blksize,
-    /// Most blocks to a window.
+    /// Most blocks in a window.
     pub windowsize: Windowsize,
-    /// Most bytes to a window. One block is always granted.
+    /// Most bytes in a window. One block is always granted.
     pub window_bytes: u32,
 }
 
+impl GrantLimits {
+    /// Sets [`blksize`](Self::blksize): the largest block, in bytes of payload.
+    #[must_use]
+    pub const fn with_blksize(mut self, blksize: Blksize) -> Self {
+        self.blksize = blksize;
+        self
+    }
+
+    /// Sets [`windowsize`](Self::windowsize): the most blocks in a window.
+    #[must_use]
+    pub const fn with_windowsize(mut self, windowsize: Windowsize) -> Self {
+        self.windowsize = windowsize;
+        self
+    }
+
+    /// Sets [`window_bytes`](Self::window_bytes): the most bytes in a window.
+    #[must_use]
+    pub const fn with_window_bytes(mut self, window_bytes: u32) -> Self {
+        self.window_bytes = window_bytes;
+        self
+    }
+}
+
 impl Default for GrantLimits {
-    /// Any block size, 64 blocks, 128 KiB: what fits the receive buffer of an ordinary client.
+    /// Returns any block size, 64 blocks, 128 KiB: a window that fits the receive buffer of an
+    /// ordinary client.
     fn default() -> Self {
         let windowsize = const { Windowsize::new(64).expect("64 is not zero") };
         Self {
@@ -72,18 +126,19 @@ impl Default for GrantLimits {
     }
 }
 
-/// The server's answer to `asked`: what holds, and the options to acknowledge (`None`: there are
-/// none, and the transfer opens with DATA 1 or ACK 0; [RFC 2347](https://www.rfc-editor.org/rfc/rfc2347)).
+/// Returns the server's answer to `asked`: the values in force and the options of the OACK. Without
+/// options to acknowledge there is no OACK, and the transfer opens with DATA 1 or ACK 0
+/// ([RFC 2347](https://www.rfc-editor.org/rfc/rfc2347)).
 ///
-/// `tsize` is what the server says of the size in bytes, if it can say anything: the size of the
-/// file to be read, or the size that the client announced for a file to be written.
+/// `tsize` is the size in bytes, if it is known: of the file to be read, or as the client announced
+/// it for a file to be written.
 pub fn grant(
     asked: &Options,
     limits: &GrantLimits,
     tsize: Option<u64>,
 ) -> (Terms, Option<Options>) {
     let blksize = asked.blksize.map(|blksize| blksize.min(limits.blksize));
-    // Of two block sizes the one that is not bound to powers of two counts.
+    // With both block sizes asked for, blksize counts: it is not bound to powers of two.
     let blksize2 = match blksize {
         Some(_) => None,
         None => asked
@@ -111,11 +166,11 @@ pub fn grant(
     )
 }
 
-/// The client's verdict on an OACK: what holds from now on.
+/// Checks the server's OACK against the client's request and returns the values in force.
 ///
 /// # Errors
-/// [`OackError`] if the server acknowledged what was not asked for, raised a value, or changed
-/// the time-out.
+/// [`OackError`] if the server acknowledged an option that was not asked for, raised a value, or
+/// changed the time-out (RFC 2349).
 pub fn accept(asked: &Options, oack: &Options) -> Result<Terms, OackError> {
     let lowered = |name, asked: Option<u64>, got: Option<u64>| match (asked, got) {
         (None, Some(_)) => Err(OackError::Unknown),

@@ -1,6 +1,6 @@
 //! The netascii mode: text whose lines end in CR LF.
 
-/// Turns local text into netascii, block by block.
+/// An encoder of local text into netascii, block by block.
 ///
 /// [RFC 1350 §1](https://www.rfc-editor.org/rfc/rfc1350#section-1) sends text as
 /// [RFC 764](https://www.rfc-editor.org/rfc/rfc764) has it: a line ends in CR LF, and a carriage
@@ -12,9 +12,9 @@
 /// | CR | CR NUL |
 /// | any other byte | itself |
 ///
-/// A pair may fall on both sides of a block boundary; its second byte then waits in here. The
-/// encoder is `Copy`: whoever may have to send a window again keeps a copy of it, together with
-/// the offset in the file, from the window's first block.
+/// A pair may be split by a block boundary; the encoder then keeps its second byte. The encoder is
+/// `Copy`: a caller that may have to send a window again keeps a copy of it, together with the
+/// offset in the file, from the window's first block.
 ///
 /// ```
 /// use tftpd::proto::NetasciiEncoder;
@@ -33,16 +33,16 @@ pub struct NetasciiEncoder {
 }
 
 impl NetasciiEncoder {
-    /// Encodes as much of `input` as fits into `out`; gives how many bytes were taken from the one
-    /// and written to the other. One of them is used up.
+    /// Encodes as much of `input` as fits into `out`. Returns the bytes taken from `input` and the
+    /// bytes written to `out`; either all of `input` is taken or all of `out` is written.
     ///
-    /// At the end of the file call it with the rest, possibly nothing, until it fills `out` no
-    /// more: that block is the last.
+    /// At the end of the file, call it with the rest, possibly empty, until it does not fill
+    /// `out`: that block is the last.
     pub fn encode(&mut self, input: &[u8], out: &mut [u8]) -> (usize, usize) {
         let mut room = out.iter_mut();
         let mut rest = input.iter();
         while room.len() > 0 {
-            let Some(byte) = self.pending.take().or_else(|| self.next_of(&mut rest)) else {
+            let Some(byte) = self.pending.take().or_else(|| self.next_byte(&mut rest)) else {
                 break;
             };
             if let Some(slot) = room.next() {
@@ -53,20 +53,20 @@ impl NetasciiEncoder {
         (taken, out.len() - unused)
     }
 
-    /// Whether half a pair is still to be written.
+    /// Returns true if the second byte of a pair is still to be written.
     pub const fn is_pending(&self) -> bool {
         self.pending.is_some()
     }
 
-    /// The next byte for the wire; what belongs behind it becomes pending.
-    fn next_of(&mut self, input: &mut std::slice::Iter<'_, u8>) -> Option<u8> {
+    /// Returns the next byte for the wire; the second byte of a pair becomes pending.
+    fn next_byte(&mut self, input: &mut std::slice::Iter<'_, u8>) -> Option<u8> {
         let &byte = input.next()?;
         self.pending = second_of_pair(byte);
         Some(if self.pending.is_some() { b'\r' } else { byte })
     }
 }
 
-/// The number of bytes that `local` has as netascii: between one and two times its own.
+/// Returns the length of `local` as netascii, in bytes: between one and two times its own.
 ///
 /// The sum over the chunks of a file is the length of the file.
 pub fn netascii_len(local: &[u8]) -> usize {
@@ -74,13 +74,13 @@ pub fn netascii_len(local: &[u8]) -> usize {
     local.len() + pairs.count()
 }
 
-/// Turns netascii into local text, however it is cut into blocks.
+/// A decoder of netascii into local text, independent of the block boundaries.
 ///
 /// | on the wire | local |
 /// |---|---|
 /// | CR LF | LF |
 /// | CR NUL | CR |
-/// | CR and any other byte | both of them: nothing that a careless sender meant gets lost |
+/// | CR and any other byte | both of them: a bare CR of a careless sender is kept |
 /// | any other byte, also LF alone | itself |
 ///
 /// ```
@@ -94,12 +94,12 @@ pub fn netascii_len(local: &[u8]) -> usize {
 /// ```
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct NetasciiDecoder {
-    /// Whether the last byte was a CR of which the meaning is open.
+    /// Set when the last byte was a CR; the next byte decides its meaning.
     after_cr: bool,
 }
 
 impl NetasciiDecoder {
-    /// Appends the text of one block to `out`: at most one byte more than the block has.
+    /// Appends the text of one block to `out`: at most one byte more than the block holds.
     pub fn decode(&mut self, block: &[u8], out: &mut Vec<u8>) {
         let mut rest = block;
         while let Some((&first, others)) = rest.split_first() {
@@ -108,7 +108,7 @@ impl NetasciiDecoder {
                 match first {
                     b'\n' => out.push(b'\n'),
                     0 => out.push(b'\r'),
-                    // Looked at again: it may be a CR that opens a pair.
+                    // Examined again: it may be a CR that opens a pair.
                     _ => {
                         out.push(b'\r');
                         continue;
@@ -125,7 +125,7 @@ impl NetasciiDecoder {
         }
     }
 
-    /// Ends the text: a CR that was the very last byte stands for itself.
+    /// Ends the text: a CR that was the last byte is appended to `out` as it is.
     pub fn finish(&mut self, out: &mut Vec<u8>) {
         if std::mem::take(&mut self.after_cr) {
             out.push(b'\r');
@@ -133,7 +133,7 @@ impl NetasciiDecoder {
     }
 }
 
-/// What follows the CR on the wire, for the two bytes that become pairs.
+/// Returns the byte after the CR on the wire, for the two bytes that become pairs.
 const fn second_of_pair(local: u8) -> Option<u8> {
     match local {
         b'\n' => Some(b'\n'),

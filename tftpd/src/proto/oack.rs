@@ -1,4 +1,4 @@
-//! OACK: which options the server accepts.
+//! OACK: the options that the server accepts.
 
 use super::{
     opcode::Opcode,
@@ -14,22 +14,28 @@ use super::{
 /// │ opcode 6 │ name │ 0 │ value │ 0 │
 /// └──────────┴──────┴───┴───────┴───┴ ┄
 /// ```
+///
+/// Closed: RFC 2347 fixes the layout; new options are fields of [`Options`].
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "closed: RFC 2347 fixes the layout"
+)]
 pub struct Oack {
     /// The values in force from now on.
     pub options: Options,
 }
 
 impl Oack {
-    /// Reads what follows the opcode, as a client does.
+    /// Decodes the bytes after the opcode, by a client's rules.
     ///
     /// # Errors
-    /// [`OackError`] where an option is unknown, comes twice, or has a value out of bounds.
+    /// [`OackError`] if an option is unknown, comes twice, or has a value out of bounds.
     pub fn decode(body: &[u8]) -> Result<Self, OackError> {
         Options::from_oack(body).map(|options| Self { options })
     }
 
-    /// Appends the packet.
+    /// Appends the packet to `out`.
     pub fn encode(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(&Opcode::Oack.to_wire());
         self.options.encode(out);

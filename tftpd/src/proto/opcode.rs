@@ -1,9 +1,10 @@
 //! The two bytes that open every packet.
 
-/// What a packet is ([RFC 1350 §5](https://www.rfc-editor.org/rfc/rfc1350#section-5);
+/// The kind of a packet ([RFC 1350 §5](https://www.rfc-editor.org/rfc/rfc1350#section-5);
 /// OACK: [RFC 2347](https://www.rfc-editor.org/rfc/rfc2347)).
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[repr(u16)]
+#[non_exhaustive]
 pub enum Opcode {
     /// Read request.
     Rrq = 1,
@@ -20,7 +21,7 @@ pub enum Opcode {
 }
 
 impl Opcode {
-    /// The opcode with this number, if there is one.
+    /// Returns the opcode with this number; `None` if it is not one of the six.
     pub const fn from_wire(number: u16) -> Option<Self> {
         match number {
             1 => Some(Self::Rrq),
@@ -33,7 +34,7 @@ impl Opcode {
         }
     }
 
-    /// The two bytes on the wire.
+    /// Returns the two bytes on the wire, in network byte order.
     pub const fn to_wire(self) -> [u8; 2] {
         (self as u16).to_be_bytes()
     }

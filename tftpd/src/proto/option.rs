@@ -10,14 +10,14 @@ use super::block::Rollover;
 pub struct Blksize(u16);
 
 impl Blksize {
-    /// What is used when nobody asks: 512 bytes.
+    /// The block size without the option: 512 bytes.
     pub const DEFAULT: Self = Self(512);
     /// The smallest, 8 bytes.
     pub const MIN: Self = Self(8);
     /// The largest, 65464 bytes: a UDP datagram over IPv4 less all headers.
     pub const MAX: Self = Self(65464);
 
-    /// The block size of `bytes`, if the RFC allows it.
+    /// Returns the block size of `bytes`; `None` outside of 8 to 65464.
     pub const fn new(bytes: u16) -> Option<Self> {
         if bytes >= Self::MIN.0 && bytes <= Self::MAX.0 {
             Some(Self(bytes))
@@ -26,12 +26,12 @@ impl Blksize {
         }
     }
 
-    /// In bytes.
+    /// Returns the size in bytes.
     pub const fn bytes(self) -> u16 {
         self.0
     }
 
-    /// The largest power of two that is not larger.
+    /// Returns the largest power of two that is not larger.
     #[must_use]
     pub const fn to_power_of_two(self) -> Self {
         Self(1 << self.0.ilog2())
@@ -41,19 +41,19 @@ impl Blksize {
 /// Blocks sent before an acknowledgement is due, 1 to 32767
 /// ([RFC 7440](https://www.rfc-editor.org/rfc/rfc7440)).
 ///
-/// The RFC lets a window have 65535 blocks. Their numbers have 16 bits, so that with more than half
-/// of them in flight a late copy of an old packet looks like a new one: an old ACK like one for
-/// blocks that never arrived. More is neither asked for nor granted here.
+/// RFC 7440 allows 65535 blocks. Block numbers have 16 bits, so that with more than half of them in
+/// flight a late copy of an old packet looks like a new one: an old ACK looks like one for blocks
+/// that never arrived. This implementation neither asks for nor grants more.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Windowsize(NonZeroU16);
 
 impl Windowsize {
-    /// One block, one acknowledgement: what RFC 1350 does.
+    /// One block per acknowledgement, as in RFC 1350.
     pub const ONE: Self = Self(NonZeroU16::MIN);
     /// The largest, 32767 blocks.
     pub const MAX: Self = Self(NonZeroU16::new(u16::MAX / 2).expect("not zero"));
 
-    /// The window of `blocks`, if it is neither empty nor larger than [`MAX`](Self::MAX).
+    /// Returns the window of `blocks`; `None` if it is 0 or larger than [`MAX`](Self::MAX).
     pub const fn new(blocks: u16) -> Option<Self> {
         match NonZeroU16::new(blocks) {
             Some(blocks) if blocks.get() <= Self::MAX.blocks() => Some(Self(blocks)),
@@ -61,7 +61,8 @@ impl Windowsize {
         }
     }
 
-    /// The window that is closest to `blocks`.
+    /// Returns the window closest to `blocks`: 0 gives [`ONE`](Self::ONE), too many give
+    /// [`MAX`](Self::MAX).
     pub const fn closest_to(blocks: u16) -> Self {
         match Self::new(blocks) {
             Some(window) => window,
@@ -70,7 +71,7 @@ impl Windowsize {
         }
     }
 
-    /// In blocks.
+    /// Returns the number of blocks.
     pub const fn blocks(self) -> u16 {
         self.0.get()
     }
@@ -82,7 +83,7 @@ impl Windowsize {
 pub struct Timeout(NonZeroU8);
 
 impl Timeout {
-    /// A time-out of `seconds`, if it is not zero.
+    /// Returns a time-out of `seconds`; `None` for 0.
     pub const fn new(seconds: u8) -> Option<Self> {
         match NonZeroU8::new(seconds) {
             Some(seconds) => Some(Self(seconds)),
@@ -90,7 +91,7 @@ impl Timeout {
         }
     }
 
-    /// As a span of time.
+    /// Returns the time-out as a duration.
     pub const fn duration(self) -> Duration {
         Duration::from_secs(self.0.get() as u64)
     }
@@ -101,7 +102,7 @@ impl Timeout {
 pub struct Utimeout(u32);
 
 impl Utimeout {
-    /// A time-out of `microseconds`, if it is in bounds.
+    /// Returns a time-out of `microseconds`; `None` out of bounds.
     pub const fn new(microseconds: u32) -> Option<Self> {
         if microseconds >= 10_000 && microseconds <= 255_000_000 {
             Some(Self(microseconds))
@@ -110,41 +111,101 @@ impl Utimeout {
         }
     }
 
-    /// As a span of time.
+    /// Returns the time-out as a duration.
     pub const fn duration(self) -> Duration {
         Duration::from_micros(self.0 as u64)
     }
 }
 
-/// The options that this implementation knows, as asked for or as acknowledged.
+/// The options that this implementation supports, as asked for or as acknowledged.
+///
+/// ```
+/// use tftpd::proto::{Blksize, Options, Windowsize};
+///
+/// let options = Options::default()
+///     .with_blksize(Blksize::new(1428))
+///     .with_windowsize(Windowsize::new(16))
+///     .with_tsize(0);
+/// assert_eq!(options.to_string(), "blksize=1428 tsize=0 windowsize=16");
+/// ```
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
 pub struct Options {
-    /// Block size.
+    /// Block size in bytes of payload.
     pub blksize: Option<Blksize>,
-    /// Size of the file in bytes; 0 in a read request, where it is a question.
+    /// Size of the file in bytes; 0 in a read request, which asks for it.
     pub tsize: Option<u64>,
-    /// Time before a packet is repeated.
+    /// Seconds before a packet is repeated.
     pub timeout: Option<Timeout>,
-    /// Blocks to an acknowledgement.
+    /// Blocks per acknowledgement.
     pub windowsize: Option<Windowsize>,
-    /// Block size, of which only powers of two are granted (tftp-hpa).
+    /// Block size in bytes, of which only powers of two are granted (tftp-hpa).
     pub blksize2: Option<Blksize>,
-    /// Time before a packet is repeated, more finely (tftp-hpa).
+    /// Microseconds before a packet is repeated (tftp-hpa).
     pub utimeout: Option<Utimeout>,
-    /// What follows block 65535 (tftp-hpa).
+    /// The number after block 65535 (tftp-hpa).
     pub rollover: Option<Rollover>,
 }
 
 impl Options {
-    /// Whether none is set.
+    /// Sets [`blksize`](Self::blksize): bytes of payload in a full block.
+    #[must_use]
+    pub fn with_blksize(mut self, blksize: impl Into<Option<Blksize>>) -> Self {
+        self.blksize = blksize.into();
+        self
+    }
+
+    /// Sets [`tsize`](Self::tsize): the size of the file in bytes.
+    #[must_use]
+    pub fn with_tsize(mut self, tsize: impl Into<Option<u64>>) -> Self {
+        self.tsize = tsize.into();
+        self
+    }
+
+    /// Sets [`timeout`](Self::timeout): seconds before a packet is repeated.
+    #[must_use]
+    pub fn with_timeout(mut self, timeout: impl Into<Option<Timeout>>) -> Self {
+        self.timeout = timeout.into();
+        self
+    }
+
+    /// Sets [`windowsize`](Self::windowsize): blocks per acknowledgement.
+    #[must_use]
+    pub fn with_windowsize(mut self, windowsize: impl Into<Option<Windowsize>>) -> Self {
+        self.windowsize = windowsize.into();
+        self
+    }
+
+    /// Sets [`blksize2`](Self::blksize2): bytes of payload, of which a power of two is granted.
+    #[must_use]
+    pub fn with_blksize2(mut self, blksize2: impl Into<Option<Blksize>>) -> Self {
+        self.blksize2 = blksize2.into();
+        self
+    }
+
+    /// Sets [`utimeout`](Self::utimeout): microseconds before a packet is repeated.
+    #[must_use]
+    pub fn with_utimeout(mut self, utimeout: impl Into<Option<Utimeout>>) -> Self {
+        self.utimeout = utimeout.into();
+        self
+    }
+
+    /// Sets [`rollover`](Self::rollover): the number after block 65535.
+    #[must_use]
+    pub fn with_rollover(mut self, rollover: impl Into<Option<Rollover>>) -> Self {
+        self.rollover = rollover.into();
+        self
+    }
+
+    /// Returns true if no option is set.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 
-    /// Reads the options of a request, as forgiving as RFC 2347 wants a server to be: what is
+    /// Decodes the options of a request by the rules of RFC 2347 for servers: an option that is
     /// unknown, malformed or out of bounds counts as not asked. A name that comes twice counts
     /// once, with its first value; a block size above the maximum means the maximum, and so does a
-    /// window that the RFC allows.
+    /// window that RFC 7440 allows.
     pub(super) fn from_request(bytes: &[u8]) -> Self {
         let mut options = Self::default();
         let mut seen = Seen::default();
@@ -164,7 +225,7 @@ impl Options {
         options
     }
 
-    /// Reads the options of an OACK, where each must be one that can be used.
+    /// Decodes the options of an OACK, each of which must be known and in bounds.
     pub(super) fn from_oack(bytes: &[u8]) -> Result<Self, OackError> {
         let mut options = Self::default();
         let mut seen = Seen::default();
@@ -252,7 +313,7 @@ impl Options {
 }
 
 impl fmt::Display for Options {
-    /// `blksize=1468 tsize=0`, in the order of the fields; nothing if none is set.
+    /// Formats as `blksize=1468 tsize=0`, in the order of the fields; empty if none is set.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut text = Vec::new();
         self.encode(&mut text);
@@ -267,11 +328,11 @@ impl fmt::Display for Options {
     }
 }
 
-/// Why an OACK cannot be accepted.
+/// The reason why an OACK cannot be accepted: the fault of the server.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum OackError {
-    /// An option that nobody here asks for.
+    /// An option that was not asked for.
     #[error("the server acknowledged an option that was not asked for")]
     Unknown,
     /// The same option more than once.
@@ -331,8 +392,8 @@ impl Name {
         }
     }
 
-    /// What `value` is taken for: only the sizes of blocks and windows may be lowered by the server
-    /// without being asked again.
+    /// Returns the value used for `value`: a server may lower only the sizes of blocks and windows
+    /// without asking again (RFC 2348, RFC 7440).
     fn lowered(self, value: u64) -> u64 {
         match self {
             Self::Blksize | Self::Blksize2 => value.min(Blksize::MAX.bytes().into()),
@@ -344,7 +405,7 @@ impl Name {
     }
 }
 
-/// Which options came already, one bit each.
+/// The options seen so far, one bit each.
 #[derive(Default)]
 struct Seen(u8);
 
@@ -357,8 +418,8 @@ impl Seen {
     }
 }
 
-/// Walks over `name NUL value NUL …`. Stops at the first pair that is not complete, so that
-/// padding and garbage after the options do no harm.
+/// An iterator over `name NUL value NUL …`. It stops at the first incomplete pair, so that padding
+/// and garbage after the options do no harm.
 struct Pairs<'a>(&'a [u8]);
 
 impl<'a> Iterator for Pairs<'a> {
@@ -372,14 +433,14 @@ impl<'a> Iterator for Pairs<'a> {
     }
 }
 
-/// Splits off a string that ends in NUL; without the NUL it is none.
+/// Splits off a string that ends in NUL; `None` without the NUL.
 pub(super) fn split_string(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let end = bytes.iter().position(|&byte| byte == 0)?;
     let (string, rest) = bytes.split_at_checked(end)?;
     Some((string, rest.get(1..)?))
 }
 
-/// Reads ASCII digits, nothing else; a number too large for 64 bits is the largest.
+/// Parses ASCII digits, nothing else; a number too large for 64 bits becomes the largest.
 fn decimal(digits: &[u8]) -> Option<u64> {
     if digits.is_empty() {
         return None;

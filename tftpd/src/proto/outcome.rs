@@ -70,6 +70,7 @@ impl Outcome {
 
 /// The stage a transfer has reached.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[non_exhaustive]
 pub enum Stage {
     /// The first reply is unanswered.
     FirstReply,
@@ -79,6 +80,7 @@ pub enum Stage {
 
 /// Time limits for a peer that does not answer.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
 pub struct Patience {
     /// Transmissions of the first reply while the peer has not answered.
     pub first_reply: u8,
@@ -89,8 +91,31 @@ pub struct Patience {
     pub last_block: u8,
 }
 
+impl Patience {
+    /// Sets [`first_reply`](Self::first_reply): transmissions of the first reply.
+    #[must_use]
+    pub const fn with_first_reply(mut self, first_reply: u8) -> Self {
+        self.first_reply = first_reply;
+        self
+    }
+
+    /// Sets [`silence`](Self::silence): the longest time without progress.
+    #[must_use]
+    pub const fn with_silence(mut self, silence: Duration) -> Self {
+        self.silence = silence;
+        self
+    }
+
+    /// Sets [`last_block`](Self::last_block): transmissions of the last block.
+    #[must_use]
+    pub const fn with_last_block(mut self, last_block: u8) -> Self {
+        self.last_block = last_block;
+        self
+    }
+}
+
 impl Default for Patience {
-    /// 3 first replies, 40 s, 6 last blocks.
+    /// Returns 3 first replies, 40 s, 6 last blocks.
     fn default() -> Self {
         Self {
             first_reply: 3,

@@ -1,4 +1,4 @@
-//! Any of the six packets.
+//! Decoding of a datagram into one of the six packets.
 
 use super::{
     data::{Ack, Data},
@@ -7,30 +7,30 @@ use super::{
     request::{Direction, Request},
 };
 
-/// A datagram taken apart; borrows from it.
+/// A decoded datagram, borrowing its bytes.
 ///
-/// An OACK is left as bytes: only who asked for options can say whether the answer is a good one
+/// An OACK stays undecoded: its options are judged against the request by the client that sent it
 /// ([`Oack::decode`](super::Oack::decode)).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Packet<'a> {
     /// RRQ or WRQ.
     Request(Request<'a>),
-    /// A block.
+    /// DATA.
     Data(Data<'a>),
-    /// An acknowledgement.
+    /// ACK.
     Ack(Ack),
-    /// The end.
+    /// ERROR.
     Error(Error<'a>),
-    /// An option acknowledgement: what follows the opcode.
+    /// OACK: the bytes after the opcode.
     Oack(&'a [u8]),
 }
 
 impl<'a> Packet<'a> {
-    /// Takes a datagram apart. Never panics, never allocates.
+    /// Decodes a datagram. Never panics, never allocates.
     ///
     /// # Errors
-    /// [`DecodeError`] if the bytes are none of the six packets.
+    /// [`DecodeError`] if the bytes are not one of the six packets.
     pub fn decode(datagram: &'a [u8]) -> Result<Self, DecodeError> {
         let (number, body) = datagram
             .split_first_chunk()

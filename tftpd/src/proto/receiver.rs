@@ -1,4 +1,4 @@
-//! The side that wants the file: a client after RRQ, a server answering WRQ.
+//! The receiving side: a client after an RRQ, a server answering a WRQ.
 
 use std::time::{Duration, Instant};
 
@@ -12,10 +12,10 @@ use super::{
     retransmit::RetransmitTimer,
 };
 
-/// Receives a file block by block, acknowledging window by window.
+/// The state machine that receives a file, with one ACK per window.
 ///
-/// The bytes stay where they are: [`handle`](Self::handle) answers with the part of the datagram
-/// that is to be stored, and where.
+/// It copies no bytes: [`handle`](Self::handle) returns the part of the datagram to be stored, and
+/// its offset in the file.
 ///
 /// ```
 /// use std::time::Instant;
@@ -36,14 +36,14 @@ pub struct Receiver {
     expected: u64,
     /// Blocks stored since the last acknowledgement.
     unacknowledged: u16,
-    /// Whether the gap before `expected` was reported already.
+    /// Set when the gap before `expected` has been reported.
     gap_reported: bool,
     phase: Phase,
     opening: Opening,
-    /// Whether a block has come, be it not the first: the peer exists, and has had the opening.
-    heard: bool,
+    /// Set when any block has arrived: the peer exists and received the opening.
+    block_seen: bool,
     pending: Option<ReceiverOutput>,
-    /// Whether the last acknowledgement went out once and no block answered it yet.
+    /// Set while the last acknowledgement was sent once and no block has answered it.
     measuring: bool,
     received: u64,
     resent: u32,
@@ -53,22 +53,53 @@ pub struct Receiver {
     dally: Duration,
 }
 
-/// What a receiver is made from.
+/// The parameters of a [`Receiver`].
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub struct ReceiverConfig {
-    /// What was agreed.
+    /// The negotiated values.
     pub terms: Terms,
-    /// How long silence is borne.
+    /// Limits on retransmission.
     pub patience: Patience,
-    /// How long to stay after the last acknowledgement, to repeat it if it was lost
-    /// ([RFC 1350 §6](https://www.rfc-editor.org/rfc/rfc1350#section-6)). Zero: not at all.
+    /// Time to stay after the last acknowledgement, to repeat it if it was lost
+    /// ([RFC 1350 §6](https://www.rfc-editor.org/rfc/rfc1350#section-6)); zero to end with it.
     pub dally: Duration,
-    /// Spreads resends of different transfers in time.
+    /// Seed of the jitter that spreads the retransmissions of different transfers in time.
     pub jitter_seed: u32,
 }
 
+impl ReceiverConfig {
+    /// Sets [`terms`](Self::terms): the negotiated values.
+    #[must_use]
+    pub const fn with_terms(mut self, terms: Terms) -> Self {
+        self.terms = terms;
+        self
+    }
+
+    /// Sets [`patience`](Self::patience): limits on retransmission.
+    #[must_use]
+    pub const fn with_patience(mut self, patience: Patience) -> Self {
+        self.patience = patience;
+        self
+    }
+
+    /// Sets [`dally`](Self::dally): the time to stay after the last acknowledgement.
+    #[must_use]
+    pub const fn with_dally(mut self, dally: Duration) -> Self {
+        self.dally = dally;
+        self
+    }
+
+    /// Sets [`jitter_seed`](Self::jitter_seed): the seed of the jitter.
+    #[must_use]
+    pub const fn with_jitter_seed(mut self, jitter_seed: u32) -> Self {
+        self.jitter_seed = jitter_seed;
+        self
+    }
+}
+
 impl Default for ReceiverConfig {
-    /// No options, no dallying.
+    /// Returns the parameters without options and without dallying.
     fn default() -> Self {
         Self {
             terms: Terms::default(),
@@ -79,20 +110,21 @@ impl Default for ReceiverConfig {
     }
 }
 
-/// What a receiver says first.
+/// The first packet of a receiver.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
 pub enum Opening {
-    /// Nothing: DATA 1 is about to be handed in, it answered the request.
+    /// None: DATA 1 answered the request and is handed in next.
     AwaitData,
-    /// ACK 0, to an OACK.
+    /// ACK 0, in answer to an OACK.
     Ack,
-    /// ACK 0, to a WRQ without options.
+    /// ACK 0, in answer to a WRQ without options.
     AckRequest,
-    /// An OACK, to a WRQ.
+    /// An OACK, in answer to a WRQ.
     Oack(Options),
 }
 
-/// What a receiver wants done.
+/// The next action of a [`Receiver`], for its driver.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum ReceiverOutput {
@@ -102,10 +134,10 @@ pub enum ReceiverOutput {
     Oack(Options),
     /// Send an ERROR with this code and the text of the RFC.
     Error(ErrorCode),
-    /// Everything is there. Make it last, then call [`Receiver::committed`]; or hand in
-    /// [`Input::Abort`].
+    /// All blocks are stored. Make the file durable, then call [`Receiver::committed`]; on
+    /// failure, hand in [`Input::Abort`].
     Commit,
-    /// Nothing until a datagram comes or this time does.
+    /// Nothing until a datagram arrives or this deadline passes.
     Wait(Instant),
     /// The transfer is over: see [`Receiver::outcome`].
     Done,
@@ -113,25 +145,26 @@ pub enum ReceiverOutput {
 
 /// A block to be stored.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
 pub struct Stored<'a> {
-    /// Where it belongs, in bytes from the beginning.
+    /// Its offset in the file as received, in bytes.
     pub offset: u64,
-    /// The bytes, a part of the datagram handed in.
+    /// Its bytes, a part of the datagram handed in.
     pub payload: &'a [u8],
 }
 
 #[derive(Clone, Debug)]
 enum Phase {
     Data,
-    /// The last block is stored; the file is being made to last.
+    /// The last block is stored; the file is being made durable.
     Committing,
-    /// The last ACK is out and may have been lost.
+    /// The last ACK was sent and may have been lost.
     Dallying,
     Ended(Outcome),
 }
 
 impl Receiver {
-    /// A receiver that opens with `opening`.
+    /// Returns a receiver that opens with `opening`.
     pub fn new(config: ReceiverConfig, opening: Opening, now: Instant) -> Self {
         let ceiling = config.terms.timeout.unwrap_or(DEFAULT_CEILING);
         let mut receiver = Self {
@@ -141,7 +174,7 @@ impl Receiver {
             gap_reported: false,
             phase: Phase::Data,
             opening,
-            heard: false,
+            block_seen: false,
             pending: None,
             measuring: opening == Opening::Ack,
             received: 0,
@@ -158,14 +191,14 @@ impl Receiver {
         receiver
     }
 
-    /// Takes in what happened, and answers with a block to be stored, if it brought one. Drain
+    /// Processes an event, and returns the block to be stored if it brought one. Drain
     /// [`poll`](Self::poll) afterwards.
     pub fn handle<'a>(&mut self, input: Input<'a>, now: Instant) -> Option<Stored<'a>> {
         if matches!(self.phase, Phase::Ended(_)) {
             return None;
         }
         match input {
-            // A peer that only repeats itself puts its time-outs off, but not this.
+            // Duplicates from the peer postpone the RTO, but not this limit.
             _ if matches!(self.phase, Phase::Data)
                 && now >= self.clock.progress_at + self.patience.silence =>
             {
@@ -174,7 +207,7 @@ impl Receiver {
             Input::Datagram(bytes) => match Packet::decode(bytes) {
                 Ok(Packet::Data(data)) => return self.block(data, now),
                 Ok(Packet::Error(error)) => self.refused(&error),
-                // ACK 0 was lost: the OACK that it answers comes again.
+                // ACK 0 was lost: the server repeats the OACK that it answers.
                 Ok(Packet::Oack(_)) if self.expected == 1 && self.opening == Opening::Ack => {
                     self.repeat(now);
                 }
@@ -182,7 +215,7 @@ impl Receiver {
             },
             Input::Timer if now >= self.clock.deadline => self.timed_out(now),
             Input::Timer => {}
-            // Everything is there and was acknowledged: nothing is lost by leaving.
+            // All blocks are stored and acknowledged: ending now loses nothing.
             Input::Unreachable | Input::Abort(_) if matches!(self.phase, Phase::Dallying) => {
                 self.complete();
             }
@@ -192,7 +225,7 @@ impl Receiver {
         None
     }
 
-    /// The file is safe: the last acknowledgement may go out.
+    /// Reports that the file is durable: sends the last acknowledgement.
     pub fn committed(&mut self, now: Instant) {
         if !matches!(self.phase, Phase::Committing) {
             return;
@@ -207,7 +240,7 @@ impl Receiver {
         }
     }
 
-    /// The next thing to do. Call it until it answers `Wait` or `Done`.
+    /// Returns the next action. Call it until it returns `Wait` or `Done`.
     pub fn poll(&mut self) -> ReceiverOutput {
         match (self.pending.take(), &self.phase) {
             (Some(output), _) => output,
@@ -216,20 +249,20 @@ impl Receiver {
         }
     }
 
-    /// The same request came again while no block has arrived: the first reply may be lost, so it
-    /// goes out again. Later than that it does nothing.
+    /// Repeats the first reply, for a request that arrives again: the reply may be lost. Does
+    /// nothing once a block has arrived.
     pub fn repeat_first_reply(&mut self, now: Instant) {
         if self.is_half_open() {
             self.repeat(now);
         }
     }
 
-    /// Whether the peer has not yet sent a block.
+    /// Returns true until the peer's first block.
     pub fn is_half_open(&self) -> bool {
-        matches!(self.phase, Phase::Data) && !self.heard
+        matches!(self.phase, Phase::Data) && !self.block_seen
     }
 
-    /// How it ended, once it has.
+    /// Returns the outcome, once the transfer has ended.
     pub fn outcome(&self) -> Option<&Outcome> {
         match &self.phase {
             Phase::Ended(outcome) => Some(outcome),
@@ -237,17 +270,17 @@ impl Receiver {
         }
     }
 
-    /// When the peer last moved the transfer on (its beginning, if it never did).
+    /// Returns the time of the last progress (of the beginning, if there was none).
     pub fn progress_at(&self) -> Instant {
         self.clock.progress_at
     }
 
-    /// Bytes stored so far.
+    /// Returns the bytes stored so far.
     pub fn received(&self) -> u64 {
         self.received
     }
 
-    /// Packets that went out more than once.
+    /// Returns the number of packets that were sent again.
     pub fn resent(&self) -> u32 {
         self.resent
     }
@@ -266,8 +299,8 @@ impl Receiver {
         None
     }
 
-    /// Whether a block of the last window comes again that is not the last. A sender that has heard
-    /// nothing since the options repeats the first block alone.
+    /// Returns true if `data` repeats a block of the last window other than the last. A sender
+    /// without an answer since the options repeats the first block alone.
     fn lacks_the_last_ack(&self, data: Data<'_>, now: Instant) -> bool {
         let window = u64::from(self.terms.windowsize.blocks());
         let first = self.expected.saturating_sub(window).max(1);
@@ -276,8 +309,8 @@ impl Receiver {
         ahead.is_some_and(|ahead| ahead < window) && now > answer_at
     }
 
-    /// The last acknowledgement was lost, and this one may be: the wait begins anew, but no peer
-    /// draws it out for longer than silence is borne.
+    /// Repeats the last acknowledgement and restarts the dally timer, up to `patience.silence` after
+    /// the last progress: the peer cannot extend the wait beyond that.
     fn dally_on(&mut self, now: Instant) {
         self.resent += 1;
         self.pending = Some(ReceiverOutput::Ack(self.last_in_order()));
@@ -307,7 +340,7 @@ impl Receiver {
         self.expected += 1;
         self.unacknowledged += 1;
         self.gap_reported = false;
-        self.heard = true;
+        self.block_seen = true;
         self.clock.progressed(now);
         if data.payload.len() < blksize {
             self.phase = Phase::Committing;
@@ -321,26 +354,26 @@ impl Receiver {
         Some(stored)
     }
 
-    /// The number on the wire of the last block that has come in order.
+    /// Returns the number on the wire of the last block received in order.
     fn last_in_order(&self) -> u16 {
         self.terms.rollover.to_wire(self.expected - 1)
     }
 
-    /// Whether a copy of the last block means that its acknowledgement was lost.
+    /// Returns true if a copy of the last block means that its acknowledgement was lost.
     ///
-    /// It does not while a window is under way, nor before an answer can be here: such a copy was
-    /// made by the network, or belongs to a window that was sent twice. To acknowledge it would
-    /// bring one more window, the copies in that one the next, and so on to the end of the file:
-    /// what RFC 1123 §4.2.3.1 is about, with windows.
+    /// It does not in the middle of a window, nor sooner than a round trip after the ACK: such a
+    /// copy was made by the network, or belongs to a window that was sent twice. An ACK for it
+    /// would bring one more window, the copies in that one the next, and so on to the end of the
+    /// file: the Sorcerer's Apprentice of RFC 1123 §4.2.3.1, with windows.
     fn asks_again(&self, now: Instant) -> bool {
         let answer_at = self.clock.sent_at + self.timer.round_trip().unwrap_or_default();
         self.expected > 1 && self.unacknowledged == 0 && now >= answer_at
     }
 
-    /// A block of this window is missing: that is said once (RFC 7440 §4), and again only if the
-    /// sender falls silent.
+    /// Reports the first gap of a window with one ACK (RFC 7440 §4); the report is repeated only by
+    /// the timer.
     fn out_of_order(&mut self, now: Instant) {
-        self.heard = true;
+        self.block_seen = true;
         if !self.gap_reported {
             self.gap_reported = true;
             self.measuring = false;
@@ -358,7 +391,7 @@ impl Receiver {
     fn timed_out(&mut self, now: Instant) {
         match self.phase {
             Phase::Dallying => self.complete(),
-            // The disk decides, not the peer.
+            // The commit is in progress; the peer's time-out does not count.
             Phase::Committing => self.arm(now),
             _ if self.unproven() && self.clock.sends >= self.patience.first_reply => {
                 self.end(Outcome::TimedOut(Stage::FirstReply));
@@ -370,7 +403,7 @@ impl Receiver {
         }
     }
 
-    /// Whether the peer may be a forged address: only a server that was sent a WRQ cannot know.
+    /// Returns true if the peer's address may be forged: after a WRQ, until its first block.
     fn unproven(&self) -> bool {
         let to_request = matches!(self.opening, Opening::AckRequest | Opening::Oack(_));
         self.is_half_open() && to_request
@@ -382,10 +415,10 @@ impl Receiver {
         self.reply(now);
     }
 
-    /// Says how far it has come: the opening, or the last block that is in order.
+    /// Sends the opening, or an ACK of the last block received in order.
     fn reply(&mut self, now: Instant) {
         self.pending = Some(match self.opening {
-            Opening::Oack(options) if !self.heard => ReceiverOutput::Oack(options),
+            Opening::Oack(options) if !self.block_seen => ReceiverOutput::Oack(options),
             _ => ReceiverOutput::Ack(self.last_in_order()),
         });
         self.unacknowledged = 0;
@@ -393,7 +426,7 @@ impl Receiver {
         self.clock.sent(now, wait);
     }
 
-    /// Waits for the next block without having said anything.
+    /// Restarts the timer without sending a packet.
     fn arm(&mut self, now: Instant) {
         self.clock.deadline = now + self.timer.wait();
     }

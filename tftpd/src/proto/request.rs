@@ -7,8 +7,11 @@ use super::{
     option::{Options, split_string},
 };
 
-/// Which way the file goes.
+/// The direction of a transfer.
+///
+/// Closed: a file is read or written.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[expect(clippy::exhaustive_enums, reason = "closed: a file is read or written")]
 pub enum Direction {
     /// From server to client (RRQ).
     Read,
@@ -25,25 +28,31 @@ pub enum Direction {
 /// │ opcode 1/2 │ file    │ 0 │ mode │ 0 │ option │ 0 │ value │ 0 │
 /// └────────────┴─────────┴───┴──────┴───┴────────┴───┴───────┴───┴ ┄
 /// ```
+///
+/// Closed: RFC 1350 and RFC 2347 fix the layout; new options are fields of [`Options`].
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "closed: RFC 1350 and RFC 2347 fix the layout"
+)]
 pub struct Request<'a> {
     /// Read or write.
     pub direction: Direction,
     /// The name as it was sent: bytes, not text; never empty.
     pub filename: &'a [u8],
-    /// How the bytes travel.
+    /// The transfer mode.
     pub mode: Mode,
-    /// What the client would like, as far as it is known and in bounds.
+    /// The options asked for, as far as they are known and in bounds.
     pub options: Options,
 }
 
 impl<'a> Request<'a> {
-    /// Reads what follows the opcode. The 512 bytes that RFC 2347 grants a request are not
-    /// enforced: what arrives whole and makes sense is served.
+    /// Decodes the bytes after the opcode. The limit of 512 bytes of RFC 2347 is not enforced: a
+    /// longer request that is well formed is served.
     ///
     /// # Errors
-    /// [`DecodeError`] without a terminated name and mode, with an empty name, or with a mode
-    /// nobody knows.
+    /// [`DecodeError`] if the name or the mode is not terminated, the name is empty, or the mode is
+    /// unknown.
     pub fn decode(direction: Direction, body: &'a [u8]) -> Result<Self, DecodeError> {
         let (filename, rest) = split_string(body).ok_or(DecodeError::Unterminated("file name"))?;
         let (mode, options) = split_string(rest).ok_or(DecodeError::Unterminated("mode"))?;
@@ -59,7 +68,7 @@ impl<'a> Request<'a> {
         })
     }
 
-    /// Appends the packet. A NUL cannot be part of a name on the wire; the name ends there.
+    /// Appends the packet to `out`. A NUL cannot be part of a name on the wire; the name ends there.
     pub fn encode(&self, out: &mut Vec<u8>) {
         let opcode = match self.direction {
             Direction::Read => Opcode::Rrq,

@@ -1,4 +1,4 @@
-//! When to repeat a packet: a timer that learns the round trip.
+//! The retransmission timer, adapted to the measured round trip.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ pub(super) struct RetransmitTimer {
     rttvar: u32,
     /// The shortest round trip, likewise.
     shortest: u32,
-    /// How often the wait has been doubled.
+    /// The number of times the wait has been doubled.
     backoff: u8,
     jitter: u32,
     ceiling: Duration,
@@ -28,11 +28,11 @@ pub(super) struct RetransmitTimer {
 
 /// The shortest wait.
 const FLOOR: Duration = Duration::from_millis(20);
-/// The wait while nothing is known of the path (RFC 6298 §2.1).
+/// The wait before the first round trip is measured (RFC 6298 §2.1).
 const INITIAL: Duration = Duration::from_secs(1);
 
 impl RetransmitTimer {
-    /// A timer that never waits longer than `ceiling`; `seed` spreads the jitter.
+    /// Returns a timer that never waits longer than `ceiling`; `seed` spreads the jitter.
     pub(super) const fn new(ceiling: Duration, seed: u32) -> Self {
         Self {
             srtt: 0,
@@ -44,8 +44,8 @@ impl RetransmitTimer {
         }
     }
 
-    /// Learns from a packet that was sent once and answered after `rtt` (Karn's rule is the
-    /// caller's: never for a packet that was repeated). Ends any doubling.
+    /// Adds a sample: a packet was sent once and answered after `rtt` (the caller applies Karn's
+    /// rule: never for a packet that was repeated). Resets the back-off.
     pub(super) fn sample(&mut self, rtt: Duration) {
         let rtt = micros(rtt);
         if self.srtt == 0 {
@@ -80,7 +80,7 @@ impl RetransmitTimer {
         self.shortest = 0;
     }
 
-    /// The smoothed round trip, once one was measured.
+    /// Returns the smoothed round trip, once one was measured.
     pub(super) fn round_trip(&self) -> Option<Duration> {
         (self.srtt > 0).then(|| Duration::from_micros(self.srtt.into()))
     }
@@ -90,7 +90,7 @@ impl RetransmitTimer {
         (self.shortest > 0).then(|| Duration::from_micros(self.shortest.into()) * 7 / 8)
     }
 
-    /// How long to wait for the answer to a packet sent now: up to an eighth more than computed.
+    /// Returns the wait for the answer to a packet sent now: up to an eighth more than computed.
     pub(super) fn wait(&mut self) -> Duration {
         let base = match self.round_trip() {
             None => INITIAL,
@@ -103,7 +103,7 @@ impl RetransmitTimer {
         wait + wait.mul_f32(self.next_jitter() / 8.0)
     }
 
-    /// A number in 0..1 (xorshift: this spreads load, it hides nothing).
+    /// Returns a number in 0..1 (xorshift: this spreads load, it hides nothing).
     fn next_jitter(&mut self) -> f32 {
         self.jitter ^= self.jitter << 13;
         self.jitter ^= self.jitter >> 17;
@@ -112,7 +112,7 @@ impl RetransmitTimer {
     }
 }
 
-/// In microseconds, one at least and few enough to be calculated with.
+/// Returns `rtt` in microseconds, at least 1 and small enough not to overflow the calculations.
 fn micros(rtt: Duration) -> u32 {
     u32::try_from(rtt.as_micros())
         .unwrap_or(u32::MAX / 8)

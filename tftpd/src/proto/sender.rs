@@ -1,4 +1,4 @@
-//! The side that has the file: a server answering RRQ, a client after WRQ.
+//! The sending side: a server answering an RRQ, a client after a WRQ.
 
 use std::time::{Duration, Instant};
 
@@ -13,10 +13,10 @@ use super::{
     retransmit::RetransmitTimer,
 };
 
-/// Sends a file, block by block, window by window.
+/// The state machine that sends a file, window by window.
 ///
-/// The state machine holds numbers, never bytes: it says which blocks are to go out, and whoever
-/// drives it reads them from the file and sends them.
+/// It holds block numbers, never bytes: [`poll`](Self::poll) names the blocks to be sent, and the
+/// driver reads them from the file and sends them.
 ///
 /// ```
 /// use std::time::{Duration, Instant};
@@ -55,21 +55,22 @@ pub struct Sender {
     patience: Patience,
 }
 
-/// What a sender is made from.
+/// The parameters of a [`Sender`].
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub struct SenderConfig {
-    /// Bytes to be sent, if that is known beforehand; else [`Sender::ends_with`] says when they end.
+    /// Bytes to be sent, if known beforehand; otherwise [`Sender::ends_with`] sets the last block.
     pub size: Option<u64>,
-    /// What was agreed.
+    /// The negotiated values.
     pub terms: Terms,
-    /// How long silence is borne.
+    /// Limits on retransmission.
     pub patience: Patience,
-    /// Spreads resends of different transfers in time.
+    /// Seed of the jitter that spreads the retransmissions of different transfers in time.
     pub jitter_seed: u32,
 }
 
 impl SenderConfig {
-    /// For a file of `size` bytes and a peer that asked for no options.
+    /// Returns the parameters for a file of `size` bytes and a peer that asked for no options.
     pub fn new(size: impl Into<Option<u64>>) -> Self {
         Self {
             size: size.into(),
@@ -78,24 +79,46 @@ impl SenderConfig {
             jitter_seed: 1,
         }
     }
+
+    /// Sets [`terms`](Self::terms): the negotiated values.
+    #[must_use]
+    pub const fn with_terms(mut self, terms: Terms) -> Self {
+        self.terms = terms;
+        self
+    }
+
+    /// Sets [`patience`](Self::patience): limits on retransmission.
+    #[must_use]
+    pub const fn with_patience(mut self, patience: Patience) -> Self {
+        self.patience = patience;
+        self
+    }
+
+    /// Sets [`jitter_seed`](Self::jitter_seed): the seed of the jitter.
+    #[must_use]
+    pub const fn with_jitter_seed(mut self, jitter_seed: u32) -> Self {
+        self.jitter_seed = jitter_seed;
+        self
+    }
 }
 
-/// What a sender wants done.
+/// The next action of a [`Sender`], for its driver.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum SenderOutput {
     /// Send an OACK with these options.
     Oack(Options),
-    /// Send `count` blocks from block `first` on; block `n` starts at byte `(n - 1) * blksize`.
+    /// Send `count` DATA packets from block `first` on; block `n` starts at byte
+    /// `(n - 1) * blksize`.
     Blocks {
         /// The first of them, 1 or more.
         first: u64,
-        /// How many, 1 or more. All exist, unless the size is not known.
+        /// Their number, 1 or more. All exist, unless the size is not known.
         count: u16,
     },
     /// Send an ERROR with this code and the text of the RFC.
     Error(ErrorCode),
-    /// Nothing until a datagram comes or this time does.
+    /// Nothing until a datagram arrives or this deadline passes.
     Wait(Instant),
     /// The transfer is over: see [`Sender::outcome`].
     Done,
@@ -109,19 +132,19 @@ enum Phase {
     Ended(Outcome),
 }
 
-/// What the peer has shown by its acknowledgements.
+/// The proof of the peer's address, from its acknowledgements.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 enum Trust {
-    /// Nothing: its address may be forged.
+    /// No proof: the address may be forged.
     None,
-    /// It acknowledged the options, which takes no more than one forged datagram.
+    /// The peer acknowledged the options, which one forged datagram can do.
     Options,
-    /// It acknowledged a block: it receives what is sent to it.
+    /// The peer acknowledged a block, so it receives the packets sent to it.
     Blocks,
 }
 
 impl Sender {
-    /// A sender whose first packet is the OACK with `oack`, or DATA 1 if there is none.
+    /// Returns a sender whose first packet is the OACK with `oack`, or DATA 1 without one.
     pub fn new(config: SenderConfig, oack: Option<Options>, now: Instant) -> Self {
         let mut sender = Self::idle(config, now);
         sender.phase = oack.map_or(Phase::Data, Phase::Oack);
@@ -129,9 +152,9 @@ impl Sender {
         sender
     }
 
-    /// A client's sender: it begins with DATA 1, and its peer has shown by its answer to the WRQ
-    /// that it exists. `round_trip` is how long the answer took, if the WRQ was sent once. It says
-    /// how long to wait, but not how soon an acknowledgement can come: a server opens a file first.
+    /// Returns a client's sender: it begins with DATA 1, and the answer to the WRQ has proved the
+    /// peer's address. `round_trip` is the time that the answer took, if the WRQ was sent once. It
+    /// is a sample for the RTO but not for the shortest round trip: a server opens the file first.
     pub fn answered(config: SenderConfig, round_trip: Option<Duration>, now: Instant) -> Self {
         let mut sender = Self::idle(config, now);
         sender.trust = Trust::Options;
@@ -142,7 +165,7 @@ impl Sender {
         sender
     }
 
-    /// A sender that has not said anything.
+    /// Returns a sender that has sent nothing.
     fn idle(config: SenderConfig, now: Instant) -> Self {
         let terms = config.terms;
         let ceiling = terms.timeout.unwrap_or(DEFAULT_CEILING);
@@ -166,20 +189,20 @@ impl Sender {
         }
     }
 
-    /// Takes in what happened. Drain [`poll`](Self::poll) afterwards.
+    /// Processes an event. Drain [`poll`](Self::poll) afterwards.
     pub fn handle(&mut self, input: Input<'_>, now: Instant) {
         if matches!(self.phase, Phase::Ended(_)) {
             return;
         }
         match input {
-            // A peer that only repeats itself puts its time-outs off, but not this.
+            // Duplicates from the peer postpone the RTO, but not this limit.
             _ if now >= self.clock.progress_at + self.patience.silence => {
                 self.end(Outcome::TimedOut(self.stage()));
             }
             Input::Datagram(bytes) => match Packet::decode(bytes) {
                 Ok(Packet::Ack(ack)) => self.acknowledged(ack, now),
                 Ok(Packet::Error(error)) => self.refused(&error),
-                // Requests, blocks and noise have no place here and are no reason to stop.
+                // Requests, blocks and undecodable datagrams are ignored.
                 _ => {}
             },
             Input::Timer if now >= self.clock.deadline => self.timed_out(now),
@@ -195,7 +218,7 @@ impl Sender {
         }
     }
 
-    /// The next thing to do. Call it until it answers `Wait` or `Done`.
+    /// Returns the next action. Call it until it returns `Wait` or `Done`.
     pub fn poll(&mut self) -> SenderOutput {
         match (self.pending.take(), &self.phase) {
             (Some(output), _) => output,
@@ -204,8 +227,8 @@ impl Sender {
         }
     }
 
-    /// The same request came again while nothing is acknowledged: the first reply may be lost,
-    /// so it goes out again. Later than that it does nothing.
+    /// Repeats the first reply, for a request that arrives again: the reply may be lost. Does
+    /// nothing once the peer has acknowledged a packet.
     pub fn repeat_first_reply(&mut self) {
         if self.is_half_open() {
             self.clean = false;
@@ -217,19 +240,20 @@ impl Sender {
         }
     }
 
-    /// Block `last` has turned out to be the last: it is shorter than the others, or empty. For a
-    /// sender that was not told the size; `last` is one of the blocks it asked for just now.
+    /// Sets the number of the last block, which is shorter than the others or empty, for a sender
+    /// of a file of unknown size. `last` is one of the blocks of the latest
+    /// [`Blocks`](SenderOutput::Blocks).
     pub fn ends_with(&mut self, last: u64) {
         self.last = last;
         self.sent_end = self.sent_end.min(last + 1);
     }
 
-    /// Whether the peer has not yet answered anything.
+    /// Returns true until the peer's first answer.
     pub fn is_half_open(&self) -> bool {
         self.trust == Trust::None && !matches!(self.phase, Phase::Ended(_))
     }
 
-    /// How it ended, once it has.
+    /// Returns the outcome, once the transfer has ended.
     pub fn outcome(&self) -> Option<&Outcome> {
         match &self.phase {
             Phase::Ended(outcome) => Some(outcome),
@@ -237,22 +261,22 @@ impl Sender {
         }
     }
 
-    /// When the peer last moved the transfer on (its beginning, if it never did).
+    /// Returns the time of the last progress (of the beginning, if there was none).
     pub fn progress_at(&self) -> Instant {
         self.clock.progress_at
     }
 
-    /// What was agreed.
+    /// Returns the negotiated values.
     pub fn terms(&self) -> &Terms {
         &self.terms
     }
 
-    /// Blocks that were acknowledged.
+    /// Returns the number of acknowledged blocks.
     pub fn acknowledged_blocks(&self) -> u64 {
         self.base - 1
     }
 
-    /// Packets that went out more than once.
+    /// Returns the number of packets that were sent again.
     pub fn resent(&self) -> u32 {
         self.resent
     }

@@ -17,7 +17,10 @@ use tracing::{debug, info};
 use crate::{
     engine::{Cause, Ending, Record, Refusal},
     net,
-    policy::{LogLimit, Printable, Rate},
+    policy::{
+        Printable,
+        limit::{LogLimit, Rate},
+    },
 };
 
 /// What logs each record.

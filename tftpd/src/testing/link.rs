@@ -54,6 +54,7 @@ pub struct Datagram<'a> {
 
 /// The side of a transfer that receives a datagram. Closed: a transfer has two sides.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[expect(clippy::exhaustive_enums, reason = "closed: a transfer has two sides")]
 pub enum Destination {
     /// From the server to the client.
     Client,

@@ -96,12 +96,10 @@ async fn a_window_too_large_for_any_receive_buffer_is_asked_for_no_larger_than_i
 }
 
 fn options(blksize: u16, windowsize: u16) -> Options {
-    Options {
-        blksize: Blksize::new(blksize),
-        windowsize: Windowsize::new(windowsize),
-        tsize: Some(0),
-        ..Options::default()
-    }
+    Options::default()
+        .with_blksize(Blksize::new(blksize))
+        .with_windowsize(Windowsize::new(windowsize))
+        .with_tsize(0)
 }
 
 async fn with_server(address: &str, files: Memory, test: impl AsyncFnOnce(SocketAddr)) {

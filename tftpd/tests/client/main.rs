@@ -22,11 +22,11 @@ fn plain() -> Client {
 
 /// A client that asks for blocks of 8 bytes, `windowsize` to a window.
 fn windowed(windowsize: u16) -> Client {
-    client().options(Options {
-        blksize: Blksize::new(8),
-        windowsize: Windowsize::new(windowsize),
-        ..Options::default()
-    })
+    client().options(
+        Options::default()
+            .with_blksize(Blksize::new(8))
+            .with_windowsize(Windowsize::new(windowsize)),
+    )
 }
 
 fn client() -> Client {
@@ -39,10 +39,7 @@ fn allocator() -> Allocator {
 
 /// Gives up after `silence` once blocks have got through.
 fn patience(silence: Duration) -> Patience {
-    Patience {
-        silence,
-        ..Patience::default()
-    }
+    Patience::default().with_silence(silence)
 }
 
 const fn ms(ms: u64) -> Duration {

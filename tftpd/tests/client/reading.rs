@@ -277,11 +277,9 @@ async fn netascii_arrives_as_local_text_although_a_pair_is_cut_in_two() {
         port.send(&data(2, b"\nab\r\0\r"));
         port.expect(&ack(2));
     });
-    let options = Options {
-        blksize: Blksize::new(8),
-        tsize: Some(0),
-        ..Options::default()
-    };
+    let options = Options::default()
+        .with_blksize(Blksize::new(8))
+        .with_tsize(0);
     let client = client().options(options).mode(Mode::Netascii);
     let mut text = Vec::new();
     let done = client.get(server, "x", &mut text).await.expect("a file");
@@ -319,11 +317,9 @@ async fn progress_is_told_block_by_block_with_the_size() {
         port.expect(&ack(2));
     });
     let (tell, told) = std::sync::mpsc::channel();
-    let options = Options {
-        blksize: Blksize::new(512),
-        tsize: Some(0),
-        ..Options::default()
-    };
+    let options = Options::default()
+        .with_blksize(Blksize::new(512))
+        .with_tsize(0);
     let client = client().options(options).on_progress(move |progress| {
         let _ = tell.send((progress.transferred, progress.size));
     });

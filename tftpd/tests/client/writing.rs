@@ -188,11 +188,9 @@ async fn a_source_that_is_not_as_long_as_announced_never_looks_complete() {
             port.send(&ack(1));
             port.expect(&error(ErrorCode::NotDefined));
         });
-        let options = Options {
-            blksize: Blksize::new(8),
-            tsize: Some(0),
-            ..Options::default()
-        };
+        let options = Options::default()
+            .with_blksize(Blksize::new(8))
+            .with_tsize(0);
         let mut source = &b"123456789"[..];
         let failed = client()
             .options(options)

@@ -242,7 +242,7 @@ impl Args {
         let directory = ClientDirectory::new(template).map_err(|error| wrong(&error))?;
         // A template that leads out of the root does so for every client.
         let sample = Name::from_request(b"x")
-            .and_then(|name| directory.place(&name, Ipv4Addr::LOCALHOST.into()));
+            .and_then(|name| directory.join(&name, Ipv4Addr::LOCALHOST.into()));
         sample.map_err(|error| wrong(&error))?;
         Ok(Some(directory))
     }

@@ -2,7 +2,7 @@ use std::net::IpAddr;
 
 use super::*;
 use crate::{
-    policy::{Decision, Query, RewriteError},
+    policy::explain::{Decision, Query, RewriteError},
     proto::{Direction, ErrorCode},
 };
 use proptest::{collection::vec, prelude::*, sample::select};
@@ -108,7 +108,7 @@ fn what_goes_round_in_circles_is_refused_in_time() {
         }
     }
     let decision = ask(&rules("s a"), b"a");
-    assert_eq!(decision.steps.len(), crate::policy::MAX_STEPS);
+    assert_eq!(decision.steps.len(), crate::policy::explain::MAX_STEPS);
     let long = b"\\".repeat(4000);
     assert!(ask(&rules(r"rg \\ /"), &long).verdict.is_err());
     assert!(ask(&rules("r a b"), &b"./".repeat(4000)).verdict.is_err());
