@@ -37,7 +37,7 @@ const LOOK: usize = 16;
 ///
 /// ```
 /// use std::net::IpAddr;
-/// use tftpd::{policy::{Query, Rule, Rules}, proto::Direction};
+/// use tftpd::{policy::{Rule, Rules, explain::Query}, proto::Direction};
 ///
 /// let rules = Rules::new([
 ///     Rule::matching(r"^pxelinux\.cfg/(?<mac>01-[0-9a-f-]{17})$")
