@@ -31,7 +31,13 @@ fn build() -> PathBuf {
     let cargo = host::variable("CARGO").unwrap_or_else(|| "cargo".to_owned());
     let mut command = Command::new(cargo);
     command
-        .args(["build", "--quiet", "--workspace", "--bins"])
+        .args([
+            "build",
+            "--quiet",
+            "--workspace",
+            "--all-features",
+            "--bins",
+        ])
         .current_dir(host::workspace());
     if let Some(target) = folder.parent() {
         command.arg("--target-dir").arg(target);

@@ -167,7 +167,7 @@ fn texts_for_users_name_the_mechanism_and_not_a_picture() {
             if !is_test_file(&file) {
                 total.add(texts(&place, &text()));
             }
-        } else if file.extension().is_some_and(|extension| extension == "md") {
+        } else if is_prose(&file) {
             total.add(prose(&place, &text()));
         }
     }
@@ -191,6 +191,12 @@ fn comments_of(part: &str) -> Measure {
 
 fn is_rust(file: &Path) -> bool {
     file.extension().is_some_and(|extension| extension == "rs")
+}
+
+/// True for Markdown; the packages' links to the changelog of the root are read once, there.
+fn is_prose(file: &Path) -> bool {
+    let markdown = file.extension().is_some_and(|extension| extension == "md");
+    markdown && !host::workspace().join(file).is_symlink()
 }
 
 /// True for the files of `mod tests;` and `mod testing;`, whose literals no user sees.

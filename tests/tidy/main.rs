@@ -4,6 +4,7 @@
 mod arrows;
 mod circles;
 mod language;
+mod packages;
 mod paths;
 mod text;
 mod tokens;

@@ -1,12 +1,12 @@
-//! `cargo ci`: brings the programs that the suites need, then runs every suite.
+//! `cargo ci`: installs the programs that the suites need, then runs every suite.
 //!
 //! ```text
 //! cargo ci               set-up, then all suites
 //! cargo ci setup         only the set-up
 //! cargo ci test FILTER   only the tests whose name contains FILTER
-//! cargo ci lint          format, clippy, documentation, licences
+//! cargo ci lint          format, clippy, documentation, packages, licences
 //! ```
-//! Exit code: 0 when all went well, 1 when something failed, 64 for a command it does not know.
+//! Exit code: 0 if every step succeeded, 1 if one failed, 64 for an unknown command.
 
 mod lint;
 mod setup;

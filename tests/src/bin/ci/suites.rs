@@ -10,13 +10,13 @@ use crate::steps::{self, Count, Steps};
 /// Suites that need nothing installed are worth running even where the set-up failed.
 pub(crate) fn run(steps: &mut Steps, filter: Option<&str>) {
     if !steps.step("build", || {
-        steps::run(&mut steps::cargo("build --workspace --bins"))
+        steps::run(&mut steps::cargo("build --workspace --all-features --bins"))
     }) {
         return;
     }
     let mut count = Count::default();
     steps.step("test", || {
-        let mut command = steps::cargo("test --workspace --no-fail-fast");
+        let mut command = steps::cargo("test --workspace --all-features --no-fail-fast");
         command.args(filter).env(peers::REQUIRE, "1");
         steps::watch(&mut command, |line| add(&mut count, line))?;
         if count.passed == 0 {
