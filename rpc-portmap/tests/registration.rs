@@ -6,14 +6,14 @@ use std::time::Duration;
 use eport_core::Allocator;
 use rpc_portmap::client::{Client, Rpcbind};
 use rpc_portmap::portmapper::Portmapper;
-use rpc_portmap::rpc::RpcError;
+use rpc_portmap::rpc::{Program, RpcError, Version};
 use rpc_portmap::rpcbind::{Netid, PROGRAM};
 use rpc_portmap::server::{Caller, RegistrationGuard, RegistrationState, Server};
 use rpc_portmap::transport::{DynamicPort, Listeners};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-const SERVICE: u32 = 0x2000_0077;
+const SERVICE: Program = Program::new(0x2000_0077);
 
 rpc_portmap::rpc_program! {
     /// A service for tests.
@@ -43,7 +43,7 @@ async fn a_service_is_found_while_it_runs_and_no_longer() {
 
     let rpcbind = Rpcbind::new(Client::unix(&mapper.socket).await.expect("it listens"));
     let found = rpcbind
-        .address(SERVICE, 1, Netid::Tcp)
+        .address(SERVICE, 1.into(), Netid::Tcp)
         .await
         .expect("an answer");
     let address = found
@@ -59,7 +59,7 @@ async fn a_service_is_found_while_it_runs_and_no_longer() {
     // The call that takes it back came before this one, on a connection accepted before.
     until(|| async {
         rpcbind
-            .address(SERVICE, 1, Netid::Tcp)
+            .address(SERVICE, 1.into(), Netid::Tcp)
             .await
             .expect("an answer")
             .is_none()
@@ -100,7 +100,8 @@ async fn the_portmapper_itself_cannot_be_displaced() {
     listeners
         .bind_ip("127.0.0.1:0".parse().expect("an address"))
         .expect("free");
-    let claims = rpc_portmap::registry::Claim::all(PROGRAM, &[2], &listeners.addresses());
+    let claims =
+        rpc_portmap::registry::Claim::all(PROGRAM, &[Version::new(2)], &listeners.addresses());
     let mut registration = RegistrationGuard::at_socket(claims, &mapper.socket);
     assert_eq!(registration.settled().await, RegistrationState::Refused);
     drop(registration);

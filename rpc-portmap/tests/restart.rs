@@ -27,7 +27,7 @@ async fn what_was_accepted_is_there_after_a_kill() {
         accepted = found;
         for _ in 0..survives {
             assert!(rpcbind.set(&request(next)).await.expect("an answer"));
-            accepted.push(request(next).program);
+            accepted.push(request(next).program.get());
             next += 1;
         }
         let under_way = rpcbind.clone();
@@ -37,7 +37,7 @@ async fn what_was_accepted_is_there_after_a_kill() {
         tokio::task::yield_now().await;
         daemon.kill().await.expect("it ran");
         if matches!(call.await.expect("no panic"), Ok(true)) {
-            accepted.push(request(next - 1).program);
+            accepted.push(request(next - 1).program.get());
         }
     }
 }
@@ -104,14 +104,14 @@ async fn connect(directory: &Path) -> Rpcbind {
 
 async fn programs(rpcbind: &Rpcbind) -> Vec<u32> {
     let entries = rpcbind.dump().await.expect("a list");
-    let programs = entries.iter().map(|entry| entry.program);
+    let programs = entries.iter().map(|entry| entry.program.get());
     programs.filter(|program| *program != 100_000).collect()
 }
 
 fn request(number: u32) -> Rpcb {
     Rpcb {
-        program: 0x2000_0000 + number,
-        version: 1,
+        program: (0x2000_0000 + number).into(),
+        version: 1.into(),
         netid: Name::truncated("udp"),
         address: Name::truncated("0.0.0.0.200.1"),
         owner: Name::default(),

@@ -98,8 +98,8 @@ impl Elsewhere {
 fn at_port(version: u32, port: u16) -> Rpcb {
     let [high, low] = port.to_be_bytes();
     Rpcb {
-        program: ELSEWHERE,
-        version,
+        program: ELSEWHERE.into(),
+        version: version.into(),
         netid: Name::truncated("udp"),
         address: Name::truncated(&format!("127.0.0.1.{high}.{low}")),
         owner: Name::default(),

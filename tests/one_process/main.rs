@@ -109,9 +109,9 @@ async fn call_by_the_portmapper(machine: Arc<Machine>, lane: u32, rounds: u32) {
     for round in 0..rounds {
         let number = lane * ROUNDS + round;
         let call = CallArgs {
-            program: ECHO,
-            version: 1,
-            procedure: 1,
+            program: ECHO.into(),
+            version: 1.into(),
+            procedure: 1.into(),
             args: Opaque::new(xdr::to_bytes(&number)).expect("short"),
         };
         let answer: v2::CallResult = client
@@ -131,7 +131,10 @@ async fn look_up_and_call(machine: Arc<Machine>, lane: u32, rounds: u32) {
         } else {
             Netid::Udp
         };
-        let found = rpcbind.address(ECHO, 1, netid).await.expect("an answer");
+        let found = rpcbind
+            .address(ECHO.into(), 1.into(), netid)
+            .await
+            .expect("an answer");
         let found = found.and_then(|address| address.socket_addr());
         let address = found.expect("it is registered");
         assert_eq!(address.port(), machine.service_port);

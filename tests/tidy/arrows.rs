@@ -102,11 +102,18 @@ pub(crate) const RPC_PORTMAP: Table = Table {
         ),
         (
             "rpcbind",
-            &["hex", "xdr", "xdr_enum", "xdr_struct", "xdr_union"],
+            &["hex", "xdr", "rpc", "xdr_enum", "xdr_struct", "xdr_union"],
         ),
         (
             "registry",
-            &["xdr", "rpcbind", "xdr_enum", "xdr_struct", "xdr_union"],
+            &[
+                "xdr",
+                "rpc",
+                "rpcbind",
+                "xdr_enum",
+                "xdr_struct",
+                "xdr_union",
+            ],
         ),
         ("transport", &["xdr", "rpc", "rpcbind", "eport_core"]),
         (

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use eport_core::bind::{self, UdpOptions};
 use rpc_portmap::rpc::record::put_record;
-use rpc_portmap::rpc::{Call, Credential, Reply};
+use rpc_portmap::rpc::{Call, Credential, Procedure, Reply, Version};
 use rpc_portmap::rpcbind::{Mapping, Name, PROGRAM, Rpcb, v2, v3, v4};
 use rpc_portmap::xdr;
 
@@ -34,8 +34,8 @@ impl Lookup {
         let (version, procedure, args) = match self {
             Self::Getport => {
                 let mapping = Mapping {
-                    program,
-                    version: 1,
+                    program: program.into(),
+                    version: 1.into(),
                     protocol: 17,
                     port: 0,
                 };
@@ -43,8 +43,8 @@ impl Lookup {
             }
             Self::Getaddr => {
                 let request = Rpcb {
-                    program,
-                    version: 1,
+                    program: program.into(),
+                    version: 1.into(),
                     netid: Name::truncated("udp"),
                     ..Rpcb::default()
                 };
@@ -84,8 +84,8 @@ impl Registrations {
         for (index, socket) in (self.count..count).zip(self.sockets.iter().cycle()) {
             let port = socket.local_addr().expect("bound").port();
             let request = Rpcb {
-                program: FIRST + index,
-                version: 1,
+                program: (FIRST + index).into(),
+                version: 1.into(),
                 netid: Name::truncated("udp"),
                 address: Name::truncated(&format!("127.0.0.1.{}.{}", port >> 8, port & 0xff)),
                 owner: Name::truncated("0"),
@@ -147,7 +147,7 @@ pub(crate) fn dump(server: SocketAddr, entries: u32) -> f64 {
     times.fold(f64::INFINITY, f64::min)
 }
 
-fn call(xid: u32, version: u32, procedure: u32, args: &[u8]) -> Vec<u8> {
+fn call(xid: u32, version: Version, procedure: Procedure, args: &[u8]) -> Vec<u8> {
     let call = Call {
         xid,
         program: PROGRAM,

@@ -9,7 +9,7 @@ use serde_json::json;
 use super::names::Names;
 use super::{layout, target};
 use crate::client::{CallError, Client, Rpcbind};
-use crate::rpc::RpcError;
+use crate::rpc::{Program, RpcError, Version};
 use crate::rpcbind::{Family, Name, Netid, Rpcb, UniversalAddress};
 use crate::transport::now;
 
@@ -102,9 +102,9 @@ pub(super) async fn list(args: ListArgs, within: Duration) -> Result<Exit, Failu
 pub(super) async fn get(args: ProgramArgs, within: Duration) -> Result<Exit, Failure> {
     let (number, version) = target::program(&args.program)?;
     let host = target::resolve(args.host.as_deref().unwrap_or(LOOPBACK)).await?;
-    let address = locate(host, number, version.unwrap_or(0), args.udp, within).await?;
+    let address = locate(host, number, version.unwrap_or_default(), args.udp, within).await?;
     if args.json {
-        program::print_json(&json!({ "program": number, "address": address.to_string() }))?;
+        program::print_json(&json!({ "program": number.get(), "address": address.to_string() }))?;
     } else {
         program::print(&format!("{address}\n"))?;
     }
@@ -114,7 +114,7 @@ pub(super) async fn get(args: ProgramArgs, within: Duration) -> Result<Exit, Fai
 pub(super) async fn ping(args: ProgramArgs, within: Duration) -> Result<Exit, Failure> {
     let (number, version) = target::program(&args.program)?;
     let host = target::resolve(args.host.as_deref().unwrap_or(LOOPBACK)).await?;
-    let address = locate(host, number, version.unwrap_or(0), args.udp, within).await?;
+    let address = locate(host, number, version.unwrap_or_default(), args.udp, within).await?;
     let client = connect(address, args.udp, within).await?;
     let mut all = true;
     let mut results = Vec::new();
@@ -125,8 +125,8 @@ pub(super) async fn ping(args: ProgramArgs, within: Duration) -> Result<Exit, Fa
         all &= answer.is_ok();
         if args.json {
             results.push(json!({
-                "program": number,
-                "version": version,
+                "program": number.get(),
+                "version": version.get(),
                 "ready": answer.is_ok(),
                 "microseconds": u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
             }));
@@ -187,8 +187,8 @@ pub(super) async fn unset(args: UnsetArgs, within: Duration) -> Result<Exit, Fai
 /// Asks the portmapper of a host for the address of a program.
 async fn locate(
     host: SocketAddr,
-    program: u32,
-    version: u32,
+    program: Program,
+    version: Version,
     udp: bool,
     within: Duration,
 ) -> Result<SocketAddr, Failure> {
@@ -224,22 +224,23 @@ const MOST_VERSIONS: usize = 64;
 /// the server reports.
 async fn versions(
     client: &Client,
-    program: u32,
-    version: Option<u32>,
-) -> Result<Vec<u32>, CallError> {
+    program: Program,
+    version: Option<Version>,
+) -> Result<Vec<Version>, CallError> {
     if let Some(version) = version {
         return Ok(vec![version]);
     }
-    match client.null(program, 0).await {
-        Err(CallError::Rpc(RpcError::ProgMismatch { low, high })) => {
-            Ok((low..=high).take(MOST_VERSIONS).collect())
-        }
+    match client.null(program, 0.into()).await {
+        Err(CallError::Rpc(RpcError::ProgMismatch { low, high })) => Ok((low.get()..=high.get())
+            .take(MOST_VERSIONS)
+            .map(Version::new)
+            .collect()),
         Err(other) => Err(other),
-        Ok(()) => Ok(vec![0]),
+        Ok(()) => Ok(vec![Version::new(0)]),
     }
 }
 
-fn with_version(text: &str) -> Result<(u32, u32), Failure> {
+fn with_version(text: &str) -> Result<(Program, Version), Failure> {
     let (program, version) = target::program(text)?;
     let version = version.ok_or_else(|| {
         Failure::new(Exit::Usage, format!("{text} names no version"))
@@ -248,7 +249,7 @@ fn with_version(text: &str) -> Result<(u32, u32), Failure> {
     Ok((program, version))
 }
 
-fn request(program: u32, version: u32, netid: &str, address: &str) -> Rpcb {
+fn request(program: Program, version: Version, netid: &str, address: &str) -> Rpcb {
     Rpcb {
         program,
         version,
@@ -258,7 +259,7 @@ fn request(program: u32, version: u32, netid: &str, address: &str) -> Rpcb {
     }
 }
 
-fn refused(program: u32, version: u32, netid: &str) -> Failure {
+fn refused(program: Program, version: Version, netid: &str) -> Failure {
     let transport = if netid.is_empty() { "" } else { " on " };
     Failure::new(
         Exit::Denied,

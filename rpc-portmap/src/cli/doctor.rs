@@ -11,6 +11,7 @@ use super::target;
 use crate::client::{Client, Rpcbind};
 use crate::portmapper::LocalHost;
 use crate::registry::{Host, Liveness};
+use crate::rpc::NULL_PROCEDURE;
 use crate::rpcbind::v2::CallArgs;
 use crate::rpcbind::{ABSTRACT_SOCKET, Netid, PORT, PROGRAM, Rpcb, SOCKET, UniversalAddress, v2};
 use crate::xdr::Opaque;
@@ -169,7 +170,7 @@ async fn forwards(host: SocketAddr) -> Option<Finding> {
     let call = CallArgs {
         program: target.program,
         version: target.version,
-        procedure: 0,
+        procedure: NULL_PROCEDURE,
         args: Opaque::default(),
     };
     let answer = client

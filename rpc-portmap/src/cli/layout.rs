@@ -96,8 +96,8 @@ pub(super) fn json(entries: &[Rpcb], names: &Names) -> Value {
 /// Returns the object of one registration.
 pub(super) fn object(entry: &Rpcb, names: &Names) -> Value {
     json!({
-        "program": entry.program,
-        "version": entry.version,
+        "program": entry.program.get(),
+        "version": entry.version.get(),
         "netid": *entry.netid,
         "address": *entry.address,
         "service": names.of(entry.program),
@@ -109,8 +109,8 @@ pub(super) fn object(entry: &Rpcb, names: &Names) -> Value {
 pub(super) fn mappings_json(mappings: &[Mapping], names: &Names) -> Value {
     let object = |mapping: &Mapping| {
         json!({
-            "program": mapping.program,
-            "version": mapping.version,
+            "program": mapping.program.get(),
+            "version": mapping.version.get(),
             "protocol": mapping.protocol,
             "port": mapping.port,
             "service": names.of(mapping.program),

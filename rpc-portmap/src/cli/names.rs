@@ -5,12 +5,13 @@ use std::collections::HashMap;
 use eport_core::program::Printable;
 
 use crate::portmapper::text_of;
+use crate::rpc::Program;
 
 /// The names of programs, from `/etc/rpc`.
 #[derive(Debug, Default)]
 pub(super) struct Names {
-    by_number: HashMap<u32, String>,
-    by_name: HashMap<String, u32>,
+    by_number: HashMap<Program, String>,
+    by_name: HashMap<String, Program>,
 }
 
 impl Names {
@@ -38,12 +39,12 @@ impl Names {
     }
 
     /// Returns the name of a program.
-    pub(super) fn of(&self, program: u32) -> Option<&str> {
+    pub(super) fn of(&self, program: Program) -> Option<&str> {
         self.by_number.get(&program).map(String::as_str)
     }
 
     /// Returns the number of a program that is given by name or number.
-    pub(super) fn number(&self, program: &str) -> Option<u32> {
+    pub(super) fn number(&self, program: &str) -> Option<Program> {
         program
             .parse()
             .ok()
@@ -63,11 +64,11 @@ mod tests {
     #[test]
     fn names_and_aliases_are_read_and_comments_are_not() {
         let names = Names::parse("# RPC\nportmapper\t100000\tportmap sunrpc\nx\nnfs 100003 # it\n");
-        assert_eq!(names.of(100_000), Some("portmapper"));
-        assert_eq!(names.number("sunrpc"), Some(100_000));
-        assert_eq!(names.number("100005"), Some(100_005));
+        assert_eq!(names.of(100_000.into()), Some("portmapper"));
+        assert_eq!(names.number("sunrpc"), Some(100_000.into()));
+        assert_eq!(names.number("100005"), Some(100_005.into()));
         assert_eq!(names.number("it"), None);
-        assert_eq!(names.of(1), None);
+        assert_eq!(names.of(1.into()), None);
     }
 
     #[test]

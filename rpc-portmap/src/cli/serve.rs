@@ -11,6 +11,7 @@ use tracing::{Level, debug, info};
 use super::failures;
 use crate::portmapper::{Access, Forwarding, Portmapper};
 use crate::registry::RegistryPolicy;
+use crate::rpc::Program;
 use crate::rpcbind::{ABSTRACT_SOCKET, GROUP, PORT, SOCKET};
 use crate::transport::Listeners;
 
@@ -134,7 +135,9 @@ fn portmapper(args: &Args, listeners: &Listeners) -> Result<Portmapper, Failure>
     let defaults = RegistryPolicy::default();
     let policy = RegistryPolicy {
         unprivileged_loopback: args.insecure_set,
-        protected: args.protect.clone().unwrap_or(defaults.protected),
+        protected: args.protect.as_ref().map_or(defaults.protected, |numbers| {
+            numbers.iter().copied().map(Program::new).collect()
+        }),
         ..defaults
     };
     let access = Access::default()

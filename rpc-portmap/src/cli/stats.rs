@@ -93,8 +93,8 @@ fn json(all: &AllStats) -> Value {
             .map(|(name, count)| ((*name).to_owned(), count.into()));
         let addresses = stats.addresses.0.iter().map(|count| {
             json!({
-                "program": count.program,
-                "version": count.version,
+                "program": count.program.get(),
+                "version": count.version.get(),
                 "netid": *count.netid,
                 "found": count.success,
                 "missing": count.failure,

@@ -7,6 +7,7 @@ use eport_core::program::{Exit, Failure};
 
 use super::names::Names;
 use crate::client::{Client, Rpcbind};
+use crate::rpc::{Program, Version};
 use crate::rpcbind::PORT;
 
 /// Looks up a host: `name`, `192.0.2.1` or `2001:db8::1`, each with `:PORT` if it is not 111 (IPv6 in
@@ -42,7 +43,7 @@ pub(super) async fn portmapper(host: Option<&str>, within: Duration) -> Result<R
 }
 
 /// Parses a program and perhaps a version: `nfs`, `nfs:3`, `100003:3`.
-pub(super) fn program(text: &str) -> Result<(u32, Option<u32>), Failure> {
+pub(super) fn program(text: &str) -> Result<(Program, Option<Version>), Failure> {
     let (program, version) = match text.split_once(':') {
         Some((program, version)) => (program, Some(version)),
         None => (text, None),

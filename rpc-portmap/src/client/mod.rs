@@ -28,7 +28,9 @@ pub use rpcbind::Rpcbind;
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
 
-use crate::rpc::{Call, Credential, NULL_PROCEDURE, RecordLimits, Reply};
+use crate::rpc::{
+    Call, Credential, NULL_PROCEDURE, Procedure, Program, RecordLimits, Reply, Version,
+};
 use crate::xdr::{self, Xdr};
 use datagram::DatagramLink;
 use stream::StreamLink;
@@ -116,9 +118,9 @@ impl Client {
     /// [`CallError`] if none comes.
     pub async fn call<A: Xdr, R: Xdr>(
         &self,
-        program: u32,
-        version: u32,
-        procedure: u32,
+        program: Program,
+        version: Version,
+        procedure: Procedure,
         args: &A,
     ) -> Result<R, CallError> {
         let args = xdr::to_bytes(args);
@@ -144,7 +146,7 @@ impl Client {
     ///
     /// # Errors
     /// [`CallError`] if it does not.
-    pub async fn null(&self, program: u32, version: u32) -> Result<(), CallError> {
+    pub async fn null(&self, program: Program, version: Version) -> Result<(), CallError> {
         self.call(program, version, NULL_PROCEDURE, &()).await
     }
 

@@ -9,6 +9,7 @@ use eport_core::{PortRange, PortSet, Registration, Reserved, Source};
 
 use super::error::{CallError, ConnectError};
 use super::rpcbind::Rpcbind;
+use crate::rpc::Program;
 use crate::rpcbind::{Netid, Rpcb, UniversalAddress};
 
 /// The ports that services registered with a portmapper, at the moment it was asked.
@@ -147,9 +148,9 @@ fn with_port(entry: &Rpcb) -> Option<(Registration, u16)> {
     Some((registration(entry.program, &entry.owner), port))
 }
 
-fn registration(program: u32, owner: &str) -> Registration {
+fn registration(program: Program, owner: &str) -> Registration {
     Registration {
-        program,
+        program: program.get(),
         owner: owner.into(),
     }
 }
@@ -218,8 +219,8 @@ mod tests {
 
     fn entry(program: u32, netid: &str, address: &str, owner: &str) -> Rpcb {
         Rpcb {
-            program,
-            version: 1,
+            program: program.into(),
+            version: 1.into(),
             netid: Name::truncated(netid),
             address: Name::truncated(address),
             owner: Name::truncated(owner),

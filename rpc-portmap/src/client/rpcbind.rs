@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::error::{CallError, ConnectError};
 use super::{Client, DEFAULT_TIMEOUT};
+use crate::rpc::{Procedure, Program, Version};
 use crate::rpcbind::stats::AllStats;
 use crate::rpcbind::{
     ABSTRACT_SOCKET, Mapping, Netid, PORT, PROGRAM, Rpcb, SOCKET, UniversalAddress, v2, v3, v4,
@@ -22,7 +23,7 @@ use crate::xdr::{List, Xdr};
 /// for registration in rpcbind.dump().await? {
 ///     println!("{} {} {}", registration.program, registration.version, registration.address);
 /// }
-/// let nfs = rpcbind.address(100_003, 3, Netid::Tcp).await?;
+/// let nfs = rpcbind.address(100_003.into(), 3.into(), Netid::Tcp).await?;
 /// # Ok(()) }
 /// ```
 #[derive(Clone, Debug)]
@@ -96,8 +97,8 @@ impl Rpcbind {
     /// [`CallError`] if it does not answer.
     pub async fn address(
         &self,
-        program: u32,
-        version: u32,
+        program: Program,
+        version: Version,
         netid: Netid,
     ) -> Result<Option<UniversalAddress>, CallError> {
         let request = Rpcb {
@@ -130,8 +131,8 @@ impl Rpcbind {
     /// [`CallError`] if the portmapper does not answer.
     pub async fn port(
         &self,
-        program: u32,
-        version: u32,
+        program: Program,
+        version: Version,
         protocol: u32,
     ) -> Result<Option<u16>, CallError> {
         let request = Mapping {
@@ -171,7 +172,11 @@ impl Rpcbind {
     ///
     /// # Errors
     /// [`CallError`] if the portmapper does not answer.
-    pub async fn addresses(&self, program: u32, version: u32) -> Result<Vec<v4::Entry>, CallError> {
+    pub async fn addresses(
+        &self,
+        program: Program,
+        version: Version,
+    ) -> Result<Vec<v4::Entry>, CallError> {
         let request = Rpcb {
             program,
             version,
@@ -199,8 +204,8 @@ impl Rpcbind {
 
     async fn call<A: Xdr, R: Xdr>(
         &self,
-        version: u32,
-        procedure: u32,
+        version: Version,
+        procedure: Procedure,
         args: &A,
     ) -> Result<R, CallError> {
         self.0.call(PROGRAM, version, procedure, args).await

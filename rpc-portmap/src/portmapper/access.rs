@@ -75,7 +75,7 @@ fn is_datagram(caller: &Caller) -> bool {
 }
 
 /// Whether the answer is a list, and work to make. `DUMP` has the same number in all versions.
-const fn is_list(request: &Request) -> bool {
+fn is_list(request: &Request) -> bool {
     request.program == PROGRAM
         && matches!(
             (request.version, request.procedure),
@@ -140,11 +140,11 @@ mod tests {
         Caller::new(netid, Peer::Ip((peer, 700).into()), None)
     }
 
-    const fn request(version: u32, procedure: u32) -> Request {
+    fn request(version: u32, procedure: u32) -> Request {
         Request {
             program: PROGRAM,
-            version,
-            procedure,
+            version: version.into(),
+            procedure: procedure.into(),
             bytes: 56,
         }
     }

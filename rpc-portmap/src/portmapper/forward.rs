@@ -9,7 +9,7 @@ use ipnet::IpNet;
 use tokio::sync::Semaphore;
 
 use crate::client::Client;
-use crate::rpc::{NULL_PROCEDURE, RpcError};
+use crate::rpc::{NULL_PROCEDURE, Procedure, Program, RpcError, Version};
 use crate::rpcbind::v2::CallArgs;
 use crate::rpcbind::{MAX_FORWARDED, PROGRAM, Semantics, v2};
 use crate::server::{BoxFuture, Caller, ProgramVersion, Rejection};
@@ -72,10 +72,10 @@ impl Forwarding {
 /// `ypserv`, `yppasswdd`, `rquotad`, `ypupdated`; of the mount daemon MNT, UMNT and UMNTALL, of
 /// `ypbind` SETDOM.
 const fn is_denied(call: &CallArgs) -> bool {
-    match call.program {
+    match call.program.get() {
         100_000 | 100_003 | 100_004 | 100_009 | 100_011 | 100_028 => true,
-        100_005 => matches!(call.procedure, 1 | 3 | 4),
-        100_007 => call.procedure == 2,
+        100_005 => matches!(call.procedure.get(), 1 | 3 | 4),
+        100_007 => call.procedure.get() == 2,
         _ => false,
     }
 }
@@ -100,18 +100,18 @@ impl Xdr for Raw {
 pub(super) struct SilentForward<V>(pub(super) V);
 
 impl<V: ProgramVersion> ProgramVersion for SilentForward<V> {
-    fn program(&self) -> u32 {
+    fn program(&self) -> Program {
         self.0.program()
     }
 
-    fn version(&self) -> u32 {
+    fn version(&self) -> Version {
         self.0.version()
     }
 
     fn call<'a>(
         &'a self,
         caller: &'a Caller,
-        procedure: u32,
+        procedure: Procedure,
         args: &'a [u8],
         results: &'a mut Vec<u8>,
     ) -> BoxFuture<'a, Result<(), Rejection>> {
@@ -149,9 +149,9 @@ mod tests {
             (100_007, 2, false, false),
         ] {
             let call = CallArgs {
-                program,
-                version: 1,
-                procedure,
+                program: Program::new(program),
+                version: Version::new(1),
+                procedure: Procedure::new(procedure),
                 args: Opaque::default(),
             };
             let may = |ip: [u8; 4]| forwarding.admits(&caller(ip), &call);

@@ -179,8 +179,8 @@ mod tests {
 
     fn set(registry: &mut Registry, journal: &mut Journal, program: u32) {
         let mapping = Mapping {
-            program,
-            version: 1,
+            program: program.into(),
+            version: 1.into(),
             protocol: 17,
             port: 4000,
         };
@@ -193,13 +193,22 @@ mod tests {
     }
 
     fn unset(registry: &mut Registry, journal: &mut Journal, program: u32) {
-        let outcome = registry.unset(program, 1, &Netid::ALL, Authority::Uid(0), &Anywhere);
+        let outcome = registry.unset(
+            program.into(),
+            1.into(),
+            &Netid::ALL,
+            Authority::Uid(0),
+            &Anywhere,
+        );
         assert_eq!(outcome.expect("root").removed, 1);
         let changes = registry.take_changes();
         journal.record(&changes, registry).expect("written");
     }
 
     fn programs(registry: &Registry) -> Vec<u32> {
-        registry.iter().map(|entry| entry.claim.program).collect()
+        registry
+            .iter()
+            .map(|entry| entry.claim.program.get())
+            .collect()
     }
 }

@@ -41,6 +41,7 @@ pub use host::LocalHost;
 use service::Service;
 
 use crate::registry::{Claim, Registry, RegistryPolicy};
+use crate::rpc::Version;
 use crate::rpcbind::{Netid, PROGRAM, UniversalAddress, v2, v3, v4};
 use crate::server::{RateLimit, Server};
 use crate::transport::Listeners;
@@ -113,7 +114,7 @@ impl PortmapperBuilder {
     #[must_use]
     pub fn at_addresses(mut self, addresses: &[(Netid, UniversalAddress)]) -> Self {
         for at in addresses {
-            let versions: &[u32] = match at.0 {
+            let versions: &[Version] = match at.0 {
                 Netid::Tcp | Netid::Udp => &[v4::VERSION, v3::VERSION, v2::VERSION],
                 _ => &[v4::VERSION, v3::VERSION],
             };

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crate::rpc::{self, Procedure, Program};
 use crate::rpcbind::stats::{
     AddressCount, AllStats, CallCounts, ForwardCount, PROCEDURES, VersionStats,
 };
@@ -24,8 +25,8 @@ struct Version {
     calls: [i32; PROCEDURES],
     set: i32,
     unset: i32,
-    addresses: HashMap<(u32, u32, Netid), Looked>,
-    forwarded: HashMap<(u32, u32, u32), Forwarded>,
+    addresses: HashMap<(Program, rpc::Version, Netid), Looked>,
+    forwarded: HashMap<(Program, rpc::Version, Procedure), Forwarded>,
 }
 
 #[derive(Debug, Default)]
@@ -43,21 +44,21 @@ struct Forwarded {
 
 impl Counters {
     /// Counts a registration that was accepted.
-    pub(super) fn set(&self, version: u32) {
+    pub(super) fn set(&self, version: rpc::Version) {
         self.with(version, |of| bump(&mut of.set));
     }
 
     /// Counts a registration that was taken back.
-    pub(super) fn unset(&self, version: u32) {
+    pub(super) fn unset(&self, version: rpc::Version) {
         self.with(version, |of| bump(&mut of.unset));
     }
 
     /// Counts a look-up.
     pub(super) fn look_up(
         &self,
-        asked: u32,
-        program: u32,
-        version: u32,
+        asked: rpc::Version,
+        program: Program,
+        version: rpc::Version,
         netid: Netid,
         found: bool,
     ) {
@@ -76,7 +77,13 @@ impl Counters {
     }
 
     /// Counts a forwarded call.
-    pub(super) fn forward(&self, asked: u32, call: &CallArgs, indirect: bool, answered: bool) {
+    pub(super) fn forward(
+        &self,
+        asked: rpc::Version,
+        call: &CallArgs,
+        indirect: bool,
+        answered: bool,
+    ) {
         self.with(asked, |of| {
             let key = (call.program, call.version, call.procedure);
             let room = of.forwarded.len() < MOST && answered;
@@ -99,8 +106,9 @@ impl Counters {
         AllStats(self.lock().each_ref().map(Version::snapshot))
     }
 
-    fn with(&self, version: u32, change: impl FnOnce(&mut Version)) {
-        let index = usize::try_from(version.wrapping_sub(v2::VERSION)).unwrap_or(usize::MAX);
+    fn with(&self, version: rpc::Version, change: impl FnOnce(&mut Version)) {
+        let index =
+            usize::try_from(version.get().wrapping_sub(v2::VERSION.get())).unwrap_or(usize::MAX);
         if let Some(of) = self.lock().get_mut(index) {
             change(of);
         }
@@ -116,7 +124,7 @@ impl Layer for Counters {
     fn before(&self, _: &Caller, request: &Request) -> Result<(), Rejection> {
         if request.program == PROGRAM {
             self.with(request.version, |of| {
-                let procedure = usize::try_from(request.procedure).unwrap_or(usize::MAX);
+                let procedure = usize::try_from(request.procedure.get()).unwrap_or(usize::MAX);
                 if let Some(count) = of.calls.get_mut(procedure) {
                     bump(count);
                 }

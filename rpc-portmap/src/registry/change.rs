@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::claim::{Claim, Key, Registration};
 use super::owner::Owner;
+use crate::rpc::{Program, Version};
 use crate::rpcbind::{Name, Netid, UniversalAddress};
 use crate::xdr::{DecodeError, Decoder, Xdr, from_bytes, put_opaque, to_bytes};
 
@@ -19,9 +20,9 @@ pub enum Change {
     /// A registration was taken back, or its service is gone.
     Unset {
         /// The program.
-        program: u32,
+        program: Program,
         /// Its version.
-        version: u32,
+        version: Version,
         /// The transport.
         netid: Netid,
     },
@@ -109,8 +110,8 @@ crate::xdr_struct! {
     /// A change as it lies in a file. An empty address means that the registration is gone.
     #[derive(Clone, Debug, Eq, PartialEq)]
     struct Record {
-        program: u32,
-        version: u32,
+        program: Program,
+        version: Version,
         netid: Name,
         address: Name,
         uid: Option<u32>,

@@ -2,6 +2,7 @@
 
 use super::host::{Host, Liveness};
 use super::owner::Owner;
+use crate::rpc::{Program, Version};
 use crate::rpcbind::{
     Mapping, Name, Netid, NetidError, PROGRAM, ParseAddressError, Rpcb, UniversalAddress,
 };
@@ -11,9 +12,9 @@ use crate::xdr::{Xdr, put_display, put_opaque};
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct Claim {
     /// The program.
-    pub program: u32,
+    pub program: Program,
     /// Its version.
-    pub version: u32,
+    pub version: Version,
     /// The transport.
     pub netid: Netid,
     /// The address on it.
@@ -74,12 +75,12 @@ impl Claim {
 
     /// That these versions of a program are at each of these addresses.
     pub fn all(
-        program: u32,
-        versions: &[u32],
+        program: Program,
+        versions: &[Version],
         addresses: &[(Netid, UniversalAddress)],
     ) -> Vec<Self> {
         let at = |(netid, address): &(Netid, UniversalAddress)| {
-            let claim = |version: &u32| Self {
+            let claim = |version: &Version| Self {
                 program,
                 version: *version,
                 netid: *netid,
@@ -102,8 +103,8 @@ impl Claim {
 /// What can be registered once.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub(super) struct Key {
-    pub(super) program: u32,
-    pub(super) version: u32,
+    pub(super) program: Program,
+    pub(super) version: Version,
     pub(super) netid: Netid,
 }
 
@@ -152,7 +153,7 @@ impl Registration {
 
     /// Whether it is the portmapper's own.
     pub const fn is_portmapper(&self) -> bool {
-        self.claim.program == PROGRAM
+        matches!(self.claim.program, PROGRAM)
     }
 
     pub(super) fn liveness(&self, host: &impl Host) -> Liveness {

@@ -19,6 +19,7 @@ pub use host::{Host, Liveness};
 pub use owner::{Authority, Owner};
 pub use policy::{RegistryError, RegistryPolicy};
 
+use crate::rpc::{Program, Version};
 use crate::rpcbind::{Netid, PROGRAM};
 use claim::Key;
 use table::Table;
@@ -119,8 +120,8 @@ impl Registry {
     /// [`RegistryError`] if `by` may not change anything, or this is the portmapper itself.
     pub fn unset(
         &mut self,
-        program: u32,
-        version: u32,
+        program: Program,
+        version: Version,
         netids: &[Netid],
         by: Authority,
         host: &impl Host,
@@ -152,8 +153,8 @@ impl Registry {
     /// The registration of a program's version on a transport, if somebody still holds its port.
     pub fn exact(
         &mut self,
-        program: u32,
-        version: u32,
+        program: Program,
+        version: Version,
         netid: Netid,
         host: &impl Host,
     ) -> Option<&Registration> {
@@ -173,8 +174,8 @@ impl Registry {
     /// another one: its server will say which versions it has, and clients count on that.
     pub fn find(
         &mut self,
-        program: u32,
-        version: u32,
+        program: Program,
+        version: Version,
         netid: Netid,
         host: &impl Host,
     ) -> Option<&Registration> {
@@ -197,8 +198,8 @@ impl Registry {
     /// were made.
     pub fn by_version(
         &mut self,
-        program: u32,
-        version: u32,
+        program: Program,
+        version: Version,
         host: &impl Host,
     ) -> Vec<Registration> {
         let keys = self.table.keys_of_version(program, version);

@@ -4,6 +4,7 @@ use super::claim::{Claim, ClaimError};
 use super::host::Host;
 use super::owner::{Authority, Owner};
 use super::table::Table;
+use crate::rpc::Program;
 use crate::rpcbind::PROGRAM;
 
 /// What is allowed.
@@ -12,7 +13,7 @@ use crate::rpcbind::PROGRAM;
 pub struct RegistryPolicy {
     /// Programs that only uid 0 may register; by default those whose impostor would be trusted
     /// with files: NFS, its mount daemon and its lock manager.
-    pub protected: Vec<u32>,
+    pub protected: Vec<Program>,
     /// Whether processes of this machine may register over IP from any source port. Their
     /// registrations are nobody's in particular, so each may undo the other's.
     pub unprivileged_loopback: bool,
@@ -25,7 +26,11 @@ pub struct RegistryPolicy {
 impl Default for RegistryPolicy {
     fn default() -> Self {
         Self {
-            protected: vec![100_003, 100_005, 100_021],
+            protected: vec![
+                Program::new(100_003),
+                Program::new(100_005),
+                Program::new(100_021),
+            ],
             unprivileged_loopback: false,
             max_registrations: 65_536,
             max_per_owner: 16_384,
@@ -104,7 +109,7 @@ pub enum RegistryError {
     Portmapper,
     /// Only uid 0 may register this program.
     #[error("only uid 0 may register program {0}")]
-    Protected(u32),
+    Protected(Program),
     /// Only uid 0 may register this port.
     #[error("only uid 0 may register port {0}, below 1024")]
     SystemPort(u16),

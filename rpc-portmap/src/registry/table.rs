@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use super::claim::{Key, Registration};
 use super::owner::Owner;
+use crate::rpc::{Program, Version};
 use crate::rpcbind::Netid;
 
 /// Registrations in the order in which they were made, found by what they are of.
@@ -15,7 +16,7 @@ pub(super) struct Table {
     /// With holes where something was removed; half of it at most.
     in_order: Vec<Option<Registration>>,
     positions: HashMap<Key, usize>,
-    versions: HashMap<(u32, Netid), BTreeSet<usize>>,
+    versions: HashMap<(Program, Netid), BTreeSet<usize>>,
     owned: HashMap<Owner, usize>,
 }
 
@@ -56,13 +57,13 @@ impl Table {
     }
 
     /// The registration of any version of a program that was made last.
-    pub(super) fn latest(&self, program: u32, netid: Netid) -> Option<Key> {
+    pub(super) fn latest(&self, program: Program, netid: Netid) -> Option<Key> {
         let position = self.versions.get(&(program, netid))?.last()?;
         Some(self.in_order.get(*position)?.as_ref()?.claim.key())
     }
 
     /// The registrations of a version of a program on all transports, in their order.
-    pub(super) fn keys_of_version(&self, program: u32, version: u32) -> Vec<Key> {
+    pub(super) fn keys_of_version(&self, program: Program, version: Version) -> Vec<Key> {
         let keys = Netid::ALL.map(|netid| Key {
             program,
             version,
@@ -127,9 +128,12 @@ mod tests {
             assert!(table.remove(key(version)).is_some());
         }
         assert!(table.in_order.len() < 300, "{}", table.in_order.len());
-        let versions: Vec<_> = table.iter().map(|entry| entry.claim.version).collect();
+        let versions: Vec<_> = table
+            .iter()
+            .map(|entry| entry.claim.version.get())
+            .collect();
         assert_eq!(versions, (3..1000).step_by(10).collect::<Vec<_>>());
-        assert_eq!(table.latest(7, Netid::Udp), Some(key(993)));
+        assert_eq!(table.latest(7.into(), Netid::Udp), Some(key(993)));
         assert_eq!(table.get(key(503)), Some(&registration(503)));
         assert_eq!((table.len(), table.owned_by(Owner::Unknown)), (100, 100));
     }
@@ -140,8 +144,8 @@ mod tests {
 
     fn registration(version: u32) -> Registration {
         let mapping = Mapping {
-            program: 7,
-            version,
+            program: 7.into(),
+            version: version.into(),
             protocol: 17,
             port: 4000,
         };

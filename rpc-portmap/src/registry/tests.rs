@@ -57,11 +57,26 @@ fn what_is_registered_is_found_under_its_version_and_transport_alone() {
         registry.set(udp(7, 2, 4001), ALICE, &host),
         Ok(Accepted::Added)
     );
-    assert_eq!(port(registry.exact(7, 1, Netid::Udp, &host)), Some(4000));
-    assert_eq!(port(registry.exact(7, 3, Netid::Udp, &host)), None);
-    assert_eq!(port(registry.find(7, 1, Netid::Udp, &host)), Some(4000));
-    assert_eq!(port(registry.find(7, 1, Netid::Tcp, &host)), None);
-    assert_eq!(port(registry.find(8, 1, Netid::Udp, &host)), None);
+    assert_eq!(
+        port(registry.exact(7.into(), 1.into(), Netid::Udp, &host)),
+        Some(4000)
+    );
+    assert_eq!(
+        port(registry.exact(7.into(), 3.into(), Netid::Udp, &host)),
+        None
+    );
+    assert_eq!(
+        port(registry.find(7.into(), 1.into(), Netid::Udp, &host)),
+        Some(4000)
+    );
+    assert_eq!(
+        port(registry.find(7.into(), 1.into(), Netid::Tcp, &host)),
+        None
+    );
+    assert_eq!(
+        port(registry.find(8.into(), 1.into(), Netid::Udp, &host)),
+        None
+    );
 }
 
 #[test]
@@ -73,9 +88,15 @@ fn a_version_that_is_not_there_gives_the_one_registered_last() {
             .set(udp(7, version, port), ALICE, &host)
             .expect("free");
     }
-    assert_eq!(port(registry.find(7, 0, Netid::Udp, &host)), Some(4000));
+    assert_eq!(
+        port(registry.find(7.into(), 0.into(), Netid::Udp, &host)),
+        Some(4000)
+    );
     host.let_go(4000);
-    assert_eq!(port(registry.find(7, 0, Netid::Udp, &host)), Some(4001));
+    assert_eq!(
+        port(registry.find(7.into(), 0.into(), Netid::Udp, &host)),
+        Some(4001)
+    );
     assert_eq!(registry.len(), 2);
 }
 
@@ -90,7 +111,10 @@ fn the_same_again_is_accepted_and_another_address_only_from_owner_and_root() {
     );
     let held = Err(RegistryError::Held(Owner::Uid(1000)));
     assert_eq!(registry.set(udp(7, 1, 4001), BOB, &host), held);
-    assert_eq!(port(registry.exact(7, 1, Netid::Udp, &host)), Some(4000));
+    assert_eq!(
+        port(registry.exact(7.into(), 1.into(), Netid::Udp, &host)),
+        Some(4000)
+    );
     for (by, port) in [(ALICE, 4001), (ROOT, 4002)] {
         let replaced = registry.set(udp(7, 1, port), by, &host);
         assert!(
@@ -124,7 +148,10 @@ fn a_port_that_nobody_was_seen_to_hold_is_never_judged() {
     let mut registry = Registry::new(RegistryPolicy::default());
     registry.set(udp(7, 1, 4000), ALICE, &host).expect("free");
     assert_eq!(registry.sweep(&host), 0);
-    assert_eq!(port(registry.exact(7, 1, Netid::Udp, &host)), Some(4000));
+    assert_eq!(
+        port(registry.exact(7.into(), 1.into(), Netid::Udp, &host)),
+        Some(4000)
+    );
     let held = Err(RegistryError::Held(Owner::Uid(1000)));
     assert_eq!(registry.set(udp(7, 1, 4001), BOB, &host), held);
 }
@@ -137,14 +164,18 @@ fn a_machine_that_cannot_tell_evicts_nothing() {
     host.let_go(4000);
     host.blind = true;
     assert_eq!(registry.sweep(&host), 0);
-    assert_eq!(port(registry.exact(7, 1, Netid::Udp, &host)), Some(4000));
+    assert_eq!(
+        port(registry.exact(7.into(), 1.into(), Netid::Udp, &host)),
+        Some(4000)
+    );
 }
 
 #[test]
 fn only_the_owner_and_root_take_back_while_the_holder_lives() {
     let host = Machine::holding([4000, 4001]);
     let mut registry = Registry::new(RegistryPolicy::default());
-    let unset = |registry: &mut Registry, by| registry.unset(7, 1, &Netid::ALL, by, &host);
+    let unset =
+        |registry: &mut Registry, by| registry.unset(7.into(), 1.into(), &Netid::ALL, by, &host);
     for owner in [ALICE, ROOT] {
         registry.set(udp(7, 1, 4000), ALICE, &host).expect("free");
         registry.set(tcp(7, 1, 4001), ALICE, &host).expect("free");
@@ -172,15 +203,15 @@ fn only_the_owner_and_root_take_back_while_the_holder_lives() {
 fn the_portmapper_itself_cannot_be_registered_or_taken_back() {
     let host = Machine::default();
     let mut registry = Registry::new(RegistryPolicy::default());
-    registry.insert_portmapper(udp(PROGRAM, 2, 111));
+    registry.insert_portmapper(udp(PROGRAM.get(), 2, 111));
     assert_eq!(
-        registry.set(udp(PROGRAM, 2, 112), ROOT, &host),
+        registry.set(udp(PROGRAM.get(), 2, 112), ROOT, &host),
         Err(RegistryError::Portmapper)
     );
-    let unset = registry.unset(PROGRAM, 2, &Netid::ALL, ROOT, &host);
+    let unset = registry.unset(PROGRAM, 2.into(), &Netid::ALL, ROOT, &host);
     assert_eq!(unset, Err(RegistryError::Portmapper));
     assert_eq!(
-        port(registry.find(PROGRAM, 7, Netid::Udp, &host)),
+        port(registry.find(PROGRAM, 7.into(), Netid::Udp, &host)),
         Some(111)
     );
     assert_eq!(registry.take_changes(), []);
@@ -191,7 +222,10 @@ fn what_a_user_may_not_register_root_may() {
     let host = Machine::default();
     let mut registry = Registry::new(RegistryPolicy::default());
     for (claim, error) in [
-        (udp(100_003, 3, 2049), RegistryError::Protected(100_003)),
+        (
+            udp(100_003, 3, 2049),
+            RegistryError::Protected(Program::new(100_003)),
+        ),
         (udp(7, 1, 1023), RegistryError::SystemPort(1023)),
     ] {
         assert_eq!(registry.set(claim.clone(), ALICE, &host), Err(error));
@@ -208,7 +242,10 @@ fn strangers_change_nothing_and_other_ports_of_loopback_only_if_allowed() {
         (Authority::Loopback, RegistryError::Unprivileged),
     ] {
         assert_eq!(registry.set(udp(7, 1, 4000), by, &host), Err(error));
-        assert_eq!(registry.unset(7, 1, &Netid::ALL, by, &host), Err(error));
+        assert_eq!(
+            registry.unset(7.into(), 1.into(), &Netid::ALL, by, &host),
+            Err(error)
+        );
     }
     let mut registry = Registry::new(RegistryPolicy {
         unprivileged_loopback: true,
@@ -246,7 +283,7 @@ fn an_address_is_the_machines_own_or_all_of_them() {
         };
         assert_eq!(registry.set(claim, ALICE, &host), outcome, "{ip}");
         registry
-            .unset(7, 1, &Netid::ALL, ROOT, &host)
+            .unset(7.into(), 1.into(), &Netid::ALL, ROOT, &host)
             .expect("root");
     }
 }
@@ -271,7 +308,7 @@ fn nobody_fills_the_table() {
         assert_eq!(registry.set(udp(number, 1, 4000), by, &host), outcome);
     }
     registry
-        .unset(0, 1, &Netid::ALL, ALICE, &host)
+        .unset(0.into(), 1.into(), &Netid::ALL, ALICE, &host)
         .expect("its own");
     assert_eq!(
         registry.set(udp(9, 1, 4000), ALICE, &host),
@@ -282,8 +319,8 @@ fn nobody_fills_the_table() {
 #[test]
 fn requests_that_make_no_sense_are_no_claims() {
     let mapping = |protocol, port| Mapping {
-        program: 7,
-        version: 1,
+        program: 7.into(),
+        version: 1.into(),
         protocol,
         port,
     };
@@ -322,7 +359,7 @@ fn a_restart_restores_what_still_makes_sense() {
     before.set(udp(2, 1, 4001), ALICE, &host).expect("free");
     before.set(udp(3, 1, 4002), ROOT, &host).expect("free");
     before
-        .unset(1, 1, &Netid::ALL, ALICE, &host)
+        .unset(1.into(), 1.into(), &Netid::ALL, ALICE, &host)
         .expect("its own");
     before.set(udp(1, 1, 4000), BOB, &host).expect("free");
     let mut file = Vec::new();
@@ -341,11 +378,14 @@ fn a_restart_restores_what_still_makes_sense() {
 
     host.let_go(4001);
     let mut after = Registry::new(RegistryPolicy {
-        protected: vec![3],
+        protected: vec![Program::new(3)],
         ..RegistryPolicy::default()
     });
     assert_eq!(after.restore(replay.registrations, &host), 2);
-    let programs: Vec<_> = after.iter().map(|entry| entry.claim.program).collect();
+    let programs: Vec<_> = after
+        .iter()
+        .map(|entry| entry.claim.program.get())
+        .collect();
     assert_eq!(programs, [3, 1]);
     assert_eq!(after.take_changes(), []);
 }
@@ -395,7 +435,7 @@ impl Model {
         true
     }
 
-    fn unset(&mut self, program: u32, version: u32, by: u32, held: &HashSet<u16>) -> usize {
+    fn unset(&mut self, program: Program, version: Version, by: u32, held: &HashSet<u16>) -> usize {
         let mut removed = 0;
         for netid in Netid::ALL {
             if let Some(index) = self.position(program, version, netid)
@@ -410,8 +450,8 @@ impl Model {
 
     fn find(
         &mut self,
-        program: u32,
-        version: u32,
+        program: Program,
+        version: Version,
         netid: Netid,
         held: &HashSet<u16>,
     ) -> Option<u16> {
@@ -428,7 +468,7 @@ impl Model {
         }
     }
 
-    fn position(&self, program: u32, version: u32, netid: Netid) -> Option<usize> {
+    fn position(&self, program: Program, version: Version, netid: Netid) -> Option<usize> {
         let key = Key {
             program,
             version,
@@ -482,14 +522,14 @@ proptest! {
                     prop_assert_eq!(accepted, model.set(claim, uid, &held));
                 }
                 Step::Unset(program, version, uid) => {
-                    let outcome = registry.unset(program, version, &Netid::ALL, Authority::Uid(uid), &host);
+                    let outcome = registry.unset(program.into(), version.into(), &Netid::ALL, Authority::Uid(uid), &host);
                     let removed = outcome.expect("local").removed;
-                    prop_assert_eq!(removed, model.unset(program, version, uid, &held));
+                    prop_assert_eq!(removed, model.unset(program.into(), version.into(), uid, &held));
                 }
                 Step::Find(program, version, is_udp) => {
                     let netid = if is_udp { Netid::Udp } else { Netid::Tcp };
-                    let found = port(registry.find(program, version, netid, &host));
-                    prop_assert_eq!(found, model.find(program, version, netid, &held));
+                    let found = port(registry.find(program.into(), version.into(), netid, &host));
+                    prop_assert_eq!(found, model.find(program.into(), version.into(), netid, &held));
                 }
                 Step::LetGo(port) => host.let_go(port),
                 Step::Take(port) => drop(host.held.borrow_mut().insert(port)),
@@ -521,8 +561,8 @@ fn tcp(program: u32, version: u32, port: u16) -> Claim {
 #[track_caller]
 fn claim(program: u32, version: u32, protocol: u32, port: u16) -> Claim {
     let mapping = Mapping {
-        program,
-        version,
+        program: program.into(),
+        version: version.into(),
         protocol,
         port: port.into(),
     };

@@ -2,6 +2,7 @@
 
 use super::auth::{Credential, put_none, skip_verifier};
 use super::error::RpcError;
+use super::number::{Procedure, Program, Version};
 use super::{CALL, RPC_VERSION};
 use crate::xdr::{Decoder, Xdr};
 
@@ -18,11 +19,11 @@ pub struct Call<'a> {
     /// The transaction: the reply carries the same number.
     pub xid: u32,
     /// Which program.
-    pub program: u32,
+    pub program: Program,
     /// Which version of it.
-    pub version: u32,
+    pub version: Version,
     /// Which of its procedures.
-    pub procedure: u32,
+    pub procedure: Procedure,
     /// Who calls.
     pub credential: Credential<'a>,
     /// The arguments, not decoded yet.
@@ -54,9 +55,9 @@ impl<'a> Call<'a> {
                 high: RPC_VERSION,
             });
         }
-        let program = from.u32().map_err(garbage)?;
-        let version = from.u32().map_err(garbage)?;
-        let procedure = from.u32().map_err(garbage)?;
+        let program = Program::decode(&mut from).map_err(garbage)?;
+        let version = Version::decode(&mut from).map_err(garbage)?;
+        let procedure = Procedure::decode(&mut from).map_err(garbage)?;
         let credential = Credential::decode(&mut from)?;
         skip_verifier(&mut from)?;
         Ok(Self {
@@ -75,9 +76,9 @@ impl<'a> Call<'a> {
             self.xid,
             CALL,
             RPC_VERSION,
-            self.program,
-            self.version,
-            self.procedure,
+            self.program.get(),
+            self.version.get(),
+            self.procedure.get(),
         ] {
             number.encode(out);
         }
@@ -121,8 +122,15 @@ mod tests {
     fn a_call_reads_back_as_it_was_written() {
         let bytes = hex::bytes(GETPORT);
         let call = Call::decode(&bytes).expect("a good call");
-        assert_eq!((call.xid, call.program), (0x1234_5678, 100_000));
-        assert_eq!((call.version, call.procedure, call.args.len()), (2, 3, 16));
+        assert_eq!(
+            (call.xid, call.program),
+            (0x1234_5678, Program::new(100_000))
+        );
+        assert_eq!(
+            (call.version, call.procedure),
+            (Version::new(2), Procedure::new(3))
+        );
+        assert_eq!(call.args.len(), 16);
         let mut again = Vec::new();
         call.encode(&mut again);
         assert_eq!(again, bytes);

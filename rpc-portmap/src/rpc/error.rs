@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::number::Version;
+
 /// Why a call is not carried out, as the answer says it ([RFC 5531 §9](https://www.rfc-editor.org/rfc/rfc5531#section-9):
 /// `accept_stat` other than `SUCCESS`, and `reject_stat`).
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, thiserror::Error)]
@@ -14,9 +16,9 @@ pub enum RpcError {
     #[error("the server has versions {low} to {high} of this program only")]
     ProgMismatch {
         /// The lowest version it has.
-        low: u32,
+        low: Version,
         /// The highest one.
-        high: u32,
+        high: Version,
     },
     /// `PROC_UNAVAIL`: the program has no such procedure.
     #[error("the program has no such procedure")]

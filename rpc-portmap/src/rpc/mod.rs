@@ -9,19 +9,21 @@ pub mod call;
 #[cfg(feature = "net")]
 pub mod codec;
 pub mod error;
+pub mod number;
 pub mod record;
 pub mod reply;
 
 pub use auth::{AuthSys, Credential, MAX_AUTH_BODY};
 pub use call::{Call, CallDecodeError};
 pub use error::{AuthStat, RpcError};
+pub use number::{Procedure, Program, Version};
 pub use record::{RecordError, RecordLimits, RecordReader};
 pub use reply::{Reply, ReplyDecodeError};
 
 /// The version of RPC itself (§9, `rpcvers`).
 pub const RPC_VERSION: u32 = 2;
 /// The procedure of every program that takes and returns nothing (§12.1).
-pub const NULL_PROCEDURE: u32 = 0;
+pub const NULL_PROCEDURE: Procedure = Procedure::new(0);
 
 /// `CALL` of `msg_type` (§9).
 const CALL: u32 = 0;

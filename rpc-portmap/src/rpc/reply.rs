@@ -2,6 +2,7 @@
 
 use super::auth::{MAX_AUTH_BODY, put_none};
 use super::error::{AuthStat, RpcError};
+use super::number::Version;
 use super::{CALL, REPLY};
 use crate::xdr::{DecodeError, Decoder, Xdr};
 
@@ -98,8 +99,8 @@ fn accept_status<'a>(
         0 => return Ok(Ok(from.remaining())),
         1 => RpcError::ProgUnavail,
         2 => RpcError::ProgMismatch {
-            low: from.u32()?,
-            high: from.u32()?,
+            low: Version::decode(&mut *from)?,
+            high: Version::decode(&mut *from)?,
         },
         3 => RpcError::ProcUnavail,
         4 => RpcError::GarbageArgs,
@@ -148,7 +149,10 @@ mod tests {
                 "00000001 00000000 00000000 00000000 00000001",
             ),
             (
-                RpcError::ProgMismatch { low: 2, high: 4 },
+                RpcError::ProgMismatch {
+                    low: Version::new(2),
+                    high: Version::new(4),
+                },
                 "00000001 00000000 00000000 00000000 00000002 00000002 00000004",
             ),
             (

@@ -19,10 +19,11 @@ pub use v3::Rpcb;
 
 use std::net::Ipv6Addr;
 
+use crate::rpc::Program;
 use crate::xdr::Text;
 
 /// The number of the program.
-pub const PROGRAM: u32 = 100_000;
+pub const PROGRAM: Program = Program::new(100_000);
 /// Its port, for TCP and UDP.
 pub const PORT: u16 = 111;
 /// The unix sockets it is found at on Linux, the abstract one first: clients try them in this order.

@@ -1,6 +1,7 @@
 //! What was asked how often (`GETSTAT`, [RFC 1833 §2.1](https://www.rfc-editor.org/rfc/rfc1833#section-2.1)).
 
 use super::Name;
+use crate::rpc::{Procedure, Program, Version};
 use crate::xdr::{DecodeError, Decoder, List, Xdr};
 
 /// The procedures that are counted: numbers 0 to 12 (`RPCBSTAT_HIGHPROC`).
@@ -11,9 +12,9 @@ crate::xdr_struct! {
     #[derive(Clone, Debug, Eq, PartialEq)]
     pub struct AddressCount {
         /// The program.
-        pub program: u32,
+        pub program: Program,
         /// The version that was asked for.
-        pub version: u32,
+        pub version: Version,
         /// How often there was an answer.
         pub success: i32,
         /// How often there was none.
@@ -28,11 +29,11 @@ crate::xdr_struct! {
     #[derive(Clone, Debug, Eq, PartialEq)]
     pub struct ForwardCount {
         /// The program.
-        pub program: u32,
+        pub program: Program,
         /// Its version.
-        pub version: u32,
+        pub version: Version,
         /// Its procedure.
-        pub procedure: u32,
+        pub procedure: Procedure,
         /// How often it was answered.
         pub success: i32,
         /// How often it was not.

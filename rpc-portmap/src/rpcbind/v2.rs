@@ -1,29 +1,30 @@
 //! Version 2, the port mapper ([RFC 1833 §3](https://www.rfc-editor.org/rfc/rfc1833#section-3)).
 
 use super::MAX_FORWARDED;
+use crate::rpc::{Procedure, Program, Version};
 use crate::xdr::Opaque;
 
 /// The version's number.
-pub const VERSION: u32 = 2;
+pub const VERSION: Version = Version::new(2);
 /// Registers a [`Mapping`]; whether it was taken.
-pub const SET: u32 = 1;
+pub const SET: Procedure = Procedure::new(1);
 /// Takes back every [`Mapping`] of a program's version; protocol and port are ignored.
-pub const UNSET: u32 = 2;
+pub const UNSET: Procedure = Procedure::new(2);
 /// The port of a [`Mapping`], whose own port is ignored; 0 if there is none.
-pub const GETPORT: u32 = 3;
+pub const GETPORT: Procedure = Procedure::new(3);
 /// All [`Mapping`]s.
-pub const DUMP: u32 = 4;
+pub const DUMP: Procedure = Procedure::new(4);
 /// Calls a procedure of a registered program: [`CallArgs`], [`CallResult`].
-pub const CALLIT: u32 = 5;
+pub const CALLIT: Procedure = Procedure::new(5);
 
 crate::xdr_struct! {
     /// Where a version of a program is (`mapping`).
     #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
     pub struct Mapping {
         /// The program.
-        pub program: u32,
+        pub program: Program,
         /// Its version.
-        pub version: u32,
+        pub version: Version,
         /// 6 for TCP, 17 for UDP.
         pub protocol: u32,
         /// The port; 32 bits on the wire, of which 16 can make sense.
@@ -36,11 +37,11 @@ crate::xdr_struct! {
     #[derive(Clone, Debug, Eq, PartialEq)]
     pub struct CallArgs {
         /// The program.
-        pub program: u32,
+        pub program: Program,
         /// Its version.
-        pub version: u32,
+        pub version: Version,
         /// Its procedure.
-        pub procedure: u32,
+        pub procedure: Procedure,
         /// The arguments, as they are to be sent.
         pub args: Opaque<MAX_FORWARDED>,
     }

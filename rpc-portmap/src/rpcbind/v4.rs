@@ -2,21 +2,22 @@
 //! procedures more.
 
 use super::Name;
+use crate::rpc::{Procedure, Version};
 
 pub use super::v3::{DUMP, GETADDR, GETTIME, SET, TADDR2UADDR, UADDR2TADDR, UNSET};
 
 /// The version's number.
-pub const VERSION: u32 = 4;
+pub const VERSION: Version = Version::new(4);
 /// `CALLIT` of version 3 under another name.
-pub const BCAST: u32 = 5;
+pub const BCAST: Procedure = Procedure::new(5);
 /// As `GETADDR`, but of this version or none.
-pub const GETVERSADDR: u32 = 9;
+pub const GETVERSADDR: Procedure = Procedure::new(9);
 /// As `BCAST`, but errors are answered.
-pub const INDIRECT: u32 = 10;
+pub const INDIRECT: Procedure = Procedure::new(10);
 /// The addresses of a program's version on all transports: a list of [`Entry`].
-pub const GETADDRLIST: u32 = 11;
+pub const GETADDRLIST: Procedure = Procedure::new(11);
 /// What was asked how often: [`AllStats`](super::stats::AllStats).
-pub const GETSTAT: u32 = 12;
+pub const GETSTAT: Procedure = Procedure::new(12);
 
 crate::xdr_struct! {
     /// One address of a program, with what a client has to know of the transport (`rpcb_entry`).

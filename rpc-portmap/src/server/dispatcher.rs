@@ -8,7 +8,9 @@ use super::caller::Caller;
 use super::catch_panic::CatchPanic;
 use super::layer::{Layer, Outcome, Rejection, Request};
 use super::program::ProgramVersion;
-use crate::rpc::{AuthStat, Call, CallDecodeError, NULL_PROCEDURE, RpcError, reply};
+use crate::rpc::{
+    AuthStat, Call, CallDecodeError, NULL_PROCEDURE, Program, RpcError, Version, reply,
+};
 
 /// The longest reply that fits into a datagram, in bytes.
 const MAX_DATAGRAM: usize = 65_507;
@@ -16,7 +18,7 @@ const MAX_DATAGRAM: usize = 65_507;
 /// The programs and what surrounds them.
 #[derive(Default)]
 pub(super) struct Dispatcher {
-    programs: HashMap<u32, BTreeMap<u32, Arc<dyn ProgramVersion>>>,
+    programs: HashMap<Program, BTreeMap<Version, Arc<dyn ProgramVersion>>>,
     layers: Vec<Arc<dyn Layer>>,
 }
 
@@ -31,7 +33,7 @@ impl Dispatcher {
     }
 
     /// The programs with their versions.
-    pub(super) fn programs(&self) -> impl Iterator<Item = (u32, Vec<u32>)> {
+    pub(super) fn programs(&self) -> impl Iterator<Item = (Program, Vec<Version>)> {
         let versions = |versions: &BTreeMap<_, _>| versions.keys().copied().collect();
         self.programs
             .iter()
@@ -149,7 +151,7 @@ impl Dispatcher {
     }
 }
 
-fn mismatch(versions: &BTreeMap<u32, Arc<dyn ProgramVersion>>) -> RpcError {
+fn mismatch(versions: &BTreeMap<Version, Arc<dyn ProgramVersion>>) -> RpcError {
     match (versions.first_key_value(), versions.last_key_value()) {
         (Some((&low, _)), Some((&high, _))) => RpcError::ProgMismatch { low, high },
         _ => RpcError::ProgUnavail,

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::caller::Caller;
-use crate::rpc::RpcError;
+use crate::rpc::{Procedure, Program, RpcError, Version};
 
 /// Sees every call before and after it is carried out.
 ///
@@ -42,11 +42,11 @@ pub trait Layer: Send + Sync + 'static {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Request {
     /// The program.
-    pub program: u32,
+    pub program: Program,
     /// Its version.
-    pub version: u32,
+    pub version: Version,
     /// The procedure.
-    pub procedure: u32,
+    pub procedure: Procedure,
     /// The whole message, in bytes.
     pub bytes: usize,
 }

@@ -4,6 +4,7 @@ use std::pin::Pin;
 
 use super::caller::Caller;
 use super::layer::Rejection;
+use crate::rpc::{Procedure, Program, Version};
 
 /// A future on the heap, as a trait object returns it.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -12,16 +13,16 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 /// write one.
 pub trait ProgramVersion: Send + Sync + 'static {
     /// The number of the program.
-    fn program(&self) -> u32;
+    fn program(&self) -> Program;
 
     /// The number of the version.
-    fn version(&self) -> u32;
+    fn version(&self) -> Version;
 
     /// Carries a procedure out and appends its results. NULL is never asked for.
     fn call<'a>(
         &'a self,
         caller: &'a Caller,
-        procedure: u32,
+        procedure: Procedure,
         args: &'a [u8],
         results: &'a mut Vec<u8>,
     ) -> BoxFuture<'a, Result<(), Rejection>>;
@@ -97,23 +98,23 @@ macro_rules! __rpc_service {
         }
 
         impl<S: $trait> $crate::server::ProgramVersion for $server<S> {
-            fn program(&self) -> u32 {
-                $program
+            fn program(&self) -> $crate::rpc::Program {
+                $crate::rpc::Program::from($program)
             }
 
-            fn version(&self) -> u32 {
-                $version
+            fn version(&self) -> $crate::rpc::Version {
+                $crate::rpc::Version::from($version)
             }
 
             fn call<'a>(
                 &'a self,
                 caller: &'a $crate::server::Caller,
-                procedure: u32,
+                procedure: $crate::rpc::Procedure,
                 args: &'a [u8],
                 results: &'a mut Vec<u8>,
             ) -> $crate::server::BoxFuture<'a, Result<(), $crate::server::Rejection>> {
                 Box::pin(async move {
-                    match procedure {
+                    match procedure.get() {
                         $(
                             $number => {
                                 $(
@@ -168,9 +169,9 @@ macro_rules! __rpc_client {
                     $crate::client::CallError,
                 > {
                     self.0.call(
-                        $program,
-                        $version,
-                        $number,
+                        $crate::rpc::Program::from($program),
+                        $crate::rpc::Version::from($version),
+                        $crate::rpc::Procedure::new($number),
                         &$crate::__rpc_or_unit!($($crate::__rpc_first!(args, $args))?),
                     ).await
                 }

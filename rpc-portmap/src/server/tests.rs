@@ -7,7 +7,7 @@ use tokio::sync::{Notify, oneshot};
 use super::*;
 use crate::client::{CallError, Client};
 use crate::hex;
-use crate::rpc::{Call, Credential, Reply, RpcError};
+use crate::rpc::{Call, Credential, Reply, RpcError, Version};
 use crate::xdr::{self, Opaque, Xdr};
 
 crate::rpc_program! {
@@ -104,18 +104,26 @@ async fn what_no_method_answers_the_server_answers() {
                 0x2000_0001,
                 0,
                 0,
-                RpcError::ProgMismatch { low: 1, high: 3 },
+                RpcError::ProgMismatch {
+                    low: Version::new(1),
+                    high: Version::new(3),
+                },
             ),
             (
                 0x2000_0001,
                 2,
                 0,
-                RpcError::ProgMismatch { low: 1, high: 3 },
+                RpcError::ProgMismatch {
+                    low: Version::new(1),
+                    high: Version::new(3),
+                },
             ),
             (0x2000_0001, 1, 99, RpcError::ProcUnavail),
             (0x2000_0001, 1, 1, RpcError::GarbageArgs),
         ] {
-            let failed = client.call::<_, ()>(program, version, procedure, &()).await;
+            let failed = client
+                .call::<_, ()>(program.into(), version.into(), procedure.into(), &())
+                .await;
             assert!(
                 matches!(failed, Err(CallError::Rpc(was)) if was == error),
                 "{error}: {failed:?}"
@@ -125,7 +133,7 @@ async fn what_no_method_answers_the_server_answers() {
         assert!(matches!(panicked, Err(CallError::Rpc(RpcError::SystemErr))));
         for version in [1, 3] {
             client
-                .null(0x2000_0001, version)
+                .null(0x2000_0001.into(), version.into())
                 .await
                 .expect("it is there");
         }
@@ -152,7 +160,10 @@ async fn nobody_at_a_port_is_known_at_once() {
     let running = Running::start(tester());
     let (udp, tcp) = (running.udp, running.tcp);
     running.stop().await;
-    let failed = Client::udp(udp).expect("a socket").null(1, 1).await;
+    let failed = Client::udp(udp)
+        .expect("a socket")
+        .null(1.into(), 1.into())
+        .await;
     assert!(
         matches!(failed, Err(CallError::Unreachable(_))),
         "{failed:?}"
@@ -288,7 +299,7 @@ impl Layer for Gate {
             .lock()
             .expect("sound")
             .push(format!("{} before", self.0));
-        match (self.0, request.procedure) {
+        match (self.0, request.procedure.get()) {
             ("inner", 2) => Err(RpcError::SystemErr.into()),
             _ => Ok(()),
         }
@@ -393,7 +404,7 @@ async fn shutdown_lets_a_call_finish() {
         .await
         .expect("it listens");
     other
-        .null(0x2000_0001, 3)
+        .null(0x2000_0001.into(), 3.into())
         .await
         .expect("answered meanwhile");
     let stopping = tokio::spawn(running.stop());
@@ -413,9 +424,9 @@ fn tester() -> ServerBuilder {
 fn encoded(xid: u32, version: u32, procedure: u32) -> Call<'static> {
     Call {
         xid,
-        program: 0x2000_0001,
-        version,
-        procedure,
+        program: 0x2000_0001.into(),
+        version: version.into(),
+        procedure: procedure.into(),
         credential: Credential::None,
         args: &[],
     }

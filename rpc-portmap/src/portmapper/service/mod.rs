@@ -15,7 +15,7 @@ use super::liveness_cache::{CachedHost, LivenessCache};
 use super::procedures::RpcbList;
 use super::stats::Counters;
 use crate::registry::{Authority, Claim, ClaimError, Host, Registration, Registry, RegistryError};
-use crate::rpc::RpcError;
+use crate::rpc::{Program, RpcError, Version};
 use crate::rpcbind::v2::CallArgs;
 use crate::rpcbind::{Name, Netid, Rpcb, UniversalAddress, v2};
 use crate::server::{Caller, Peer};
@@ -97,7 +97,7 @@ impl Service {
     pub(super) fn register(
         &self,
         caller: &Caller,
-        asked: u32,
+        asked: Version,
         claim: Result<Claim, ClaimError>,
     ) -> bool {
         let by = self.authority(caller);
@@ -122,9 +122,9 @@ impl Service {
     pub(super) fn unregister(
         &self,
         caller: &Caller,
-        asked: u32,
-        program: u32,
-        version: u32,
+        asked: Version,
+        program: Program,
+        version: Version,
         netids: &[Netid],
     ) -> bool {
         let by = self.authority(caller);
@@ -135,7 +135,7 @@ impl Service {
         state.save_changes();
         match outcome {
             Ok(removed) => {
-                debug!(program, version, ?removed, ?by, "unregistered");
+                debug!(%program, %version, ?removed, ?by, "unregistered");
                 let done = removed.removed > 0 || removed.refused == 0;
                 if done {
                     self.counters.unset(asked);
@@ -150,7 +150,13 @@ impl Service {
     }
 
     /// The address of a program for whoever asks; the text is empty if there is none.
-    pub(super) fn address(&self, caller: &Caller, asked: u32, request: &Rpcb, exact: bool) -> Name {
+    pub(super) fn address(
+        &self,
+        caller: &Caller,
+        asked: Version,
+        request: &Rpcb,
+        exact: bool,
+    ) -> Name {
         let Some(netid) = asked_netid(caller, request) else {
             return Name::default();
         };
@@ -167,8 +173,8 @@ impl Service {
 
     pub(super) fn look_up(
         &self,
-        program: u32,
-        version: u32,
+        program: Program,
+        version: Version,
         netid: Netid,
         exact: bool,
     ) -> Option<Registration> {
@@ -230,7 +236,7 @@ impl Service {
     pub(super) async fn forward(
         &self,
         caller: &Caller,
-        asked: u32,
+        asked: Version,
         call: CallArgs,
         indirect: bool,
     ) -> Result<(UniversalAddress, v2::CallResult), RpcError> {

@@ -6,7 +6,7 @@ use super::super::netbuf;
 use super::super::procedures::{RpcbList, Rpcbind3, Rpcbind4};
 use super::Service;
 use crate::registry::{Claim, ClaimError};
-use crate::rpc::RpcError;
+use crate::rpc::{RpcError, Version};
 use crate::rpcbind::stats::AllStats;
 use crate::rpcbind::v2::CallArgs;
 use crate::rpcbind::v3::{CallResult, Netbuf};
@@ -17,11 +17,11 @@ use crate::xdr::List;
 
 /// Versions 3 and 4 have nearly everything in common.
 impl Service {
-    fn set_rpcb(&self, caller: &Caller, asked: u32, request: &Rpcb) -> bool {
+    fn set_rpcb(&self, caller: &Caller, asked: Version, request: &Rpcb) -> bool {
         self.register(caller, asked, Claim::from_rpcb(request))
     }
 
-    fn unset_rpcb(&self, caller: &Caller, asked: u32, request: &Rpcb) -> bool {
+    fn unset_rpcb(&self, caller: &Caller, asked: Version, request: &Rpcb) -> bool {
         match unset_netids(request) {
             Ok(netids) => self.unregister(caller, asked, request.program, request.version, &netids),
             Err(error) => {
@@ -34,7 +34,7 @@ impl Service {
     async fn forward_rpcb(
         &self,
         caller: &Caller,
-        asked: u32,
+        asked: Version,
         call: CallArgs,
         indirect: bool,
     ) -> Result<CallResult, RpcError> {

@@ -55,9 +55,9 @@ mod tests {
             let ip: IpAddr = peer.parse().expect("an address");
             let caller = Caller::new(netid, Peer::Ip((ip, 700).into()), None);
             let request = Request {
-                program: 1,
-                version: 1,
-                procedure: 0,
+                program: 1.into(),
+                version: 1.into(),
+                procedure: 0.into(),
                 bytes: 40,
             };
             assert_eq!(layer.before(&caller, &request), outcome, "{peer}");

@@ -16,9 +16,9 @@ impl Layer for Trace {
         debug!(
             peer = %caller.peer(),
             netid = %caller.transport(),
-            program = request.program,
-            version = request.version,
-            procedure = request.procedure,
+            program = %request.program,
+            version = %request.version,
+            procedure = %request.procedure,
             bytes = request.bytes,
             outcome = %outcome,
             "call"
