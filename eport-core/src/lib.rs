@@ -53,10 +53,10 @@
 
 mod address;
 #[cfg(feature = "net")]
-pub mod allocator;
+mod allocator;
 #[cfg(feature = "net")]
 pub mod bind;
-/// The program of this package; no part of the library's stable surface.
+/// The program `eport`; not part of the stable surface.
 #[cfg(feature = "cli")]
 #[doc(hidden)]
 pub mod cli;
@@ -65,31 +65,44 @@ pub mod datagram;
 #[cfg(feature = "net")]
 pub mod doctor;
 #[cfg(feature = "net")]
-pub mod lease;
-pub mod plan;
+mod lease;
+mod plan;
+mod policy;
+/// The bookkeeping behind [`Allocator`]; public for model tests and benchmarks, not part of the
+/// stable surface.
+#[doc(hidden)]
 pub mod pool;
 mod ports;
 pub mod program;
-pub mod quarantine;
+mod quarantine;
 #[cfg(feature = "serde")]
 mod serialize;
-pub mod strategy;
+mod strategy;
 #[cfg(feature = "net")]
 pub mod system;
 
 pub use address::{AddressFamily, LocalAddress, Protocol, Space};
 #[cfg(feature = "net")]
-pub use allocator::{Allocator, AnySocket, BuildError, LeaseError, Policy, Reloaded, WhenFull};
+pub use allocator::{
+    AdoptError, Allocator, AllocatorBuilder, AnySocket, BuildError, Endpoint, LeaseError,
+    LeaseFuture, LeaseRequest, Reloaded, SetRequest, UdpRequest,
+};
 #[cfg(feature = "net")]
-pub use lease::{Clock, Lease, LeaseSet, Stats, Ticket};
-pub use plan::{Capacity, Note, Overlap, Plan, PlanError, PortSpec, Severity, plan, plan_with};
-pub use pool::{Counts, PortState, Quota, Sharing};
+pub use lease::{Lease, LeaseSet, PortGuard, SpaceStats, Stats};
+pub use plan::{
+    AUTO_MINIMUM, Capacity, Note, NoteLevel, Overlap, ParseOverlapError, Plan, PlanError, PortSpec,
+    plan, plan_with,
+};
+pub use policy::{Client, Clock, PortPolicy, Quota, Sharing, WaitLimits, WhenFull};
+pub use pool::{Counts, ForeignCause, PortState};
 pub use ports::{
     Ephemeral, ParsePortsError, ParseShardError, PortClass, PortRange, PortRuns, PortSet,
-    ProgramRange, Registration, Reserved, Shard, Source,
+    PortmapperEntry, ProgramRange, Reserved, Shard, Source,
 };
 pub use quarantine::Quarantine;
-pub use strategy::Strategy;
+#[doc(hidden)]
+pub use strategy::below;
+pub use strategy::{ParseStrategyError, Strategy};
 
 /// The examples of the README are compiled and run with the tests.
 #[cfg(all(doctest, feature = "net"))]

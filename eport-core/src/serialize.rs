@@ -3,7 +3,7 @@
 use serde::ser::{Serialize, SerializeStruct, Serializer};
 
 use crate::address::{AddressFamily, Protocol};
-use crate::plan::{Capacity, Note, Overlap, Plan, PortSpec, Severity};
+use crate::plan::{Capacity, Note, NoteLevel, Overlap, Plan, PortSpec};
 use crate::ports::{Ephemeral, PortClass, PortRange, PortSet, Reserved, Source};
 
 macro_rules! as_text {
@@ -30,7 +30,7 @@ as_text!(
 #[cfg(feature = "net")]
 as_text!(crate::doctor::Severity, crate::system::SocketState);
 
-impl Serialize for Severity {
+impl Serialize for NoteLevel {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(match self {
             Self::Info => "info",
@@ -43,7 +43,7 @@ impl Serialize for Note {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut note = serializer.serialize_struct("Note", 4)?;
         note.serialize_field("code", self.code())?;
-        note.serialize_field("severity", &self.severity())?;
+        note.serialize_field("severity", &self.level())?;
         note.serialize_field("what", &self.what())?;
         note.serialize_field("fix", &self.fix())?;
         note.end()

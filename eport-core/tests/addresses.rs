@@ -4,20 +4,19 @@
 use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use eport_core::pool::Limits;
-use eport_core::{Allocator, Lease, LeaseError, LocalAddress, Policy, Reserved, Space, plan};
+use eport_core::{Allocator, Lease, LeaseError, LocalAddress, PortPolicy, Reserved, Space, plan};
 
 fn loopback() -> Space {
     Space::udp(Ipv4Addr::LOCALHOST)
 }
 
-fn allocator(ports: &str, policy: Policy) -> Allocator {
+fn allocator(ports: &str, policy: PortPolicy) -> Allocator {
     let plan = plan(&ports.parse().expect(ports), None, &Reserved::default()).expect("ports");
     Allocator::new(plan, policy).expect("a seed")
 }
 
 fn seeded(ports: &str) -> Allocator {
-    allocator(ports, Policy::seeded([7; 32]))
+    allocator(ports, PortPolicy::seeded([7; 32]))
 }
 
 /// A lease of nothing but the number.
@@ -88,9 +87,7 @@ fn an_address_and_its_peer_are_taken_in_the_form_the_kernel_sees() {
 
 #[test]
 fn addresses_are_kept_up_to_a_limit() {
-    let mut limits = Limits::default();
-    limits.spaces = 3;
-    let allocator = allocator("50000-50009", Policy::seeded([0; 32]).with_limits(limits));
+    let allocator = allocator("50000-50009", PortPolicy::seeded([0; 32]).max_spaces(3));
     let address = |last| Space::udp(Ipv4Addr::new(127, 0, 0, last));
     let leases: Vec<_> = (1..=3)
         .map(|last| claim(&allocator, address(last)).expect("room"))

@@ -11,21 +11,21 @@ use std::time::{Duration, Instant};
 
 use eport_core::pool::ForeignCause;
 use eport_core::{
-    Allocator, Clock, Lease, LeaseError, Policy, PortState, Quarantine, Reserved, Space, plan,
+    Allocator, Clock, Lease, LeaseError, PortPolicy, PortState, Quarantine, Reserved, Space, plan,
 };
 
 fn loopback() -> Space {
     Space::udp(Ipv4Addr::LOCALHOST)
 }
 
-fn allocator(ports: &str, policy: Policy) -> Allocator {
+fn allocator(ports: &str, policy: PortPolicy) -> Allocator {
     let plan = plan(&ports.parse().expect(ports), None, &Reserved::default()).expect("ports");
     Allocator::new(plan, policy).expect("a seed")
 }
 
 /// Draws repeat themselves, and no port rests after its lease.
-fn policy() -> Policy {
-    Policy::seeded([7; 32]).with_quarantine(Quarantine::NONE)
+fn policy() -> PortPolicy {
+    PortPolicy::seeded([7; 32]).quarantine(Quarantine::NONE)
 }
 
 fn seeded(ports: &str) -> Allocator {
@@ -381,9 +381,9 @@ fn a_seed_repeats_the_draws_and_the_system_gives_other_ones_each_time() {
     assert_eq!(first_ports(seeded(range)), first_ports(seeded(range)));
     assert_ne!(
         first_ports(seeded(range)),
-        first_ports(allocator(range, Policy::seeded([8; 32])))
+        first_ports(allocator(range, PortPolicy::seeded([8; 32])))
     );
-    let unseeded = || first_ports(allocator(range, Policy::default()));
+    let unseeded = || first_ports(allocator(range, PortPolicy::default()));
     assert_ne!(unseeded(), unseeded());
 }
 
@@ -429,7 +429,7 @@ impl Time {
     }
 }
 
-fn policy_at(time: &Time) -> Policy {
+fn policy_at(time: &Time) -> PortPolicy {
     let time = Arc::clone(&time.0);
-    policy().with_clock(Clock::new(move || *time.lock().expect("no panic")))
+    policy().clock(Clock::new(move || *time.lock().expect("no panic")))
 }

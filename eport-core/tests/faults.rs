@@ -9,7 +9,7 @@ use std::process::Command;
 
 use common::{address, in_namespace, received, sh, stranger};
 use eport_core::system::{Host, Sources};
-use eport_core::{Allocator, Policy, Protocol, Sharing, WhenFull};
+use eport_core::{Allocator, PortPolicy, Protocol, Sharing, WhenFull};
 
 const NAME: &str = "whichever_system_call_fails_no_port_and_no_descriptor_is_lost";
 
@@ -82,8 +82,11 @@ fn run(call: &str, error: &str, which: &str) -> usize {
 
 /// Every kind of lease, several times; after each of them all is even.
 fn lease_everything() {
-    let sharing = WhenFull::Share(Sharing::of_the_last(20));
-    for policy in [Policy::default(), Policy::default().with_when_full(sharing)] {
+    let sharing = WhenFull::FAIL.share(Sharing::last_ports(20));
+    for policy in [
+        PortPolicy::default(),
+        PortPolicy::default().when_full(sharing),
+    ] {
         let built = Allocator::builder()
             .ports("61000-61019".parse().expect("a range"))
             .policy(policy)

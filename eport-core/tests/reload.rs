@@ -10,11 +10,11 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use chacha20::ChaCha8Rng;
-use eport_core::pool::{ForeignCause, Grant, Pool, Rules, Want};
+use eport_core::pool::{ForeignCause, Grant, Pool, PoolRequest};
 use eport_core::system::{Host, Sources};
 use eport_core::{
-    Allocator, Clock, Lease, LeaseError, Policy, PortSet, PortState, Protocol, Quarantine,
-    Reserved, Sharing, Source, Space, WhenFull, plan,
+    Allocator, Clock, Lease, LeaseError, PortPolicy, PortSet, PortState, Protocol, Quarantine,
+    Reserved, Sharing, Source, Space, WaitLimits, WhenFull, plan,
 };
 use rand_core::SeedableRng;
 
@@ -50,12 +50,12 @@ fn table(ports: &[u16]) -> String {
     format!("{TABLE_HEADER}{lines}")
 }
 
-fn allocator(ports: &str, host: &Host, sources: &Sources, policy: Policy) -> Allocator {
+fn allocator(ports: &str, host: &Host, sources: &Sources, policy: PortPolicy) -> Allocator {
     Allocator::builder()
         .ports(ports.parse().expect(ports))
         .host(host.clone())
         .sources(sources.clone())
-        .policy(policy.with_quarantine(Quarantine::NONE))
+        .policy(policy.quarantine(Quarantine::NONE))
         .build()
         .expect("ports")
 }
@@ -76,7 +76,7 @@ fn ports<S>(leases: &[Lease<S>]) -> BTreeSet<u16> {
 fn a_port_is_kept_back_while_it_is_reserved_and_leases_are_left_alone() {
     let root = tempfile::tempdir().expect("a directory");
     let (host, sources) = (Host::at(root.path()), Sources::default());
-    let allocator = allocator("50000-50003", &host, &sources, Policy::default());
+    let allocator = allocator("50000-50003", &host, &sources, PortPolicy::default());
     let leases = all(&allocator);
 
     write(root.path(), BLACKLIST, "50001\n50002\n600\n");
@@ -125,7 +125,7 @@ fn the_rules_for_reservations_are_those_of_the_plan() {
     let (host, sources) = (Host::at(root.path()), Sources::default());
     let reloaded = |ports: &str| {
         write(root.path(), RESERVED, "\n");
-        let allocator = allocator(ports, &host, &sources, Policy::default());
+        let allocator = allocator(ports, &host, &sources, PortPolicy::default());
         write(root.path(), RESERVED, "62000-62009\n");
         let reloaded = allocator.reload(&sources, &host).expect("readable");
         reloaded.withheld
@@ -139,7 +139,7 @@ fn the_rules_for_reservations_are_those_of_the_plan() {
 fn a_host_that_cannot_be_understood_changes_nothing() {
     let root = tempfile::tempdir().expect("a directory");
     let (host, sources) = (Host::at(root.path()), Sources::default());
-    let allocator = allocator("50000-50003", &host, &sources, Policy::default());
+    let allocator = allocator("50000-50003", &host, &sources, PortPolicy::default());
     write(root.path(), BLACKLIST, "50001\n");
     allocator.reload(&sources, &host).expect("readable");
     write(root.path(), BLACKLIST, "no port\n");
@@ -152,10 +152,7 @@ fn who_waits_gets_a_port_that_is_no_longer_reserved() {
     let root = tempfile::tempdir().expect("a directory");
     let (host, sources) = (Host::at(root.path()), Sources::default());
     let patience = Duration::from_secs(3600);
-    let policy = Policy::default().with_when_full(WhenFull::Wait {
-        waiters: 1,
-        at_most: patience,
-    });
+    let policy = PortPolicy::default().when_full(WhenFull::FAIL.wait(WaitLimits::new(1, patience)));
     let allocator = allocator("50000", &host, &sources, policy);
     write(root.path(), BLACKLIST, "50000\n");
     allocator.reload(&sources, &host).expect("readable");
@@ -183,7 +180,7 @@ fn a_known_socket_is_passed_over_for_as_long_as_it_may_be_there() {
         let time = Arc::clone(&time);
         move || *time.lock().expect("no panic")
     });
-    let mut policy = Policy::default().with_clock(clock);
+    let mut policy = PortPolicy::default().clock(clock);
     policy.early_rechecks = 0;
     let allocator = allocator("50000-50003", &host, &sources, policy);
     let any = Space::udp(Ipv4Addr::UNSPECIFIED);
@@ -237,16 +234,18 @@ fn a_shared_port_that_becomes_reserved_takes_in_no_more_peers() {
         None,
         &Reserved::default(),
     );
-    let mut rules = Rules::default();
-    rules.quarantine = Quarantine::NONE;
-    rules.sharing = Some(Sharing::of_the_last(1));
+    let mut policy = PortPolicy::default();
+    policy.quarantine = Quarantine::NONE;
+    policy.when_full.share = Some(Sharing::last_ports(1));
     #[expect(clippy::disallowed_methods, reason = "an instant to count from")]
     let now = Instant::now();
-    let mut pool = Pool::new(&plan.expect("a port"), rules, now);
+    let mut pool = Pool::new(&plan.expect("a port"), policy, now);
     let mut rng = ChaCha8Rng::from_seed([0; 32]);
     let mut take = |pool: &mut Pool, peer: u16| {
         let peer = SocketAddr::from((Ipv4Addr::LOCALHOST, peer));
-        let want = Want::new(loopback()).peer(Some(peer)).shareable(true);
+        let want = PoolRequest::new(loopback())
+            .peer(Some(peer))
+            .shareable(true);
         match pool.take(&want, &mut rng, now) {
             Ok(Grant::One(held)) => Some(held),
             _ => None,
@@ -255,7 +254,7 @@ fn a_shared_port_that_becomes_reserved_takes_in_no_more_peers() {
     let reserved = || Reserved::nothing().with(Source::User, &set("50000"));
 
     let first = take(&mut pool, 1).expect("free");
-    pool.opened(&first);
+    pool.open_group(&first);
     let second = take(&mut pool, 2).expect("shared");
     pool.reserve(reserved());
     assert!(take(&mut pool, 3).is_none());
@@ -268,7 +267,7 @@ fn a_shared_port_that_becomes_reserved_takes_in_no_more_peers() {
     pool.reserve(Reserved::nothing());
     let first = take(&mut pool, 1).expect("free");
     pool.reserve(reserved());
-    pool.opened(&first);
+    pool.open_group(&first);
     assert!(take(&mut pool, 2).is_none(), "bound after it was reserved");
     pool.release(first, now);
 }

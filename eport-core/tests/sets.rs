@@ -10,7 +10,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpListener, TcpStream, UdpSocket};
 use common::{address, in_namespace, received, sh, stranger};
 use eport_core::bind::{self, TcpOptions, UdpOptions};
 use eport_core::{
-    Allocator, AnySocket, Lease, LeaseError, Policy, PortState, Protocol, Sharing, Space, WhenFull,
+    Allocator, AnySocket, Lease, LeaseError, PortPolicy, PortState, Protocol, Sharing, Space,
+    WhenFull,
 };
 
 const V4: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
@@ -123,9 +124,9 @@ fn wherever_descriptors_run_out_nothing_is_left_behind() {
         "wherever_descriptors_run_out_nothing_is_left_behind",
         || {
             sh("prlimit --pid $PPID --nofile=64:");
-            let sharing = WhenFull::Share(Sharing::of_the_last(100));
-            let policy = Policy::default;
-            for policy in [policy(), policy().with_when_full(sharing)] {
+            let sharing = WhenFull::FAIL.share(Sharing::last_ports(100));
+            let policy = PortPolicy::default;
+            for policy in [policy(), policy().when_full(sharing)] {
                 let built = Allocator::builder()
                     .ports("61000-61099".parse().expect("a range"))
                     .policy(policy)
@@ -432,7 +433,7 @@ fn what_is_kept_free_is_for_those_who_ask_for_it() {
     in_namespace("what_is_kept_free_is_for_those_who_ask_for_it", || {
         let allocator = Allocator::builder()
             .ports("61000-61009".parse().expect("a range"))
-            .policy(Policy::default().with_keep_free(2))
+            .policy(PortPolicy::default().keep_free(2))
             .build()
             .expect("an allocator");
         let leases: Vec<_> = (0..8).map(|_| allocator.udp(V4).lease()).collect();

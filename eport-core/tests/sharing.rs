@@ -8,10 +8,13 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::num::NonZeroU8;
+use std::thread;
+use std::time::Duration;
 
 use common::{in_namespace, received, sh, stranger};
 use eport_core::{
-    Allocator, BuildError, Lease, LeaseError, Policy, PortState, Sharing, Space, WhenFull,
+    Allocator, BuildError, Lease, LeaseError, PortPolicy, PortState, Sharing, Space, WaitLimits,
+    WhenFull,
 };
 
 const V4: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
@@ -19,8 +22,13 @@ const V4: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 /// An allocator that shares the last `shared` of its ports; nothing where the kernel cannot.
 fn sharing(ports: &str, shared: u16, peers_per_port: u8) -> Option<Allocator> {
     let peers = NonZeroU8::new(peers_per_port).expect("not zero");
-    let sharing = Sharing::of_the_last(shared).peers_per_port(peers);
-    let policy = Policy::default().with_when_full(WhenFull::Share(sharing));
+    let sharing = Sharing::last_ports(shared).peers_per_port(peers);
+    sharing_as(ports, WhenFull::FAIL.share(sharing))
+}
+
+/// An allocator with these steps; nothing where the kernel cannot share.
+fn sharing_as(ports: &str, when_full: WhenFull) -> Option<Allocator> {
+    let policy = PortPolicy::default().when_full(when_full);
     let built = Allocator::builder()
         .ports(ports.parse().expect(ports))
         .policy(policy)
@@ -306,4 +314,36 @@ fn who_has_left_a_shared_port_rests_before_it_comes_back() {
             assert_eq!(allocator.stats().quarantine_broken, 1);
         },
     );
+}
+
+#[test]
+fn a_request_shares_first_then_waits_then_fails() {
+    in_namespace("a_request_shares_first_then_waits_then_fails", || {
+        let two = NonZeroU8::new(2).expect("not zero");
+        let ladder = |timeout| {
+            let sharing = Sharing::last_ports(1).peers_per_port(two);
+            let limits = WaitLimits::new(1, timeout);
+            sharing_as("61000", WhenFull::FAIL.share(sharing).wait(limits))
+        };
+        let Some(allocator) = ladder(Duration::from_millis(5)) else {
+            return;
+        };
+        let lease = |allocator: &Allocator, number| allocator.udp(V4).peer(peer(number)).lease();
+        let _both = [1, 2].map(|number| lease(&allocator, number).expect("room"));
+        let third = lease(&allocator, 3).expect_err("the port has two peers");
+        assert!(matches!(third, LeaseError::TimedOut { .. }), "{third:?}");
+        drop((allocator, _both));
+
+        let allocator = ladder(Duration::from_secs(60)).expect("as before");
+        let [first, second] = [4, 5].map(|number| lease(&allocator, number).expect("room"));
+        let waiter = thread::spawn({
+            let allocator = allocator.clone();
+            move || lease(&allocator, 6).expect("the port of the peer that leaves")
+        });
+        while allocator.stats().waiting == 0 {
+            thread::yield_now();
+        }
+        drop(first);
+        assert_eq!(waiter.join().expect("no panic").port(), second.port());
+    });
 }

@@ -10,8 +10,10 @@ use std::num::NonZeroU8;
 use std::time::{Duration, Instant};
 
 use chacha20::ChaCha8Rng;
-use eport_core::pool::{DrawError, ForeignCause, Held, Pool, Quota, Rules, Want};
-use eport_core::{Counts, PortState, Quarantine, Reserved, Sharing, Space, plan};
+use eport_core::pool::{DrawError, ForeignCause, Pool, PoolLease, PoolRequest};
+use eport_core::{
+    Counts, PortPolicy, PortState, Quarantine, Quota, Reserved, Sharing, Space, plan,
+};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use rand_core::SeedableRng;
@@ -63,7 +65,7 @@ fn operations() -> impl Strategy<Value = Vec<Operation>> {
 struct Lease {
     space: Space,
     peer: SocketAddr,
-    held: Held,
+    held: PoolLease,
 }
 
 struct Test {
@@ -86,15 +88,15 @@ impl Test {
             .ok()
             .and_then(NonZeroU8::new)
             .expect("a small number");
-        let mut rules = Rules::default();
-        rules.sharing = Some(Sharing::of_the_last(SHARED).peers_per_port(most));
-        rules.quota = Some(Quota::per_client(QUOTA));
-        rules.quarantine = Quarantine::default()
+        let mut policy = PortPolicy::default();
+        policy.when_full.share = Some(Sharing::last_ports(SHARED).peers_per_port(most));
+        policy.quota = Some(Quota::per_client(QUOTA));
+        policy.quarantine = Quarantine::default()
             .same_peer(Duration::from_secs(SAME_PEER))
             .most_percent(100);
         let epoch = Instant::now();
         Self {
-            pool: Pool::new(&plan, rules, epoch),
+            pool: Pool::new(&plan, policy, epoch),
             leases: Vec::new(),
             left: BTreeMap::new(),
             rng: ChaCha8Rng::from_seed([seed; 32]),
@@ -120,7 +122,7 @@ impl Test {
             Operation::Open { lease } => {
                 let count = self.leases.len().max(1);
                 if let Some(lease) = self.leases.get(lease % count) {
-                    self.pool.opened(&lease.held);
+                    self.pool.open_group(&lease.held);
                 }
             }
             Operation::Release { lease } => {
@@ -144,16 +146,19 @@ impl Test {
     }
 
     fn take(&mut self, space: Space, peer: SocketAddr, now: Instant) {
-        let want = Want::new(space).peer(Some(peer)).shareable(true);
-        let broken = self.pool.tally().quarantine_broken;
+        let want = PoolRequest::new(space).peer(Some(peer)).shareable(true);
+        let broken = self.pool.counters().quarantine_broken;
         let free = self.pool.counts(space).free;
         match self.pool.take(&want, &mut self.rng, now) {
             Ok(grant) => {
-                let held: Vec<Held> = grant.into_iter().collect();
-                let [held] = <[Held; 1]>::try_from(held).expect("one port");
+                let held: Vec<PoolLease> = grant.into_iter().collect();
+                let [held] = <[PoolLease; 1]>::try_from(held).expect("one port");
                 let left = self.left.get(&(held.port(), peer));
                 if left.is_some_and(|left| self.seconds < left + SAME_PEER) {
-                    assert!(self.pool.tally().quarantine_broken > broken, "not counted");
+                    assert!(
+                        self.pool.counters().quarantine_broken > broken,
+                        "not counted"
+                    );
                 }
                 if free > usize::from(SHARED) {
                     assert!(!held.is_shared(), "{free} are free");

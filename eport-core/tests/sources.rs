@@ -18,7 +18,7 @@ use common::{address, in_namespace, received, sh, stranger};
 use eport_core::AddressFamily;
 use eport_core::system::{BoundSocket, Host, HostError, SocketState, Sources};
 use eport_core::{
-    Allocator, Lease, Overlap, Policy, PortSet, Protocol, Quarantine, Registration, Source,
+    Allocator, Lease, Overlap, PortPolicy, PortSet, PortmapperEntry, Protocol, Quarantine, Source,
 };
 
 /// One of the machines in the folder `fixtures/hosts`.
@@ -51,7 +51,7 @@ fn chain(error: &dyn Error) -> String {
 #[test]
 fn each_source_keeps_its_provenance() {
     let host = fixture("busy");
-    let nfs = Registration {
+    let nfs = PortmapperEntry {
         program: 100_003,
         owner: "superuser".into(),
     };
@@ -64,11 +64,14 @@ fn each_source_keeps_its_provenance() {
         .read(&host)
         .expect("readable");
     assert_eq!(
-        reserved.of(&Source::KernelReserved),
+        reserved.ports_of(&Source::KernelReserved),
         set("8080,61500-61599")
     );
-    assert_eq!(reserved.of(&Source::BindresvportBlacklist), set("631,636"));
-    assert_eq!(reserved.of(&Source::User), set("61100-61199"));
+    assert_eq!(
+        reserved.ports_of(&Source::BindresvportBlacklist),
+        set("631,636")
+    );
+    assert_eq!(reserved.ports_of(&Source::User), set("61100-61199"));
     assert!(
         reserved
             .sources(69)
@@ -151,7 +154,7 @@ fn what_is_read_is_read_again_on_request() {
     let sources = Sources::default();
     let blacklisted = |sources: &Sources| {
         let reserved = sources.read(&host).expect("readable");
-        reserved.of(&Source::BindresvportBlacklist)
+        reserved.ports_of(&Source::BindresvportBlacklist)
     };
     assert_eq!(blacklisted(&sources), set("631"));
     fs::write(
@@ -293,7 +296,7 @@ fn strangers_known_from_the_start_cost_no_bind_and_our_own_sockets_are_none() {
             let allocator = Allocator::builder()
                 .ports("61000-61039".parse().expect("a range"))
                 .sources(sources.clone())
-                .policy(Policy::default().with_quarantine(Quarantine::NONE))
+                .policy(PortPolicy::default().quarantine(Quarantine::NONE))
                 .build()
                 .expect("ports");
             let lease = || {

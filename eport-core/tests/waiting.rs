@@ -15,28 +15,25 @@ use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
 use common::in_namespace;
-use eport_core::pool::Quota;
 use eport_core::{
-    Allocator, Clock, Lease, LeaseError, Policy, Quarantine, Reserved, Space, WhenFull, plan,
+    Allocator, Clock, Lease, LeaseError, PortPolicy, Quarantine, Quota, Reserved, Space,
+    WaitLimits, WhenFull, plan,
 };
 
 fn loopback() -> Space {
     Space::udp(Ipv4Addr::LOCALHOST)
 }
 
-fn allocator(ports: &str, policy: Policy) -> Allocator {
+fn allocator(ports: &str, policy: PortPolicy) -> Allocator {
     let plan = plan(&ports.parse().expect(ports), None, &Reserved::default()).expect("ports");
     Allocator::new(plan, policy).expect("a seed")
 }
 
 /// Three may wait, for a minute.
-fn patient() -> Policy {
-    Policy::seeded([7; 32])
-        .with_quarantine(Quarantine::NONE)
-        .with_when_full(WhenFull::Wait {
-            waiters: 3,
-            at_most: Duration::from_secs(60),
-        })
+fn patient() -> PortPolicy {
+    PortPolicy::seeded([7; 32])
+        .quarantine(Quarantine::NONE)
+        .when_full(WhenFull::FAIL.wait(WaitLimits::new(3, Duration::from_secs(60))))
 }
 
 fn claim(allocator: &Allocator) -> Result<Lease<()>, LeaseError> {
@@ -114,8 +111,8 @@ fn no_more_wait_than_may() {
         assert!(poll(waiting.as_mut()).is_pending());
     }
     let error = claim(&allocator).expect_err("the line is full");
-    assert!(matches!(error, LeaseError::LineFull { .. }), "{error:?}");
-    assert_eq!(allocator.stats().line_full, 1);
+    assert!(matches!(error, LeaseError::QueueFull { .. }), "{error:?}");
+    assert_eq!(allocator.stats().queue_full, 1);
 }
 
 #[test]
@@ -148,7 +145,7 @@ fn a_request_that_is_dropped_passes_its_turn_on() {
 #[test]
 fn waiting_ends_with_an_error_of_its_own() {
     let time = Time::new();
-    let allocator = allocator("50000", patient().with_clock(time.clock()));
+    let allocator = allocator("50000", patient().clock(time.clock()));
     let _lease = claim(&allocator).expect("free");
     thread::scope(|scope| {
         let waiting = scope.spawn(|| claim(&allocator));
@@ -171,10 +168,8 @@ fn waiting_ends_with_an_error_of_its_own() {
 
 #[test]
 fn a_task_that_waits_is_woken_at_its_deadline_without_a_runtime() {
-    let policy = patient().with_when_full(WhenFull::Wait {
-        waiters: 3,
-        at_most: Duration::from_millis(5),
-    });
+    let policy =
+        patient().when_full(WhenFull::FAIL.wait(WaitLimits::new(3, Duration::from_millis(5))));
     let allocator = allocator("50000", policy);
     let _lease = claim(&allocator).expect("free");
     let error = block_on(in_line(&allocator)).expect_err("in vain");
@@ -222,7 +217,7 @@ fn a_port_that_was_of_no_use_does_not_cost_the_turn() {
 #[test]
 fn a_foreign_port_reaches_those_who_wait_when_its_rest_is_over() {
     let time = Time::new();
-    let mut policy = patient().with_clock(time.clock());
+    let mut policy = patient().clock(time.clock());
     policy.early_rechecks = 0;
     let allocator = allocator("50000", policy);
     let tried = AtomicUsize::new(0);
@@ -244,7 +239,7 @@ fn a_foreign_port_reaches_those_who_wait_when_its_rest_is_over() {
 
 #[test]
 fn who_has_enough_is_told_so_instead_of_waiting() {
-    let policy = patient().with_quota(Quota::per_client(1));
+    let policy = patient().quota(Quota::per_client(1));
     let allocator = allocator("50000-50009", policy);
     let peer = |port| Some(SocketAddr::from((Ipv4Addr::new(192, 0, 2, 1), port)));
     let claim = |port| allocator.claim(loopback(), peer(port), |_| Ok(()));

@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, net::Ipv4Addr, rc::Rc, time::Duration, time::Instant};
 
-use eport_core::{Allocator, Lease, Policy, Reserved, Space};
+use eport_core::{Allocator, Lease, PortPolicy, Reserved, Space};
 
 use tftpd::proto::{
     Direction, ErrorCode, GrantLimits, Input, Opening, Outcome, Packet, ReceiverConfig, Request,
@@ -225,7 +225,7 @@ impl Ports {
     pub(crate) fn new() -> Self {
         let few = "61000-61015".parse().expect("a range");
         let plan = eport_core::plan(&few, None, &Reserved::nothing()).expect("ports");
-        Self(Allocator::new(plan, Policy::seeded([1; 32])).expect("an allocator"))
+        Self(Allocator::new(plan, PortPolicy::seeded([1; 32])).expect("an allocator"))
     }
 
     /// Leases a port without a socket.

@@ -31,25 +31,25 @@ pub(crate) const EPORT_CORE: Table = Table {
         ("datagram", &["bind"]),
         ("ports", &["address"]),
         ("plan", &["ports"]),
+        ("policy", &["strategy", "quarantine"]),
         (
             "pool",
-            &["address", "ports", "plan", "strategy", "quarantine"],
-        ),
-        ("system", &["address", "ports", "plan"]),
-        ("lease", &["address", "strategy", "pool"]),
-        ("doctor", &["address", "ports", "plan", "system"]),
-        (
-            "allocator",
             &[
                 "address",
                 "ports",
                 "plan",
+                "policy",
                 "strategy",
                 "quarantine",
-                "pool",
-                "lease",
-                "bind",
-                "system",
+            ],
+        ),
+        ("system", &["address", "ports"]),
+        ("lease", &["address", "strategy", "policy", "pool"]),
+        ("doctor", &["address", "ports", "plan", "system"]),
+        (
+            "allocator",
+            &[
+                "address", "ports", "plan", "strategy", "policy", "pool", "lease", "bind", "system",
             ],
         ),
         (

@@ -17,9 +17,9 @@ use std::sync::Mutex;
 use std::time::Instant;
 
 use chacha20::ChaCha8Rng;
-use eport_core::pool::{Held, Pool, Rules};
+use eport_core::pool::{Pool, PoolLease};
 use eport_core::{
-    Allocator, Lease, Plan, Policy, PortRange, Protocol, Quarantine, Reserved, Sharing, Space,
+    Allocator, Lease, Plan, PortPolicy, PortRange, Protocol, Quarantine, Reserved, Sharing, Space,
     WhenFull, plan,
 };
 use measure::{Row, microseconds, nanoseconds, nanoseconds_of_two, table};
@@ -61,7 +61,7 @@ fn dynamic() -> Plan {
     plan(&PortRange::DYNAMIC.into(), None, &Reserved::default()).expect("ports")
 }
 
-fn allocator(policy: Policy) -> Allocator {
+fn allocator(policy: PortPolicy) -> Allocator {
     Allocator::new(dynamic(), policy).expect("a seed")
 }
 
@@ -92,13 +92,13 @@ fn without_sockets() -> Vec<Row> {
 fn core(free: u16) -> f64 {
     let now = Instant::now();
     let rng = ChaCha8Rng::from_seed([1; 32]);
-    let state = Mutex::new((Pool::new(&dynamic(), Rules::default(), now), rng));
+    let state = Mutex::new((Pool::new(&dynamic(), PortPolicy::default(), now), rng));
     let draw = |peer| {
         let mut state = state.lock().expect("no panic");
         let (pool, rng) = &mut *state;
         pool.draw(space(), peer, rng, now).expect("free")
     };
-    let _busy: Vec<Held> = (free..PortRange::DYNAMIC.len())
+    let _busy: Vec<PoolLease> = (free..PortRange::DYNAMIC.len())
         .map(|_| draw(None))
         .collect();
     nanoseconds(|turn| {
@@ -108,7 +108,7 @@ fn core(free: u16) -> f64 {
 }
 
 fn claims(free: u16, with_peer: bool) -> f64 {
-    let allocator = allocator(Policy::default());
+    let allocator = allocator(PortPolicy::default());
     let claim = |peer| allocator.claim(space(), peer, |_| Ok(())).expect("free");
     let _busy: Vec<Lease<()>> = (free..PortRange::DYNAMIC.len())
         .map(|_| claim(None))
@@ -117,14 +117,14 @@ fn claims(free: u16, with_peer: bool) -> f64 {
 }
 
 fn two_threads(sockets: bool) -> Vec<Row> {
-    let allocator = allocator(Policy::default());
+    let allocator = allocator(PortPolicy::default());
     let claims = |turn| {
         let lease = allocator.claim(space(), Some(peer(turn)), |_| Ok(()));
         drop(lease.expect("free"));
     };
     let rng = ChaCha8Rng::from_seed([1; 32]);
     let now = Instant::now();
-    let state = Mutex::new((Pool::new(&dynamic(), Rules::default(), now), rng));
+    let state = Mutex::new((Pool::new(&dynamic(), PortPolicy::default(), now), rng));
     let bare = |turn| {
         let held = {
             let mut state = state.lock().expect("no panic");
@@ -141,7 +141,7 @@ fn two_threads(sockets: bool) -> Vec<Row> {
     if sockets {
         let peer_socket = UdpSocket::bind((LOCAL, 0)).expect("a free port");
         let to = peer_socket.local_addr().expect("bound");
-        let without_rest = Policy::default().with_quarantine(Quarantine::NONE);
+        let without_rest = PortPolicy::default().quarantine(Quarantine::NONE);
         let allocator = self::allocator(without_rest);
         let lease = |_| drop(allocator.udp(LOCAL).peer(to).lease().expect("free"));
         rows.push(Row::new("lease with its socket", alone_and_beside(lease)));
@@ -159,7 +159,7 @@ fn with_sockets() -> Vec<Row> {
     let peer_socket = UdpSocket::bind((LOCAL, 0)).expect("a free port");
     let to = peer_socket.local_addr().expect("bound");
     let measured = FREE.map(|free| {
-        let policy = Policy::default().with_quarantine(Quarantine::NONE);
+        let policy = PortPolicy::default().quarantine(Quarantine::NONE);
         let allocator = allocator(policy);
         let lease = || allocator.udp(LOCAL).peer(to).lease().expect("free");
         let mut busy: Vec<Lease<UdpSocket>> = Vec::new();
@@ -214,22 +214,22 @@ fn free_ports(busy: &[Lease<UdpSocket>], peer: u16) -> Vec<u16> {
 }
 
 fn other_leases() -> Vec<Row> {
-    let full = allocator(Policy::default());
+    let full = allocator(PortPolicy::default());
     let claim = || full.claim(space(), None, |_| Ok(()));
     let _busy: Vec<Lease<()>> = std::iter::from_fn(|| claim().ok()).collect();
     let exhausted = nanoseconds(|_| drop(claim())) / 1000.0;
 
     let peer_socket = UdpSocket::bind((LOCAL, 0)).expect("a free port");
     let to = peer_socket.local_addr().expect("bound");
-    let empty = allocator(Policy::default().with_quarantine(Quarantine::NONE));
+    let empty = allocator(PortPolicy::default().quarantine(Quarantine::NONE));
     let both = [(Protocol::Udp, LOCAL), (Protocol::Tcp, LOCAL)];
     let set = microseconds(|_| drop(empty.set(both).lease().expect("free")));
-    let sharing = WhenFull::Share(Sharing::of_the_last(1));
+    let sharing = WhenFull::FAIL.share(Sharing::last_ports(1));
     let range = "61000".parse().expect("a port");
     let one = plan(&range, None, &Reserved::default()).expect("a port");
-    let policy = Policy::default()
-        .with_quarantine(Quarantine::NONE)
-        .with_when_full(sharing);
+    let policy = PortPolicy::default()
+        .quarantine(Quarantine::NONE)
+        .when_full(sharing);
     let mut rows = vec![
         Row::new("the answer that no port is left", [exhausted]),
         Row::new("a set of UDP and TCP on one number", [set]),

@@ -4,38 +4,44 @@ use std::os::fd::AsFd;
 
 use socket2::SockRef;
 
-use super::{Allocator, Endpoint, LeaseError, Rejected, resolve};
+use super::{AdoptError, Allocator, Endpoint, LeaseError, resolve};
 use crate::address::{LocalAddress, Space};
-use crate::lease::{Failure, Lease, Ticket};
-use crate::pool::Want;
+use crate::lease::{FailureKind, Lease, PortGuard};
+use crate::pool::PoolRequest;
 
 /// Takes over a socket that somebody else has bound.
 pub(super) fn adopt<S: Endpoint + AsFd>(
     allocator: &Allocator,
     socket: S,
-) -> Result<Lease<S>, Rejected<S>> {
-    match ticket_for(allocator, &socket) {
-        Ok(ticket) => Ok(Lease::new(socket, ticket)),
-        Err(reason) => Err(Rejected { socket, reason }),
+) -> Result<Lease<S>, AdoptError<S>> {
+    match guard_for(allocator, &socket) {
+        Ok(guard) => Ok(Lease::new(socket, guard)),
+        Err(reason) => Err(AdoptError { socket, reason }),
     }
 }
 
-fn ticket_for<S: Endpoint + AsFd>(allocator: &Allocator, socket: &S) -> Result<Ticket, LeaseError> {
+fn guard_for<S: Endpoint + AsFd>(
+    allocator: &Allocator,
+    socket: &S,
+) -> Result<PortGuard, LeaseError> {
     let socket = SockRef::from(socket);
     let (local, port) = bound_to(&socket).map_err(|source| {
-        allocator.ledger.count_failure(Failure::Other);
+        allocator.shared.count_failure(FailureKind::Other);
         LeaseError::NotBound { source }
     })?;
     let peer = socket.peer_addr().ok().and_then(|peer| peer.as_socket());
     let (space, peer) = resolve(Space::new(S::PROTOCOL, local), peer)?;
-    let want = Want::new(space).peer(peer).port(port).from_reserve(true);
-    let now = allocator.ledger.now();
-    let drawn = allocator.ledger.draw(&want, now, false);
-    let grant = drawn.map_err(|refusal| allocator.refusal(&want, refusal))?;
-    let mut tickets = Ticket::of(&allocator.ledger, grant, &want);
-    allocator.ledger.count(|stats| stats.adopted += 1);
+    let want = PoolRequest::new(space)
+        .peer(peer)
+        .port(port)
+        .from_reserve(true);
+    let now = allocator.shared.now();
+    let drawn = allocator.shared.draw(&want, now, false);
+    let grant = drawn.map_err(|refusal| allocator.lease_error(&want, refusal))?;
+    let mut guards = PortGuard::from_grant(&allocator.shared, grant, &want);
+    allocator.shared.count(|stats| stats.adopted += 1);
     // A request for one port in one space is given one.
-    tickets.pop().ok_or(LeaseError::EmptySet)
+    guards.pop().ok_or(LeaseError::EmptySet)
 }
 
 fn bound_to(socket: &SockRef<'_>) -> io::Result<(LocalAddress, u16)> {

@@ -1,4 +1,4 @@
-use super::{Allocator, BuildError, Policy};
+use super::{Allocator, BuildError, PortPolicy};
 use crate::plan::{Overlap, Plan, PortSpec, plan_with};
 use crate::ports::{PortSet, Shard, Source};
 use crate::system::{Host, Sources};
@@ -6,17 +6,17 @@ use crate::system::{Host, Sources};
 /// Makes an [`Allocator`] from what the user asks for and what the host says.
 #[derive(Clone, Debug, Default)]
 #[must_use = "nothing is read or made before `plan` or `build` is called"]
-pub struct Builder {
+pub struct AllocatorBuilder {
     spec: PortSpec,
     exclude: PortSet,
     sources: Sources,
     overlap: Overlap,
     shard: Option<Shard>,
     host: Host,
-    policy: Policy,
+    policy: PortPolicy,
 }
 
-impl Builder {
+impl AllocatorBuilder {
     /// Which ports to hand out; `auto` if this is not called.
     pub fn ports(self, spec: PortSpec) -> Self {
         Self { spec, ..self }
@@ -57,7 +57,7 @@ impl Builder {
     }
 
     /// How the allocator behaves.
-    pub fn policy(self, policy: Policy) -> Self {
+    pub fn policy(self, policy: PortPolicy) -> Self {
         Self { policy, ..self }
     }
 

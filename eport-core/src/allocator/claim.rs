@@ -1,4 +1,4 @@
-//! How a request gets from a port to a socket, and how far it has come.
+//! One request on its way from drawn ports to bound sockets.
 
 use std::borrow::Borrow;
 use std::io;
@@ -7,66 +7,62 @@ use std::task::{Poll, Wake, Waker};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
-use super::{Allocator, LeaseError, WhenFull};
+use super::{Allocator, LeaseError};
 use crate::address::Space;
 use crate::bind::Cause;
-use crate::lease::{Failure, InLine, Lease, Place, Ticket};
-use crate::pool::{Counts, DrawError, ForeignCause, Grant, Held, Want};
+use crate::lease::{FailureKind, Lease, PortGuard, Position, Waiting};
+use crate::pool::{Counts, DrawError, ForeignCause, Grant, PoolLease, PoolRequest};
 
-/// A thread that waits looks at the clock at least this often, because a simulation's clock may
-/// have moved on without it.
-const LONGEST_NAP: Duration = Duration::from_secs(1);
+/// The longest sleep of a thread that waits: a simulation's clock may move without waking it.
+const LONGEST_SLEEP: Duration = Duration::from_secs(1);
 
 /// Makes the socket for a port.
 pub(super) trait Open {
     type Socket;
 
-    /// Binds to the address of the ticket, or says why that is impossible.
-    fn open(&mut self, ticket: &Ticket) -> io::Result<Self::Socket>;
+    /// Binds a socket to the address of the guard.
+    fn open(&mut self, guard: &PortGuard) -> io::Result<Self::Socket>;
 }
-
-/// Why a request ends without a lease. Boxed, because results are passed along at every lease.
-pub(super) type Failed = Box<LeaseError>;
 
 /// One request on its way.
 pub(super) struct Claim<A, O> {
     allocator: A,
-    want: Want,
+    request: PoolRequest,
     open: O,
-    /// All tries share a moment, so that no port that was refused comes back; it moves on when the
-    /// request had to wait.
+    /// The moment of all tries, so that the rest of a refused port does not end between two of them;
+    /// it is updated when the request had to wait.
     now: Instant,
     begun: Instant,
-    waits: Waits,
+    wait_state: WaitState,
     rechecks: u32,
     in_use: u32,
     denied: u32,
-    /// Ports refused when they were tried before their time. They are given back at the end, or the
-    /// next of these tries could come upon them again.
-    refused_early: Vec<(Ticket, ForeignCause)>,
+    /// Ports refused when they were tried before their rest ended. They are given back at the end, so
+    /// that the next of these tries does not draw them again.
+    refused_early: Vec<(PortGuard, ForeignCause)>,
 }
 
-/// Whether a request has waited.
-enum Waits {
-    Not,
-    /// It must not, whatever the policy says.
+/// The progress of a request through the queue of waiters.
+enum WaitState {
+    NotYet,
+    /// It must not wait, even if the policy has a queue.
     Never,
-    InLine(Box<InLine>),
-    /// It was handed a port; if that was of no use, it goes back to the front.
-    HadItsTurn,
+    Waiting(Box<Waiting>),
+    /// It was handed a port; if that cannot be bound, it goes back to the front.
+    Served,
     TimedOut,
 }
 
 impl<A: Borrow<Allocator>, O: Open> Claim<A, O> {
-    pub(super) fn new(allocator: A, want: Want, open: O) -> Self {
-        let now = allocator.borrow().ledger.now();
+    pub(super) fn new(allocator: A, request: PoolRequest, open: O) -> Self {
+        let now = allocator.borrow().shared.now();
         Self {
             allocator,
-            want,
+            request,
             open,
             now,
             begun: now,
-            waits: Waits::Not,
+            wait_state: WaitState::NotYet,
             rechecks: 0,
             in_use: 0,
             denied: 0,
@@ -74,27 +70,27 @@ impl<A: Borrow<Allocator>, O: Open> Claim<A, O> {
         }
     }
 
-    /// The same request, which fails where it would have to wait.
+    /// Makes the request fail where it would have to wait.
     pub(super) fn never_waiting(self) -> Self {
         Self {
-            waits: Waits::Never,
+            wait_state: WaitState::Never,
             ..self
         }
     }
 
-    /// Leases one port, with the thread asleep while there is none.
-    pub(super) fn one(self) -> Result<Lease<O::Socket>, LeaseError> {
+    /// Leases one port; the thread sleeps while there is none.
+    pub(super) fn lease_one(self) -> Result<Lease<O::Socket>, LeaseError> {
         self.run(Self::poll_one)
     }
 
-    /// Leases all ports of a set or a pair, with the thread asleep while there are none.
-    pub(super) fn all(self) -> Result<Vec<Lease<O::Socket>>, LeaseError> {
+    /// Leases all ports of a set or a pair; the thread sleeps while there are none.
+    pub(super) fn lease_all(self) -> Result<Vec<Lease<O::Socket>>, LeaseError> {
         self.run(Self::poll_all)
     }
 
     fn run<T>(
         mut self,
-        poll: impl Fn(&mut Self, &Waker) -> Poll<Result<T, Failed>>,
+        poll: impl Fn(&mut Self, &Waker) -> Poll<Result<T, Box<LeaseError>>>,
     ) -> Result<T, LeaseError> {
         if let Poll::Ready(result) = poll(&mut self, Waker::noop()) {
             return result.map_err(|error| *error);
@@ -104,14 +100,17 @@ impl<A: Borrow<Allocator>, O: Open> Claim<A, O> {
             if let Poll::Ready(result) = poll(&mut self, &waker) {
                 return result.map_err(|error| *error);
             }
-            let now = self.allocator.borrow().ledger.now();
+            let now = self.allocator.borrow().shared.now();
             let patience = self.deadline().saturating_duration_since(now);
-            thread::park_timeout(patience.min(LONGEST_NAP));
+            thread::park_timeout(patience.min(LONGEST_SLEEP));
         }
     }
 
-    /// Brings a request for one port as far as it goes; `waker` is called when it can go on.
-    pub(super) fn poll_one(&mut self, waker: &Waker) -> Poll<Result<Lease<O::Socket>, Failed>> {
+    /// Advances a request for one port as far as possible; `waker` is called when it can go on.
+    pub(super) fn poll_one(
+        &mut self,
+        waker: &Waker,
+    ) -> Poll<Result<Lease<O::Socket>, Box<LeaseError>>> {
         loop {
             let grant = match self.next(waker) {
                 Poll::Ready(Ok(grant)) => grant,
@@ -119,9 +118,9 @@ impl<A: Borrow<Allocator>, O: Open> Claim<A, O> {
                 Poll::Pending => return Poll::Pending,
             };
             // A request for one port is given one.
-            for held in grant {
-                let ticket = self.ticket(held, self.want.space());
-                match self.open_one(ticket) {
+            for lease in grant {
+                let guard = self.guard(lease, self.request.space());
+                match self.open_one(guard) {
                     Ok(lease) => return Poll::Ready(Ok(lease)),
                     Err(Some(error)) => return Poll::Ready(Err(error)),
                     Err(None) => {}
@@ -130,16 +129,17 @@ impl<A: Borrow<Allocator>, O: Open> Claim<A, O> {
         }
     }
 
-    /// Brings a request for several ports as far as it goes.
-    fn poll_all(&mut self, waker: &Waker) -> Poll<Result<Vec<Lease<O::Socket>>, Failed>> {
+    /// Advances a request for several ports as far as possible.
+    fn poll_all(&mut self, waker: &Waker) -> Poll<Result<Vec<Lease<O::Socket>>, Box<LeaseError>>> {
         loop {
             let grant = match self.next(waker) {
                 Poll::Ready(Ok(grant)) => grant,
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
                 Poll::Pending => return Poll::Pending,
             };
-            let tickets = Ticket::of(&self.allocator.borrow().ledger, grant, &self.want);
-            match self.open_all(tickets) {
+            let guards =
+                PortGuard::from_grant(&self.allocator.borrow().shared, grant, &self.request);
+            match self.open_all(guards) {
                 Ok(leases) => return Poll::Ready(Ok(leases)),
                 Err(Some(error)) => return Poll::Ready(Err(error)),
                 Err(None) => {}
@@ -147,117 +147,121 @@ impl<A: Borrow<Allocator>, O: Open> Claim<A, O> {
         }
     }
 
-    /// The next ports to try.
-    fn next(&mut self, waker: &Waker) -> Poll<Result<Grant, Failed>> {
-        if matches!(self.waits, Waits::InLine(_))
-            && let Some(served) = self.next_in_line(waker)
+    /// Returns the next ports to try.
+    fn next(&mut self, waker: &Waker) -> Poll<Result<Grant, Box<LeaseError>>> {
+        if matches!(self.wait_state, WaitState::Waiting(_))
+            && let Some(served) = self.next_served(waker)
         {
             return served;
         }
         match self.draw() {
             Ok(grant) => return Poll::Ready(Ok(grant)),
             Err(DrawError::Exhausted(_)) => {}
-            Err(refusal) => return Poll::Ready(Err(self.refusal(refusal).into())),
+            Err(error) => return Poll::Ready(Err(self.lease_error(error).into())),
         }
         match self.join() {
-            Ok(line) => {
-                self.waits = Waits::InLine(line);
+            Ok(waiting) => {
+                self.wait_state = WaitState::Waiting(waiting);
                 self.next(waker)
             }
             Err(error) => Poll::Ready(Err(error)),
         }
     }
 
-    /// What the one in line is handed; nothing if it has waited long enough.
-    fn next_in_line(&mut self, waker: &Waker) -> Option<Poll<Result<Grant, Failed>>> {
-        let Waits::InLine(line) = &mut self.waits else {
+    /// Returns the ports that the queue has handed out; `None` if the wait has timed out.
+    fn next_served(&mut self, waker: &Waker) -> Option<Poll<Result<Grant, Box<LeaseError>>>> {
+        let WaitState::Waiting(waiting) = &mut self.wait_state else {
             return None;
         };
-        let served = line.poll(waker);
-        let now = self.allocator.borrow().ledger.now();
+        let served = waiting.poll(waker);
+        let now = self.allocator.borrow().shared.now();
         match served {
             Poll::Ready(Ok(grant)) => {
                 self.now = now;
-                self.waits = Waits::HadItsTurn;
+                self.wait_state = WaitState::Served;
                 Some(Poll::Ready(Ok(grant)))
             }
-            Poll::Ready(Err(refusal)) => Some(Poll::Ready(Err(self.refusal(refusal).into()))),
+            Poll::Ready(Err(error)) => Some(Poll::Ready(Err(self.lease_error(error).into()))),
             Poll::Pending if now < self.deadline() => Some(Poll::Pending),
             Poll::Pending => {
-                // One last look: foreign ports may have come free without anybody's doing.
+                // One last draw: the rests of foreign ports end by time alone.
                 self.now = now;
                 self.rechecks = 0;
-                self.waits = Waits::TimedOut;
+                self.wait_state = WaitState::TimedOut;
                 None
             }
         }
     }
 
-    fn ticket(&self, held: Held, space: Space) -> Ticket {
-        let ledger = &self.allocator.borrow().ledger;
-        Ticket::new(ledger, held, space, self.want.peer_address())
+    fn guard(&self, lease: PoolLease, space: Space) -> PortGuard {
+        let shared = &self.allocator.borrow().shared;
+        PortGuard::new(shared, lease, space, self.request.peer_address())
     }
 
     fn draw(&mut self) -> Result<Grant, DrawError> {
         let allocator = self.allocator.borrow();
-        let had_its_turn = matches!(self.waits, Waits::HadItsTurn);
+        let was_served = matches!(self.wait_state, WaitState::Served);
         let drawn = allocator
-            .ledger
-            .draw(&self.want, self.now, had_its_turn)
-            .or_else(|refusal| match refusal {
+            .shared
+            .draw(&self.request, self.now, was_served)
+            .or_else(|error| match error {
                 DrawError::Exhausted(_) if self.rechecks < allocator.early_rechecks => {
                     self.rechecks += 1;
-                    allocator.ledger.recheck(&self.want, self.now)
+                    allocator.shared.recheck(&self.request, self.now)
                 }
-                refusal => Err(refusal),
+                error => Err(error),
             })?;
         if self.in_use + self.denied > 0 {
-            allocator.ledger.count(|stats| stats.redraws += 1);
+            allocator.shared.count(|stats| stats.redraws += 1);
         }
         Ok(drawn)
     }
 
-    /// Joins the line of those who wait, if the policy has one.
-    fn join(&mut self) -> Result<Box<InLine>, Failed> {
+    /// Joins the queue of waiters, if the policy has one.
+    fn join(&mut self) -> Result<Box<Waiting>, Box<LeaseError>> {
         let allocator = self.allocator.borrow();
-        let (place, is_new) = match (allocator.when_full, &self.waits) {
-            (WhenFull::Wait { waiters, .. }, Waits::Not) => (Place::Back { most: waiters }, true),
-            (WhenFull::Wait { .. }, Waits::HadItsTurn) => (Place::Front, false),
+        let (position, is_new) = match (allocator.when_full.wait, &self.wait_state) {
+            (Some(limits), WaitState::NotYet) => {
+                let most = limits.waiters;
+                (Position::Back { most }, true)
+            }
+            (Some(_), WaitState::Served) => (Position::Front, false),
             _ => return Err(self.exhausted().into()),
         };
         let deadline = self.deadline();
-        // The ports that were refused early are as good as any other now.
-        self.settle();
+        // From now on, ports that were refused early may be drawn again.
+        self.give_back_refused();
         let allocator = self.allocator.borrow();
-        let ledger = &allocator.ledger;
-        let Some(line) = ledger.join(&self.want, deadline, place, self.now) else {
-            ledger.count(|stats| stats.line_full += 1);
-            let space = self.want.space();
-            return Err(LeaseError::LineFull { space }.into());
+        let shared = &allocator.shared;
+        let Some(waiting) = shared.join(&self.request, deadline, position, self.now) else {
+            shared.count(|stats| stats.queue_full += 1);
+            let space = self.request.space();
+            return Err(LeaseError::QueueFull { space }.into());
         };
-        ledger.count(|stats| stats.waits += u64::from(is_new));
-        Ok(Box::new(line))
+        shared.count(|stats| stats.waits += u64::from(is_new));
+        Ok(Box::new(waiting))
     }
 
     fn deadline(&self) -> Instant {
-        let patience = match self.allocator.borrow().when_full {
-            WhenFull::Wait { at_most, .. } => at_most,
-            _ => Duration::ZERO,
-        };
+        let wait = self.allocator.borrow().when_full.wait;
+        let patience = wait.map_or(Duration::ZERO, |limits| limits.timeout);
         self.begun.checked_add(patience).unwrap_or(self.begun)
     }
 
-    /// Opens a socket for each ticket; without an error when a port was refused and another one is
-    /// to be tried.
-    fn open_all(&mut self, tickets: Vec<Ticket>) -> Result<Vec<Lease<O::Socket>>, Option<Failed>> {
+    /// Opens a socket for each guard; `Err(None)` when a port was refused and another one is to be
+    /// tried.
+    fn open_all(
+        &mut self,
+        guards: Vec<PortGuard>,
+    ) -> Result<Vec<Lease<O::Socket>>, Option<Box<LeaseError>>> {
         let mut leases = Vec::new();
-        let mut tickets = tickets.into_iter();
-        while let Some(ticket) = tickets.next() {
-            match self.open_one(ticket) {
+        let mut guards = guards.into_iter();
+        while let Some(guard) = guards.next() {
+            match self.open_one(guard) {
                 Ok(lease) => leases.push(lease),
                 Err(error) => {
                     leases.into_iter().for_each(Lease::abandon);
-                    tickets.for_each(Ticket::cancel);
+                    guards.for_each(PortGuard::cancel);
                     return Err(error);
                 }
             }
@@ -265,26 +269,26 @@ impl<A: Borrow<Allocator>, O: Open> Claim<A, O> {
         Ok(leases)
     }
 
-    fn open_one(&mut self, ticket: Ticket) -> Result<Lease<O::Socket>, Option<Failed>> {
-        match self.open.open(&ticket) {
+    fn open_one(&mut self, guard: PortGuard) -> Result<Lease<O::Socket>, Option<Box<LeaseError>>> {
+        match self.open.open(&guard) {
             Ok(socket) => {
-                if ticket.is_first() {
-                    ticket.opened();
+                if guard.is_first() {
+                    guard.open_group();
                 }
-                Ok(Lease::new(socket, ticket))
+                Ok(Lease::new(socket, guard))
             }
-            Err(error) => Err(self.failed(ticket, error)),
+            Err(error) => Err(self.failed(guard, error)),
         }
     }
 
-    /// The system refused a port: the error that ends the request, if it does.
-    fn failed(&mut self, ticket: Ticket, error: io::Error) -> Option<Failed> {
-        let cause = match Cause::of(&error) {
+    /// Handles a failed bind; returns the error that ends the request, if it does.
+    fn failed(&mut self, guard: PortGuard, error: io::Error) -> Option<Box<LeaseError>> {
+        let cause = match Cause::from_error(&error) {
             Cause::InUse => ForeignCause::InUse,
             Cause::Denied => ForeignCause::Denied,
             cause => {
-                let space = ticket.space();
-                ticket.cancel();
+                let space = guard.space();
+                guard.cancel();
                 return Some(self.broken(space, cause, error).into());
             }
         };
@@ -292,61 +296,67 @@ impl<A: Borrow<Allocator>, O: Open> Claim<A, O> {
             ForeignCause::InUse => self.in_use += 1,
             ForeignCause::Denied => self.denied += 1,
         }
-        let (space, port) = (ticket.space(), ticket.port());
+        let (space, port) = (guard.space(), guard.port());
         if self.rechecks > 0 {
-            self.refused_early.push((ticket, cause));
+            self.refused_early.push((guard, cause));
         } else {
-            ticket.refuse(cause, self.now);
+            guard.refuse(cause, self.now);
         }
-        self.want.exact_port()?;
+        self.request.exact_port()?;
         let state = self.allocator.borrow().explain(space, port);
         Some(LeaseError::PortUnavailable { space, port, state }.into())
     }
 
-    /// Something else failed than the port.
+    /// Converts and counts a failure that does not concern the port.
     fn broken(&self, space: Space, cause: Cause, source: io::Error) -> LeaseError {
         let local = space.local();
         let (failure, error) = match cause {
-            Cause::NotLocal => (Failure::NotLocal, LeaseError::NotLocal { local, source }),
-            Cause::NoDescriptors => (Failure::NoDescriptors, LeaseError::NoDescriptors { source }),
-            Cause::NoMemory => (Failure::NoMemory, LeaseError::NoMemory { source }),
+            Cause::NotLocal => (
+                FailureKind::NotLocal,
+                LeaseError::NotLocal { local, source },
+            ),
+            Cause::NoDescriptors => (
+                FailureKind::NoDescriptors,
+                LeaseError::NoDescriptors { source },
+            ),
+            Cause::NoMemory => (FailureKind::NoMemory, LeaseError::NoMemory { source }),
             Cause::NoFamily => (
-                Failure::Other,
+                FailureKind::Other,
                 LeaseError::FamilyNotSupported { local, source },
             ),
             Cause::NoProtocol => {
                 let protocol = space.protocol();
                 (
-                    Failure::Other,
+                    FailureKind::Other,
                     LeaseError::ProtocolNotSupported { protocol, source },
                 )
             }
             Cause::InUse | Cause::Denied | Cause::Other => {
-                (Failure::Other, LeaseError::Io { space, source })
+                (FailureKind::Other, LeaseError::Io { space, source })
             }
         };
-        self.allocator.borrow().ledger.count_failure(failure);
+        self.allocator.borrow().shared.count_failure(failure);
         error
     }
 
-    fn refusal(&self, refusal: DrawError) -> LeaseError {
-        self.allocator.borrow().refusal(&self.want, refusal)
+    fn lease_error(&self, error: DrawError) -> LeaseError {
+        self.allocator.borrow().lease_error(&self.request, error)
     }
 
     fn exhausted(&mut self) -> LeaseError {
-        self.settle();
-        let ledger = &self.allocator.borrow().ledger;
-        let counts = |space| ledger.counts(space);
-        let spaces = self.want.spaces().map(|space| (space, counts(space)));
+        self.give_back_refused();
+        let shared = &self.allocator.borrow().shared;
+        let counts = |space| shared.counts(space);
+        let spaces = self.request.spaces().map(|space| (space, counts(space)));
         let tightest = spaces.min_by_key(|(_, counts)| counts.free);
-        let (space, counts) = tightest.unwrap_or((self.want.space(), Counts::default()));
-        let timed_out = matches!(self.waits, Waits::TimedOut);
-        ledger.count(|stats| {
+        let (space, counts) = tightest.unwrap_or((self.request.space(), Counts::default()));
+        let timed_out = matches!(self.wait_state, WaitState::TimedOut);
+        shared.count(|stats| {
             stats.exhausted += 1;
             stats.timed_out += u64::from(timed_out);
         });
         if timed_out {
-            let waited = ledger.now().saturating_duration_since(self.begun);
+            let waited = shared.now().saturating_duration_since(self.begun);
             return LeaseError::TimedOut {
                 space,
                 counts,
@@ -361,15 +371,15 @@ impl<A: Borrow<Allocator>, O: Open> Claim<A, O> {
         }
     }
 
-    /// Gives back what is still held.
-    fn settle(&mut self) {
-        for (ticket, cause) in self.refused_early.drain(..) {
-            ticket.refuse(cause, self.now);
+    /// Gives back the ports that were refused early.
+    fn give_back_refused(&mut self) {
+        for (guard, cause) in self.refused_early.drain(..) {
+            guard.refuse(cause, self.now);
         }
     }
 }
 
-/// Wakes a thread that waits.
+/// Unparks a thread.
 struct Unpark(Thread);
 
 impl Wake for Unpark {

@@ -26,14 +26,14 @@ pub(super) mod sealed {
         const PROTOCOL: Protocol;
 
         /// A socket of the protocol as one of the kind.
-        fn of(socket: Socket) -> Self;
+        fn from_socket(socket: Socket) -> Self;
     }
 }
 
 impl sealed::Sealed for UdpSocket {
     const PROTOCOL: Protocol = Protocol::Udp;
 
-    fn of(socket: Socket) -> Self {
+    fn from_socket(socket: Socket) -> Self {
         socket.into()
     }
 }
@@ -41,7 +41,7 @@ impl sealed::Sealed for UdpSocket {
 impl sealed::Sealed for TcpListener {
     const PROTOCOL: Protocol = Protocol::Tcp;
 
-    fn of(socket: Socket) -> Self {
+    fn from_socket(socket: Socket) -> Self {
         socket.into()
     }
 }
@@ -50,7 +50,7 @@ impl sealed::Sealed for TcpListener {
 impl sealed::Sealed for SctpListener {
     const PROTOCOL: Protocol = Protocol::Sctp;
 
-    fn of(socket: Socket) -> Self {
+    fn from_socket(socket: Socket) -> Self {
         std::os::fd::OwnedFd::from(socket).into()
     }
 }
@@ -75,10 +75,10 @@ pub enum AnySocket {
 impl AnySocket {
     pub(super) fn new(protocol: Protocol, socket: Socket) -> Self {
         match protocol {
-            Protocol::Udp => Self::Udp(sealed::Sealed::of(socket)),
-            Protocol::Tcp => Self::Tcp(sealed::Sealed::of(socket)),
+            Protocol::Udp => Self::Udp(sealed::Sealed::from_socket(socket)),
+            Protocol::Tcp => Self::Tcp(sealed::Sealed::from_socket(socket)),
             #[cfg(unix)]
-            Protocol::Sctp => Self::Sctp(sealed::Sealed::of(socket)),
+            Protocol::Sctp => Self::Sctp(sealed::Sealed::from_socket(socket)),
             #[cfg(not(unix))]
             Protocol::Sctp => Self::Other(socket),
         }

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use crate::address::{LocalAddress, Protocol, Space};
 use crate::plan::PlanError;
-use crate::pool::{Client, Counts, PortState};
+use crate::policy::Client;
+use crate::pool::{Counts, PortState};
 use crate::system::HostError;
 
 /// Why an allocator cannot be made.
@@ -38,7 +39,7 @@ pub enum BuildError {
 #[non_exhaustive]
 pub enum LeaseError {
     /// Every port is leased or refused by the system.
-    #[error("no port is left for {space} ({counts}{}); {}", Refusals(*in_use, *denied), way_out(counts))]
+    #[error("no port is left for {space} ({counts}{}); {}", FailedBinds(*in_use, *denied), way_out(counts))]
     Exhausted {
         /// Where a port was asked for.
         space: Space,
@@ -65,7 +66,7 @@ pub enum LeaseError {
     },
     /// As many requests wait as may wait, or nobody can look after them.
     #[error("no port is left for {space}, and the line of those who wait is full; try again later")]
-    LineFull {
+    QueueFull {
         /// Where a port was asked for.
         space: Space,
     },
@@ -172,7 +173,7 @@ pub enum LeaseError {
         /// What the system says.
         source: io::Error,
     },
-    /// Leases exist for as many local addresses as [`Limits::spaces`](crate::pool::Limits::spaces)
+    /// Leases exist for as many local addresses as [`PortPolicy::max_spaces`](crate::PortPolicy::max_spaces)
     /// allows.
     #[error(
         "no port on {local}: leases exist for {limit} other addresses, which is the limit set for this allocator"
@@ -197,7 +198,7 @@ pub enum LeaseError {
 #[derive(Debug, thiserror::Error)]
 #[error("the socket cannot be taken over")]
 #[non_exhaustive]
-pub struct Rejected<S> {
+pub struct AdoptError<S> {
     /// The socket, as it was.
     pub socket: S,
     /// Why.
@@ -206,9 +207,9 @@ pub struct Rejected<S> {
 }
 
 /// What one request met, if it met anything.
-struct Refusals(u32, u32);
+struct FailedBinds(u32, u32);
 
-impl fmt::Display for Refusals {
+impl fmt::Display for FailedBinds {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self(0, 0) => Ok(()),

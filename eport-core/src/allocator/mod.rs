@@ -6,7 +6,6 @@ mod builder;
 mod claim;
 mod endpoint;
 mod error;
-mod policy;
 mod reload;
 mod request;
 mod set;
@@ -15,22 +14,22 @@ use std::io;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::sync::Arc;
 
-pub use builder::Builder;
+pub use builder::AllocatorBuilder;
 use claim::{Claim, Open};
 pub use endpoint::{AnySocket, Endpoint};
-pub use error::{BuildError, LeaseError, Rejected};
-pub use policy::{Policy, WhenFull};
+pub use error::{AdoptError, BuildError, LeaseError};
 pub use reload::Reloaded;
-pub use request::{LeaseFuture, Request, UdpRequest};
+pub use request::{LeaseFuture, LeaseRequest, UdpRequest};
 pub use set::SetRequest;
 
 use crate::address::{LocalAddress, Space};
 #[cfg(unix)]
 use crate::bind::SctpListener;
-use crate::bind::shared;
-use crate::lease::{Lease, Ledger, Stats, Ticket};
+use crate::bind::reuse_port;
+use crate::lease::{Lease, PortGuard, Shared, Stats};
 use crate::plan::Plan;
-use crate::pool::{Counts, DrawError, Pool, PortState, Want};
+use crate::policy::{Clock, PortPolicy, WhenFull};
+use crate::pool::{Counts, DrawError, Pool, PoolRequest, PortState};
 use crate::strategy::Generator;
 use crate::system;
 
@@ -41,15 +40,15 @@ use crate::system;
 #[derive(Clone, Debug)]
 pub struct Allocator {
     plan: Arc<Plan>,
-    ledger: Arc<Ledger>,
+    shared: Arc<Shared>,
     early_rechecks: u32,
     when_full: WhenFull,
 }
 
 impl Allocator {
     /// Starts an allocator for this machine; by default with the ports `auto`.
-    pub fn builder() -> Builder {
-        Builder::default()
+    pub fn builder() -> AllocatorBuilder {
+        AllocatorBuilder::default()
     }
 
     /// An allocator for the ports of a plan.
@@ -58,24 +57,28 @@ impl Allocator {
     /// [`BuildError::Entropy`] when the policy gives no seed and the system has none either;
     /// [`BuildError::SharingUnsupported`] when ports are to be shared and the kernel does not find
     /// their sockets quickly.
-    pub fn new(plan: Plan, policy: Policy) -> Result<Self, BuildError> {
-        if let WhenFull::Share(_) = policy.when_full {
-            shared::is_possible().map_err(|system| BuildError::SharingUnsupported { system })?;
+    pub fn new(plan: Plan, policy: PortPolicy) -> Result<Self, BuildError> {
+        if policy.when_full.share.is_some() {
+            reuse_port::is_possible()
+                .map_err(|system| BuildError::SharingUnsupported { system })?;
         }
-        let now = policy.clock.now();
+        let clock = policy.clock.clone();
+        let clock = clock.unwrap_or_else(|| Clock::new(system::now));
+        let now = clock.now();
         let generator = if let Some(seed) = policy.seed {
             Generator::repeatable(seed)
         } else {
             let seed = system::seed().map_err(BuildError::Entropy)?;
             Generator::reseeding(seed, system::reseed, now)
         };
-        let pool = Pool::new(&plan, policy.rules(), now);
-        let ledger = Ledger::new(pool, plan.ports().len(), generator, policy.clock);
+        let (early_rechecks, when_full) = (policy.early_rechecks, policy.when_full);
+        let pool = Pool::new(&plan, policy, now);
+        let shared = Shared::new(pool, plan.ports().len(), generator, clock);
         Ok(Self {
             plan: Arc::new(plan),
-            ledger: Arc::new(ledger),
-            early_rechecks: policy.early_rechecks,
-            when_full: policy.when_full,
+            shared: Arc::new(shared),
+            early_rechecks,
+            when_full,
         })
     }
 
@@ -91,8 +94,8 @@ impl Allocator {
     /// one_peer.send(b"hello")?;
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn udp(&self, local: impl Into<LocalAddress>) -> Request<'_, UdpSocket> {
-        Request::new(self, local.into())
+    pub fn udp(&self, local: impl Into<LocalAddress>) -> LeaseRequest<'_, UdpSocket> {
+        LeaseRequest::new(self, local.into())
     }
 
     /// Asks for a listening TCP socket on a local address; `::` is dual-stack unless
@@ -106,8 +109,8 @@ impl Allocator {
     /// TcpStream::connect(listener.local_addr())?;
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn tcp_listener(&self, local: impl Into<LocalAddress>) -> Request<'_, TcpListener> {
-        Request::new(self, local.into())
+    pub fn tcp_listener(&self, local: impl Into<LocalAddress>) -> LeaseRequest<'_, TcpListener> {
+        LeaseRequest::new(self, local.into())
     }
 
     /// Asks for a listening SCTP socket in the one-to-one style on a local address. Many kernels
@@ -125,8 +128,8 @@ impl Allocator {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[cfg(unix)]
-    pub fn sctp_listener(&self, local: impl Into<LocalAddress>) -> Request<'_, SctpListener> {
-        Request::new(self, local.into())
+    pub fn sctp_listener(&self, local: impl Into<LocalAddress>) -> LeaseRequest<'_, SctpListener> {
+        LeaseRequest::new(self, local.into())
     }
 
     /// Asks for sockets with the same port number for several protocols and local addresses, as
@@ -178,7 +181,7 @@ impl Allocator {
     /// The socket stays as it is. The lease is for its peer if it is connected.
     ///
     /// # Errors
-    /// [`Rejected`], with the socket: the port is not one that is handed out, is leased, or its
+    /// [`AdoptError`], with the socket: the port is not one that is handed out, is leased, or its
     /// peer has as many leases as it may have.
     ///
     /// ```
@@ -196,7 +199,7 @@ impl Allocator {
     pub fn adopt<S: Endpoint + std::os::fd::AsFd>(
         &self,
         socket: S,
-    ) -> Result<Lease<S>, Rejected<S>> {
+    ) -> Result<Lease<S>, AdoptError<S>> {
         adopt::adopt(self, socket)
     }
 
@@ -207,8 +210,8 @@ impl Allocator {
     /// [`AddrInUse`](io::ErrorKind::AddrInUse) and
     /// [`PermissionDenied`](io::ErrorKind::PermissionDenied) the port is set aside as foreign and
     /// another one is drawn; every other error ends the request. No free port is tried twice for
-    /// one request. No lock is held while `open` runs. When no port is left and the policy is
-    /// [`WhenFull::Wait`], the thread sleeps until one is.
+    /// one request. No lock is held while `open` runs. When no port is left and the policy has
+    /// a [`WhenFull::wait`] step, the thread sleeps until one is.
     ///
     /// # Errors
     /// [`LeaseError`]; whatever it is, no port stays leased.
@@ -232,8 +235,8 @@ impl Allocator {
         open: impl FnMut(SocketAddr) -> io::Result<S>,
     ) -> Result<Lease<S>, LeaseError> {
         let (space, peer) = resolve(space, peer)?;
-        let want = Want::new(space).peer(peer);
-        Claim::new(self, want, Custom(open)).one()
+        let want = PoolRequest::new(space).peer(peer);
+        Claim::new(self, want, Custom(open)).lease_one()
     }
 
     /// The plan whose ports are handed out, with notes for the operator.
@@ -243,21 +246,21 @@ impl Allocator {
 
     /// What the allocator has done and how many ports are in which state.
     pub fn stats(&self) -> Stats {
-        self.ledger.stats()
+        self.shared.stats()
     }
 
     /// How many ports of `space` are in which state.
     pub fn counts(&self, space: Space) -> Counts {
-        self.ledger.counts(space)
+        self.shared.counts(space)
     }
 
     /// What is the case with `port` in `space`, and why.
     pub fn explain(&self, space: Space, port: u16) -> PortState {
-        self.ledger.explain(space, port)
+        self.shared.explain(space, port)
     }
 
     /// What the pool's answer means for whoever asked.
-    fn refusal(&self, want: &Want, refusal: DrawError) -> LeaseError {
+    fn lease_error(&self, want: &PoolRequest, refusal: DrawError) -> LeaseError {
         let space = want.space();
         match refusal {
             DrawError::TooManySpaces(limit) => LeaseError::TooManyAddresses {
@@ -265,7 +268,7 @@ impl Allocator {
                 limit,
             },
             DrawError::QuotaReached { client, limit } => {
-                self.ledger.count(|stats| stats.quota_reached += 1);
+                self.shared.count(|stats| stats.quota_reached += 1);
                 LeaseError::QuotaReached { client, limit }
             }
             DrawError::Unavailable(port) => {
@@ -293,8 +296,8 @@ struct Custom<F>(F);
 impl<S, F: FnMut(SocketAddr) -> io::Result<S>> Open for Custom<F> {
     type Socket = S;
 
-    fn open(&mut self, ticket: &Ticket) -> io::Result<S> {
-        self.0(ticket.local_addr())
+    fn open(&mut self, guard: &PortGuard) -> io::Result<S> {
+        self.0(guard.local_addr())
     }
 }
 

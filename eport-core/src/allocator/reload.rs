@@ -46,7 +46,7 @@ impl Allocator {
         let reserved = self.concerns(&reserved);
         let after = reserved.union();
         let before = self
-            .ledger
+            .shared
             .change_pool(|pool| pool.reserve(reserved))
             .union();
         Ok(Reloaded {
@@ -58,10 +58,10 @@ impl Allocator {
 
     /// Passes over the ports of these sockets; how many ports that are.
     pub(super) fn know_sockets(&self, sockets: &[BoundSocket]) -> usize {
-        let now = self.ledger.now();
+        let now = self.shared.now();
         let ports = sockets.iter().map(|socket| (socket.space(), socket.port()));
-        self.ledger
-            .change_pool(|pool| pool.set_strangers(ports, now))
+        self.shared
+            .change_pool(|pool| pool.set_foreign_sockets(ports, now))
     }
 
     /// What of all that is reserved keeps one of our ports from being handed out.

@@ -9,19 +9,19 @@ use std::task::{Context, Poll};
 use socket2::Socket;
 
 use super::claim::{Claim, Open};
-use super::{Allocator, Endpoint, LeaseError, WhenFull, resolve};
+use super::{Allocator, Endpoint, LeaseError, resolve};
 use crate::address::{LocalAddress, Space};
-use crate::bind::{self, Order, shared};
-use crate::lease::{Failure, Lease, Ticket};
-use crate::pool::Want;
+use crate::bind::{self, SocketSpec, reuse_port};
+use crate::lease::{FailureKind, Lease, PortGuard};
+use crate::pool::PoolRequest;
 
 /// A request for a UDP socket; see [`Allocator::udp`].
-pub type UdpRequest<'a> = Request<'a, UdpSocket>;
+pub type UdpRequest<'a> = LeaseRequest<'a, UdpSocket>;
 
 /// A request for a socket; see [`Allocator::udp`], [`Allocator::tcp_listener`] and
 /// [`Allocator::sctp_listener`].
 #[must_use = "nothing is leased before `lease`, `try_lease` or `lease_async` is called"]
-pub struct Request<'a, S> {
+pub struct LeaseRequest<'a, S> {
     allocator: &'a Allocator,
     local: LocalAddress,
     peer: Option<SocketAddr>,
@@ -30,7 +30,7 @@ pub struct Request<'a, S> {
     kind: PhantomData<fn() -> S>,
 }
 
-impl<'a, S: Endpoint> Request<'a, S> {
+impl<'a, S: Endpoint> LeaseRequest<'a, S> {
     pub(super) const fn new(allocator: &'a Allocator, local: LocalAddress) -> Self {
         Self {
             allocator,
@@ -52,7 +52,7 @@ impl<'a, S: Endpoint> Request<'a, S> {
     }
 
     /// Lets the request have the ports that are kept free
-    /// ([`Policy::keep_free`](crate::Policy::keep_free)).
+    /// ([`PortPolicy::keep_free`](crate::PortPolicy::keep_free)).
     pub fn from_reserve(self) -> Self {
         Self {
             from_reserve: true,
@@ -63,12 +63,13 @@ impl<'a, S: Endpoint> Request<'a, S> {
     /// Leases a port: the socket is bound to it and does not block. UDP is connected if a peer was
     /// named; TCP and SCTP listen.
     ///
-    /// When no port is left and the policy is [`WhenFull::Wait`], the thread sleeps until one is.
+    /// When no port is left and the policy has a [`WhenFull::wait`](crate::WhenFull::wait) step, the
+    /// thread sleeps until one is.
     ///
     /// # Errors
     /// [`LeaseError`]; whatever it is, no port stays leased.
     pub fn lease(self) -> Result<Lease<S>, LeaseError> {
-        finish(self.claim()?.one()?)
+        finish(self.claim()?.lease_one()?)
     }
 
     /// Leases a port like [`lease`](Self::lease), but never waits for one.
@@ -76,7 +77,7 @@ impl<'a, S: Endpoint> Request<'a, S> {
     /// # Errors
     /// [`LeaseError`]; whatever it is, no port stays leased.
     pub fn try_lease(self) -> Result<Lease<S>, LeaseError> {
-        finish(self.claim()?.never_waiting().one()?)
+        finish(self.claim()?.never_waiting().lease_one()?)
     }
 
     /// Leases a port like [`lease`](Self::lease), but lets the task wait instead of the thread.
@@ -115,11 +116,11 @@ impl<'a, S: Endpoint> Request<'a, S> {
         Ok(Claim::new(self.allocator, self.want()?, Opener::new()))
     }
 
-    fn want(&self) -> Result<Want, LeaseError> {
+    fn want(&self) -> Result<PoolRequest, LeaseError> {
         let space = Space::new(S::PROTOCOL, self.local);
         let (space, peer) = resolve(space, self.peer)?;
-        let shareable = matches!(self.allocator.when_full, WhenFull::Share(_));
-        let want = Want::new(space)
+        let shareable = self.allocator.when_full.share.is_some();
+        let want = PoolRequest::new(space)
             .peer(peer)
             .from_reserve(self.from_reserve)
             .shareable(shareable);
@@ -130,7 +131,7 @@ impl<'a, S: Endpoint> Request<'a, S> {
     }
 }
 
-impl Request<'_, UdpSocket> {
+impl LeaseRequest<'_, UdpSocket> {
     /// The only peer the socket is to hear: it is connected before it is handed out.
     ///
     /// What strangers sent between `bind` and `connect` is thrown away. A few datagrams can still
@@ -149,12 +150,12 @@ fn finish<S: Endpoint>(lease: Lease<Socket>) -> Result<Lease<S>, LeaseError> {
     if let Some(peer) = lease.peer() {
         let local = lease.space().local();
         let connected = if lease.is_shared() {
-            shared::connect(&lease, local, peer)
+            reuse_port::connect(&lease, local, peer)
         } else {
             bind::connect(&lease, local, peer)
         };
         if let Err(source) = connected {
-            lease.count_failure(Failure::Connect);
+            lease.count_failure(FailureKind::Connect);
             lease.abandon();
             return Err(LeaseError::Connect {
                 local,
@@ -163,10 +164,10 @@ fn finish<S: Endpoint>(lease: Lease<Socket>) -> Result<Lease<S>, LeaseError> {
             });
         }
     }
-    Ok(lease.map(S::of))
+    Ok(lease.map(S::from_socket))
 }
 
-/// A lease that is on its way; see [`Request::lease_async`].
+/// A lease that is on its way; see [`LeaseRequest::lease_async`].
 #[must_use = "a future does nothing unless it is polled"]
 pub struct LeaseFuture<S> {
     /// Taken when the future is done.
@@ -201,17 +202,17 @@ impl<S> fmt::Debug for LeaseFuture<S> {
     }
 }
 
-impl<S> Clone for Request<'_, S> {
+impl<S> Clone for LeaseRequest<'_, S> {
     fn clone(&self) -> Self {
         *self
     }
 }
 
-impl<S> Copy for Request<'_, S> {}
+impl<S> Copy for LeaseRequest<'_, S> {}
 
-impl<S> fmt::Debug for Request<'_, S> {
+impl<S> fmt::Debug for LeaseRequest<'_, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Request")
+        f.debug_struct("LeaseRequest")
             .field("local", &self.local)
             .field("peer", &self.peer)
             .field("port", &self.port)
@@ -239,16 +240,16 @@ impl<S> Opener<S> {
 impl<S: Endpoint> Open for Opener<S> {
     type Socket = Socket;
 
-    fn open(&mut self, ticket: &Ticket) -> io::Result<Socket> {
-        let (address, only_v6) = (ticket.local_addr(), ticket.space().local().is_only_v6());
-        let order = Order::new(S::PROTOCOL, address, only_v6);
-        if !ticket.is_shared() {
-            return bind::open(&mut self.spare, &order);
+    fn open(&mut self, guard: &PortGuard) -> io::Result<Socket> {
+        let (address, only_v6) = (guard.local_addr(), guard.space().local().is_only_v6());
+        let spec = SocketSpec::new(S::PROTOCOL, address, only_v6);
+        if !guard.is_shared() {
+            return bind::open(&mut self.spare, &spec);
         }
-        if ticket.is_first() {
-            shared::first(&order)
+        if guard.is_first() {
+            reuse_port::first(&spec)
         } else {
-            shared::another(&order)
+            reuse_port::another(&spec)
         }
     }
 }

@@ -6,9 +6,9 @@ use socket2::Socket;
 use super::claim::{Claim, Open};
 use super::{Allocator, AnySocket, LeaseError, resolve};
 use crate::address::{LocalAddress, Space};
-use crate::bind::{self, Order};
-use crate::lease::{Lease, LeaseSet, Ticket};
-use crate::pool::Want;
+use crate::bind::{self, SocketSpec};
+use crate::lease::{Lease, LeaseSet, PortGuard};
+use crate::pool::PoolRequest;
 
 /// A request for several sockets on one port number; see [`Allocator::set`].
 #[derive(Clone, Debug)]
@@ -30,7 +30,7 @@ impl<'a> SetRequest<'a> {
         }
     }
 
-    /// This port and no other, as in [`Request::port`](super::Request::port).
+    /// This port and no other, as in [`Request::port`](super::LeaseRequest::port).
     pub fn port(self, port: u16) -> Self {
         Self {
             port: Some(port),
@@ -39,7 +39,7 @@ impl<'a> SetRequest<'a> {
     }
 
     /// Lets the request have the ports that are kept free
-    /// ([`Policy::keep_free`](crate::Policy::keep_free)).
+    /// ([`PortPolicy::keep_free`](crate::PortPolicy::keep_free)).
     pub fn from_reserve(self) -> Self {
         Self {
             from_reserve: true,
@@ -50,14 +50,14 @@ impl<'a> SetRequest<'a> {
     /// Leases one number for all sockets, or fails without any. Each number that is free
     /// everywhere is equally likely.
     ///
-    /// When there is none and the policy is [`WhenFull::Wait`](super::WhenFull::Wait), the thread
-    /// sleeps until there is.
+    /// When there is none and the policy has a [`WhenFull::wait`](crate::WhenFull::wait) step, the
+    /// thread sleeps until there is.
     ///
     /// # Errors
     /// [`LeaseError`]; whatever it is, no port stays leased.
     pub fn lease(self) -> Result<LeaseSet<AnySocket>, LeaseError> {
         let claim = Claim::new(self.allocator, self.want()?, OpenAny);
-        claim.all().map(LeaseSet::new)
+        claim.lease_all().map(LeaseSet::new)
     }
 
     /// Leases like [`lease`](Self::lease), but never waits.
@@ -66,10 +66,10 @@ impl<'a> SetRequest<'a> {
     /// [`LeaseError`]; whatever it is, no port stays leased.
     pub fn try_lease(self) -> Result<LeaseSet<AnySocket>, LeaseError> {
         let claim = Claim::new(self.allocator, self.want()?, OpenAny);
-        claim.never_waiting().all().map(LeaseSet::new)
+        claim.never_waiting().lease_all().map(LeaseSet::new)
     }
 
-    fn want(&self) -> Result<Want, LeaseError> {
+    fn want(&self) -> Result<PoolRequest, LeaseError> {
         let mut spaces = Vec::new();
         for space in &self.spaces {
             let (space, _) = resolve(beside(*space, &self.spaces), None)?;
@@ -84,7 +84,9 @@ impl<'a> SetRequest<'a> {
         }
         let mut spaces = spaces.into_iter();
         let first = spaces.next().ok_or(LeaseError::EmptySet)?;
-        let want = Want::new(first).and(spaces).from_reserve(self.from_reserve);
+        let want = PoolRequest::new(first)
+            .and(spaces)
+            .from_reserve(self.from_reserve);
         Ok(match self.port {
             Some(port) => want.port(port),
             None => want,
@@ -109,8 +111,12 @@ pub(super) fn pair(
     local: LocalAddress,
 ) -> Result<(Lease<UdpSocket>, Lease<UdpSocket>), LeaseError> {
     let (space, _) = resolve(Space::udp(local), None)?;
-    let claim = Claim::new(allocator, Want::new(space).pair(), OpenUdp::default());
-    let mut leases = claim.all()?.into_iter();
+    let claim = Claim::new(
+        allocator,
+        PoolRequest::new(space).pair(),
+        OpenUdp::default(),
+    );
+    let mut leases = claim.lease_all()?.into_iter();
     match (leases.next(), leases.next()) {
         (Some(even), Some(odd)) => Ok((even, odd)),
         // The pool grants a pair two ports, or none.
@@ -123,9 +129,9 @@ struct OpenAny;
 impl Open for OpenAny {
     type Socket = AnySocket;
 
-    fn open(&mut self, ticket: &Ticket) -> io::Result<AnySocket> {
-        let protocol = ticket.space().protocol();
-        let socket = bind::open(&mut None, &order(ticket))?;
+    fn open(&mut self, guard: &PortGuard) -> io::Result<AnySocket> {
+        let protocol = guard.space().protocol();
+        let socket = bind::open(&mut None, &spec(guard))?;
         Ok(AnySocket::new(protocol, socket))
     }
 }
@@ -138,13 +144,13 @@ struct OpenUdp {
 impl Open for OpenUdp {
     type Socket = UdpSocket;
 
-    fn open(&mut self, ticket: &Ticket) -> io::Result<UdpSocket> {
-        bind::open(&mut self.spare, &order(ticket)).map(UdpSocket::from)
+    fn open(&mut self, guard: &PortGuard) -> io::Result<UdpSocket> {
+        bind::open(&mut self.spare, &spec(guard)).map(UdpSocket::from)
     }
 }
 
-fn order(ticket: &Ticket) -> Order {
-    let space = ticket.space();
+fn spec(guard: &PortGuard) -> SocketSpec {
+    let space = guard.space();
     let only_v6 = space.local().is_only_v6();
-    Order::new(space.protocol(), ticket.local_addr(), only_v6)
+    SocketSpec::new(space.protocol(), guard.local_addr(), only_v6)
 }

@@ -19,7 +19,7 @@ pub(crate) enum Cause {
 }
 
 impl Cause {
-    pub(crate) fn of(error: &io::Error) -> Self {
+    pub(crate) fn from_error(error: &io::Error) -> Self {
         match error.kind() {
             io::ErrorKind::AddrInUse => return Self::InUse,
             io::ErrorKind::PermissionDenied => return Self::Denied,
@@ -104,7 +104,7 @@ pub enum BindError {
 
 impl BindError {
     pub(super) fn new(address: SocketAddr, source: io::Error) -> Self {
-        match Cause::of(&source) {
+        match Cause::from_error(&source) {
             Cause::InUse => Self::InUse { address, source },
             Cause::Denied => Self::Denied { address, source },
             Cause::NotLocal => Self::NotLocal { address, source },
@@ -147,7 +147,7 @@ mod tests {
             (Errno::ESOCKTNOSUPPORT, Cause::NoProtocol),
             (Errno::EINVAL, Cause::Other),
         ] {
-            assert_eq!(Cause::of(&errno.into()), cause, "{errno}");
+            assert_eq!(Cause::from_error(&errno.into()), cause, "{errno}");
         }
     }
 

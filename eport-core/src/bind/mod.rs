@@ -7,10 +7,10 @@
 //! sockets of shared ports alone.
 
 mod error;
-mod group;
+mod listener_group;
+pub(crate) mod reuse_port;
 #[cfg(unix)]
 mod sctp;
-pub(crate) mod shared;
 mod wildcard;
 
 use std::io;
@@ -18,7 +18,7 @@ use std::net::{SocketAddr, SocketAddrV6, TcpListener, UdpSocket};
 
 pub use error::BindError;
 pub(crate) use error::Cause;
-pub use group::udp_group;
+pub use listener_group::udp_group;
 #[cfg(unix)]
 pub use sctp::SctpListener;
 use socket2::{Domain, SockAddr, Socket, Type};
@@ -85,8 +85,8 @@ impl UdpOptions {
 /// # Errors
 /// [`BindError`], with the address and the remedy.
 pub fn udp(address: SocketAddr, options: &UdpOptions) -> Result<UdpSocket, BindError> {
-    let order = Order::new(Protocol::Udp, address, options.only_v6);
-    let bound = bound(&mut None, &order, |socket| options.apply(socket));
+    let spec = SocketSpec::new(Protocol::Udp, address, options.only_v6);
+    let bound = bound(&mut None, &spec, |socket| options.apply(socket));
     bound
         .map(UdpSocket::from)
         .map_err(|source| BindError::new(address, source))
@@ -126,7 +126,7 @@ impl TcpOptions {
 /// # Errors
 /// [`BindError`], with the address and the remedy.
 pub fn tcp(address: SocketAddr, options: &TcpOptions) -> Result<TcpListener, BindError> {
-    let order = Order::new(Protocol::Tcp, address, options.only_v6);
+    let spec = SocketSpec::new(Protocol::Tcp, address, options.only_v6);
     let prepare = |socket: &Socket| {
         // On Windows the option means that anybody may take the port.
         if cfg!(unix) {
@@ -134,7 +134,7 @@ pub fn tcp(address: SocketAddr, options: &TcpOptions) -> Result<TcpListener, Bin
         }
         socket.set_nonblocking(!options.blocking)
     };
-    let bound = bound(&mut None, &order, prepare);
+    let bound = bound(&mut None, &spec, prepare);
     bound
         .map(TcpListener::from)
         .map_err(|source| BindError::new(address, source))
@@ -142,13 +142,13 @@ pub fn tcp(address: SocketAddr, options: &TcpOptions) -> Result<TcpListener, Bin
 
 /// A socket to be made.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Order {
+pub(crate) struct SocketSpec {
     protocol: Protocol,
     address: SocketAddr,
     only_v6: bool,
 }
 
-impl Order {
+impl SocketSpec {
     pub(crate) const fn new(protocol: Protocol, address: SocketAddr, only_v6: bool) -> Self {
         Self {
             protocol,
@@ -160,8 +160,8 @@ impl Order {
 
 /// Makes and binds a non-blocking socket, which listens if its protocol does that. When the port is
 /// refused, the socket stays in `spare` for the next try.
-pub(crate) fn open(spare: &mut Option<Socket>, order: &Order) -> io::Result<Socket> {
-    bound(spare, order, |_| Ok(()))
+pub(crate) fn open(spare: &mut Option<Socket>, spec: &SocketSpec) -> io::Result<Socket> {
+    bound(spare, spec, |_| Ok(()))
 }
 
 #[expect(
@@ -170,17 +170,17 @@ pub(crate) fn open(spare: &mut Option<Socket>, order: &Order) -> io::Result<Sock
 )]
 fn bound(
     spare: &mut Option<Socket>,
-    order: &Order,
+    spec: &SocketSpec,
     prepare: impl FnOnce(&Socket) -> io::Result<()>,
 ) -> io::Result<Socket> {
-    let address = order.address;
+    let address = spec.address;
     let socket = if let Some(socket) = spare.take() {
         socket
     } else {
         let domain = Domain::for_address(address);
-        let (kind, protocol) = kind(order.protocol);
+        let (kind, protocol) = kind(spec.protocol);
         let socket = Socket::new(domain, kind, protocol).map_err(not_the_ports_fault)?;
-        configure(&socket, order)?;
+        configure(&socket, spec)?;
         prepare(&socket)?;
         socket
     };
@@ -188,7 +188,7 @@ fn bound(
         *spare = Some(socket);
         return Err(error);
     }
-    if order.protocol != Protocol::Udp {
+    if spec.protocol != Protocol::Udp {
         socket.listen(BACKLOG)?;
     }
     Ok(socket)
@@ -197,9 +197,9 @@ fn bound(
 /// Connections that may wait to be accepted. The system caps it (`net.core.somaxconn`).
 const BACKLOG: i32 = 4096;
 
-fn configure(socket: &Socket, order: &Order) -> io::Result<()> {
-    if order.address.is_ipv6() && order.address.ip().is_unspecified() {
-        socket.set_only_v6(order.only_v6)?;
+fn configure(socket: &Socket, spec: &SocketSpec) -> io::Result<()> {
+    if spec.address.is_ipv6() && spec.address.ip().is_unspecified() {
+        socket.set_only_v6(spec.only_v6)?;
     }
     if !cfg!(target_os = "linux") {
         socket.set_nonblocking(true)?;
@@ -280,7 +280,7 @@ mod tests {
     }
 
     fn datagram(spare: &mut Option<Socket>, address: SocketAddr) -> io::Result<Socket> {
-        open(spare, &Order::new(Protocol::Udp, address, false))
+        open(spare, &SocketSpec::new(Protocol::Udp, address, false))
     }
 
     fn port(socket: &Socket) -> u16 {
@@ -338,7 +338,7 @@ mod tests {
         let mut spare = None;
         let taken = SocketAddr::new(local.ip(), port(&first));
         let error = datagram(&mut spare, taken).expect_err("in use");
-        assert_eq!(Cause::of(&error), Cause::InUse);
+        assert_eq!(Cause::from_error(&error), Cause::InUse);
         let kept = spare.as_ref().map(|socket| format!("{socket:?}"));
         let second = datagram(&mut spare, "127.0.0.1:0".parse().expect("an address"));
         assert_eq!(Some(format!("{:?}", second.expect("free"))), kept);

@@ -9,7 +9,7 @@ use super::args::{Request, Respect};
 use super::report::Report;
 use super::sockets::Holders;
 use crate::allocator::Allocator;
-use crate::plan::{Plan, PortSpec, Severity};
+use crate::plan::{NoteLevel, Plan, PortSpec};
 use crate::program::Failure;
 use crate::system::{BoundSocket, Host};
 
@@ -27,9 +27,9 @@ pub(super) fn plan(host: &Host, request: &Request, rest: Duration) -> Result<Rep
     let holders = Holders::of(host, &held);
     let mut text = format!("{plan}\ncapacity: {capacity}\n");
     for note in plan.notes() {
-        let severity = match note.severity() {
-            Severity::Info => "info",
-            Severity::Warning => "warning",
+        let severity = match note.level() {
+            NoteLevel::Info => "info",
+            NoteLevel::Warning => "warning",
         };
         // Writing to a string does not fail.
         let _ = writeln!(text, "{severity}: {note}");

@@ -73,9 +73,9 @@ impl Finding {
     }
 
     pub(super) fn from_note(note: &Note) -> Self {
-        let severity = match note.severity() {
-            plan::Severity::Info => Severity::Info,
-            plan::Severity::Warning => Severity::Warning,
+        let severity = match note.level() {
+            plan::NoteLevel::Info => Severity::Info,
+            plan::NoteLevel::Warning => Severity::Warning,
         };
         Self {
             fix: note.fix(),

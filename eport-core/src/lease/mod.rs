@@ -1,28 +1,26 @@
 //! A leased port as a value: dropping it gives the port back.
 
-mod books;
-mod clock;
-mod desk;
-mod ledger;
+mod locked;
 mod set;
+mod shared;
 mod stats;
 mod sync;
+mod wait_queue;
 
 use std::fmt;
 use std::net::SocketAddr;
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
-use books::Ending;
-pub use clock::Clock;
-pub(crate) use desk::Place;
-pub(crate) use ledger::{InLine, Ledger};
+use locked::Ending;
 pub use set::LeaseSet;
-pub(crate) use stats::Failure;
+pub(crate) use shared::{Shared, Waiting};
+pub(crate) use stats::FailureKind;
 pub use stats::{SpaceStats, Stats};
+pub(crate) use wait_queue::Position;
 
 use crate::address::Space;
-use crate::pool::Held;
+use crate::pool::PoolLease;
 
 /// A socket and the port it is bound to.
 ///
@@ -41,66 +39,66 @@ use crate::pool::Held;
 #[derive(Debug)]
 #[must_use = "dropping a lease closes its socket and gives the port back"]
 pub struct Lease<S> {
-    // Fields are dropped in the order they are declared in: close, then free.
+    // Fields are dropped in the spec they are declared in: close, then free.
     socket: S,
-    ticket: Ticket,
+    guard: PortGuard,
 }
 
 impl<S> Lease<S> {
-    pub(crate) const fn new(socket: S, ticket: Ticket) -> Self {
-        Self { socket, ticket }
+    pub(crate) const fn new(socket: S, guard: PortGuard) -> Self {
+        Self { socket, guard }
     }
 
     /// Whether others have, or may have, sockets with the same port.
     pub(crate) fn is_shared(&self) -> bool {
-        self.ticket.is_shared()
+        self.guard.is_shared()
     }
 
-    pub(crate) fn count_failure(&self, failure: Failure) {
-        self.ticket.ledger.count_failure(failure);
+    pub(crate) fn count_failure(&self, failure: FailureKind) {
+        self.guard.shared.count_failure(failure);
     }
 
     /// Ends a lease that was never used: the port does not rest.
     pub(crate) fn abandon(self) {
-        let Self { socket, ticket } = self;
+        let Self { socket, guard } = self;
         drop(socket);
-        ticket.cancel();
+        guard.cancel();
     }
 
     /// The leased port.
     pub const fn port(&self) -> u16 {
-        self.ticket.port()
+        self.guard.port()
     }
 
     /// The local address and the leased port.
     pub fn local_addr(&self) -> SocketAddr {
-        self.ticket.local_addr()
+        self.guard.local_addr()
     }
 
     /// The peer the port is leased for, if one was named.
     pub const fn peer(&self) -> Option<SocketAddr> {
-        self.ticket.peer()
+        self.guard.peer()
     }
 
     /// The protocol and the local address in which the port is leased.
     pub const fn space(&self) -> Space {
-        self.ticket.space()
+        self.guard.space()
     }
 
     /// The socket apart from the right to its port.
     ///
-    /// Keep the [`Ticket`] until the socket is closed. Where one socket is made into another,
+    /// Keep the [`PortGuard`] until the socket is closed. Where one socket is made into another,
     /// [`try_map`](Self::try_map) leaves less to remember.
-    pub fn into_parts(self) -> (S, Ticket) {
-        (self.socket, self.ticket)
+    pub fn into_parts(self) -> (S, PortGuard) {
+        (self.socket, self.guard)
     }
 
     /// The same lease with the socket made into something else.
     pub fn map<T>(self, change: impl FnOnce(S) -> T) -> Lease<T> {
-        let Self { socket, ticket } = self;
+        let Self { socket, guard } = self;
         Lease {
             socket: change(socket),
-            ticket,
+            guard,
         }
     }
 
@@ -110,10 +108,10 @@ impl<S> Lease<S> {
     /// # Errors
     /// Whatever `change` returns; the port is given back.
     pub fn try_map<T, E>(self, change: impl FnOnce(S) -> Result<T, E>) -> Result<Lease<T>, E> {
-        let Self { socket, ticket } = self;
+        let Self { socket, guard } = self;
         Ok(Lease {
             socket: change(socket)?,
-            ticket,
+            guard,
         })
     }
 }
@@ -146,17 +144,17 @@ impl<S: std::os::fd::AsFd> std::os::fd::AsFd for Lease<S> {
 }
 
 /// The right to a port without its socket: the port is free again when this is dropped.
-#[must_use = "dropping a ticket gives the port back"]
-pub struct Ticket {
-    ledger: Arc<Ledger>,
-    /// Taken when the ticket is dropped or refused, and not before.
-    held: Option<Held>,
+#[must_use = "dropping a guard gives the port back"]
+pub struct PortGuard {
+    shared: Arc<Shared>,
+    /// Taken when the guard is dropped or refused, and not before.
+    lease: Option<PoolLease>,
     port: u16,
     space: Space,
     peer: Option<SocketAddr>,
 }
 
-impl Ticket {
+impl PortGuard {
     /// The leased port.
     pub const fn port(&self) -> u16 {
         self.port
@@ -178,16 +176,16 @@ impl Ticket {
     }
 }
 
-impl Drop for Ticket {
+impl Drop for PortGuard {
     fn drop(&mut self) {
         self.end(Ending::Used);
     }
 }
 
-impl fmt::Debug for Ticket {
+impl fmt::Debug for PortGuard {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (local, protocol) = (self.local_addr(), self.space.protocol());
-        f.debug_struct("Ticket")
+        f.debug_struct("PortGuard")
             .field("protocol", &protocol)
             .field("local", &local)
             .field("peer", &self.peer)

@@ -54,7 +54,7 @@ impl<S> LeaseSet<S> {
         })
     }
 
-    /// The leases in the order in which they were asked for.
+    /// The leases in the spec in which they were asked for.
     pub fn iter(&self) -> std::slice::Iter<'_, Lease<S>> {
         self.leases.iter()
     }

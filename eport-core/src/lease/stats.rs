@@ -61,14 +61,14 @@ pub struct Stats {
     /// Of these, those that waited in vain.
     pub timed_out: u64,
     /// Leases that failed because too many were waiting.
-    pub line_full: u64,
+    pub queue_full: u64,
     /// Ports that were let go before they had rested, because too few others were left.
     pub quarantine_broken: u64,
     /// How often peers were forgotten before their rest was over, because there were more of them than
     /// can be remembered.
     pub quarantine_shortened: u64,
     /// Local addresses that made room for others while ports rested there.
-    pub spaces_forgotten: u64,
+    pub spaces_evicted: u64,
 }
 
 /// The ports of one protocol on one local address.
@@ -83,7 +83,7 @@ pub struct SpaceStats {
 
 /// Why a lease failed although a port was there.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Failure {
+pub(crate) enum FailureKind {
     NotLocal,
     NoDescriptors,
     NoMemory,
@@ -92,13 +92,13 @@ pub(crate) enum Failure {
 }
 
 impl Stats {
-    pub(super) fn count(&mut self, failure: Failure) {
+    pub(super) fn count(&mut self, failure: FailureKind) {
         let counter = match failure {
-            Failure::NotLocal => &mut self.not_local,
-            Failure::NoDescriptors => &mut self.no_descriptors,
-            Failure::NoMemory => &mut self.no_memory,
-            Failure::Connect => &mut self.connect_failed,
-            Failure::Other => &mut self.other_failures,
+            FailureKind::NotLocal => &mut self.not_local,
+            FailureKind::NoDescriptors => &mut self.no_descriptors,
+            FailureKind::NoMemory => &mut self.no_memory,
+            FailureKind::Connect => &mut self.connect_failed,
+            FailureKind::Other => &mut self.other_failures,
         };
         *counter += 1;
     }

@@ -1,4 +1,4 @@
-//! The lock of the desk.
+//! The lock of the queue.
 
 pub(super) use std::sync::Mutex;
 use std::sync::{MutexGuard, PoisonError, TryLockError};

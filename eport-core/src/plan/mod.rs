@@ -12,7 +12,7 @@ use std::time::Duration;
 
 pub use capacity::Capacity;
 pub use error::PlanError;
-pub use note::{Note, Severity};
+pub use note::{Note, NoteLevel};
 pub use overlap::{Overlap, ParseOverlapError};
 
 use crate::ports::{Ephemeral, ParsePortsError, PortRange, PortSet, Reserved, Source};
@@ -211,7 +211,7 @@ pub fn plan_with(
             left_out,
         });
     }
-    notes.sort_by_key(|note| std::cmp::Reverse(note.severity()));
+    notes.sort_by_key(|note| std::cmp::Reverse(note.level()));
     Ok(Plan {
         spec: spec.clone(),
         ports,
@@ -265,7 +265,7 @@ fn named(
             _ => left_out.add(source.clone(), ports),
         }
     }
-    let set_aside = reserved.of(&Source::KernelReserved);
+    let set_aside = reserved.ports_of(&Source::KernelReserved);
     let used = wanted.minus(&left_out.union());
     let contested = used.intersect(&ephemeral.ports()).minus(&set_aside);
     if overlap == Overlap::Avoid {
@@ -292,11 +292,11 @@ fn named_notes(used: &PortSet, left_out: &Reserved, set_aside: &PortSet) -> Vec<
     if !ours.is_empty() {
         notes.push(Note::SetAsideForUs { ports: ours });
     }
-    let contested = left_out.of(&Source::KernelEphemeral);
+    let contested = left_out.ports_of(&Source::KernelEphemeral);
     if !contested.is_empty() {
         notes.push(Note::OverlapLeftOut { ports: contested });
     }
-    let skipped = left_out.of(&Source::SystemPorts);
+    let skipped = left_out.ports_of(&Source::SystemPorts);
     if !skipped.is_empty() {
         notes.push(Note::SystemPortsLeftOut { ports: skipped });
     }

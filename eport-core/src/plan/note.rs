@@ -6,7 +6,7 @@ use crate::ports::{Ephemeral, PortRange, PortSet};
 
 /// How much a [`Note`] matters.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub enum Severity {
+pub enum NoteLevel {
     /// Good to know; nothing needs to change.
     Info,
     /// Works, but something outside can take ports away from us at any time.
@@ -71,16 +71,16 @@ pub enum Note {
 
 impl Note {
     /// Whether the note is a warning.
-    pub const fn severity(&self) -> Severity {
+    pub const fn level(&self) -> NoteLevel {
         match self {
             Self::AutoOverlaps { .. }
             | Self::OverlapsEphemeral { .. }
             | Self::FewPorts { .. }
-            | Self::FewApart { .. } => Severity::Warning,
+            | Self::FewApart { .. } => NoteLevel::Warning,
             Self::SetAsideForUs { .. }
             | Self::OverlapLeftOut { .. }
             | Self::SystemPortsLeftOut { .. }
-            | Self::SystemPortsUsed { .. } => Severity::Info,
+            | Self::SystemPortsUsed { .. } => NoteLevel::Info,
         }
     }
 

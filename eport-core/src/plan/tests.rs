@@ -99,14 +99,14 @@ fn named_ports_that_the_administrator_set_aside_are_ours_and_do_not_count_as_ove
             ports: set("50000-50999")
         }]
     );
-    assert_eq!(plan.notes()[0].severity(), Severity::Info);
+    assert_eq!(plan.notes()[0].level(), NoteLevel::Info);
 }
 
 #[test]
 fn named_ports_in_the_kernels_range_come_with_the_sysctl_line_that_keeps_them_apart() {
     let plan = planned("60000-61999", STOCK, &set_aside("8080,60000-60499"));
     assert_eq!(plan.ports(), &set("60000-61999"));
-    assert_eq!(plan.notes()[0].severity(), Severity::Warning);
+    assert_eq!(plan.notes()[0].level(), NoteLevel::Warning);
     assert_eq!(
         lines(&plan)[0],
         "ports 60500-60999 lie in the kernel's ephemeral range 32768-60999, which hands them out to other programs; \
@@ -130,7 +130,7 @@ fn an_overlap_can_be_avoided_however_few_ports_are_left() {
     };
     assert!(named.notes().contains(&contested), "{:?}", named.notes());
     assert_eq!(
-        named.left_out().of(&Source::KernelEphemeral),
+        named.left_out().ports_of(&Source::KernelEphemeral),
         set("60500-60999")
     );
 
@@ -211,7 +211,10 @@ fn system_ports_are_used_only_when_they_are_named_on_their_own() {
 
     let across = planned("512-2000", STOCK, &Reserved::default());
     assert_eq!(across.ports(), &set("1024-2000"));
-    assert_eq!(across.left_out().of(&Source::SystemPorts), set("512-1023"));
+    assert_eq!(
+        across.left_out().ports_of(&Source::SystemPorts),
+        set("512-1023")
+    );
     assert_eq!(
         across.notes(),
         [Note::SystemPortsLeftOut {

@@ -26,7 +26,7 @@ pub(super) struct Cell {
 
 /// Of all that may be the case with a port, what counts.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Standing {
+pub(super) enum CellState {
     Free,
     Leased,
     Reserved,
@@ -55,16 +55,16 @@ impl fmt::Display for ForeignCause {
 }
 
 impl Cell {
-    pub(super) const fn standing(&self) -> Standing {
+    pub(super) const fn state(&self) -> CellState {
         match self {
-            Self { leased: true, .. } => Standing::Leased,
-            Self { reserved: true, .. } => Standing::Reserved,
+            Self { leased: true, .. } => CellState::Leased,
+            Self { reserved: true, .. } => CellState::Reserved,
             Self {
                 foreign: Some(_), ..
-            } => Standing::Foreign,
-            Self { owner: 1.., .. } => Standing::Overlapped,
-            Self { rests: true, .. } => Standing::Resting,
-            _ => Standing::Free,
+            } => CellState::Foreign,
+            Self { owner: 1.., .. } => CellState::Overlapped,
+            Self { rests: true, .. } => CellState::Resting,
+            _ => CellState::Free,
         }
     }
 
@@ -104,7 +104,7 @@ impl Cell {
     }
 
     /// Remembers that a lease for a peer ended at `now`.
-    pub(super) fn remember(&mut self, now: Seconds) {
+    pub(super) fn record_release(&mut self, now: Seconds) {
         self.released = now.saturating_add(1);
     }
 

@@ -2,8 +2,8 @@
 
 use std::time::Instant;
 
-use super::cell::{Cell, Standing};
-use super::space::Ports;
+use super::cell::{Cell, CellState};
+use super::space::SpacePorts;
 use super::{Pool, PortState};
 use crate::address::Space;
 use crate::ports::Source;
@@ -19,10 +19,10 @@ impl Pool {
                 PortState::Reserved(sources)
             };
         };
-        let is_leased = |ports: &Ports| ports.record(slot).is_some();
+        let is_leased = |ports: &SpacePorts| ports.record(slot).is_some();
         let ports = self
             .find(space)
-            .and_then(|place| self.places.get(usize::from(place)));
+            .and_then(|index| self.spaces.get(usize::from(index)));
         let withheld: Vec<Source> = self.withheld.sources(port).collect();
         if !withheld.is_empty() && !ports.is_some_and(is_leased) {
             return PortState::Reserved(withheld);
@@ -39,24 +39,24 @@ impl Pool {
     }
 
     /// What a space that was used before knows of a port; `None` if that is nothing.
-    fn explain_known(&self, ports: &Ports, slot: u16, now: Instant) -> Option<PortState> {
+    fn explain_known(&self, ports: &SpacePorts, slot: u16, now: Instant) -> Option<PortState> {
         let cell = ports.cell(slot)?;
-        match cell.standing() {
-            Standing::Leased => self.explain_lease(ports, slot),
-            Standing::Foreign => Some(PortState::Foreign {
+        match cell.state() {
+            CellState::Leased => self.explain_lease(ports, slot),
+            CellState::Foreign => Some(PortState::Foreign {
                 cause: cell.foreign?,
                 refusals: cell.refusals,
                 until: self.instant(ports.foreign_until(slot)),
             }),
-            Standing::Resting => Some(PortState::Resting {
+            CellState::Resting => Some(PortState::Resting {
                 until: self.instant(ports.rests_until(slot)),
             }),
-            Standing::Free => self.explain_rest(cell, now),
-            Standing::Overlapped | Standing::Reserved => None,
+            CellState::Free => self.explain_rest(cell, now),
+            CellState::Overlapped | CellState::Reserved => None,
         }
     }
 
-    fn explain_lease(&self, ports: &Ports, slot: u16) -> Option<PortState> {
+    fn explain_lease(&self, ports: &SpacePorts, slot: u16) -> Option<PortState> {
         let record = ports.record(slot)?;
         let since = self.instant(record.since);
         Some(match &record.group {
@@ -72,7 +72,7 @@ impl Pool {
     }
 
     fn explain_rest(&self, cell: &Cell, now: Instant) -> Option<PortState> {
-        let until = self.instant(self.memory.rests_until(cell.released()?)?);
+        let until = self.instant(self.recent_peers.rests_until(cell.released()?)?);
         (now < until).then_some(PortState::RestingForPeer { until })
     }
 }

@@ -10,7 +10,7 @@ use crate::strategy::below;
 /// Tries to draw a slot that suits before all that do are counted.
 const TRIES: usize = 8;
 
-/// Which of the slots 0 to n - 1 are free.
+/// PortChoice of the slots 0 to n - 1 are free.
 ///
 /// `order` holds every slot once, the free ones first; `position` holds where. Removing swaps a
 /// slot behind the free ones, inserting swaps it back, and a draw is one index.

@@ -1,57 +1,8 @@
 //! A port that several peers share.
 
 use std::net::SocketAddr;
-use std::num::NonZeroU8;
 
-/// How one port is given to several peers when no other is left.
-///
-/// Sockets that are connected to different peers can be bound to the same port, and each hears its
-/// own peer alone. What a stranger sends has to be compared with all of them, so there are few.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-#[non_exhaustive]
-pub struct Sharing {
-    /// The most peers of one port: 1 to 64 (default 64). With 64 a datagram of a stranger costs the
-    /// kernel about as much as with one; with 18,000 it would cost a thousand times that.
-    pub peers_per_port: NonZeroU8,
-    /// How many ports of a space are shared (default 256): sharing begins when no more than these
-    /// are free. The others serve one peer each.
-    pub ports: u16,
-}
-
-impl Sharing {
-    /// The most peers that one port may have.
-    pub const MOST_PEERS: NonZeroU8 = match NonZeroU8::new(64) {
-        Some(most) => most,
-        None => NonZeroU8::MIN,
-    };
-
-    /// Sharing of the last `ports` ports among up to 64 peers each.
-    pub const fn of_the_last(ports: u16) -> Self {
-        Self {
-            peers_per_port: Self::MOST_PEERS,
-            ports,
-        }
-    }
-
-    /// Sets [`peers_per_port`](Self::peers_per_port).
-    #[must_use]
-    pub const fn peers_per_port(self, peers_per_port: NonZeroU8) -> Self {
-        Self {
-            peers_per_port,
-            ..self
-        }
-    }
-
-    pub(super) fn most(self) -> usize {
-        usize::from(self.peers_per_port.min(Self::MOST_PEERS).get())
-    }
-}
-
-impl Default for Sharing {
-    fn default() -> Self {
-        Self::of_the_last(256)
-    }
-}
+use crate::policy::Sharing;
 
 /// The peers of one port: no two of them are equal.
 #[derive(Clone, Debug)]
@@ -73,7 +24,7 @@ impl Group {
     pub(super) fn new(sharing: Sharing) -> Self {
         Self {
             members: Vec::new(),
-            most: sharing.most(),
+            most: sharing.most_peers(),
             joined: 0,
             open: false,
         }
@@ -113,6 +64,8 @@ impl Group {
 
 #[cfg(test)]
 mod tests {
+    use std::num::NonZeroU8;
+
     use super::*;
 
     fn peer(number: u16) -> SocketAddr {

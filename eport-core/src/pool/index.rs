@@ -1,4 +1,4 @@
-//! Which slots are free, as a tree of bits: the next one from anywhere in a few steps.
+//! PortChoice slots are free, as a tree of bits: the next one from anywhere in a few steps.
 
 /// A set of slots below `u16::MAX` with 64 branches at each of its three levels.
 ///

@@ -1,47 +1,45 @@
-//! Which port is free where: the pure heart of the allocator.
+//! PortChoice port is free where: the pure heart of the allocator.
 //!
 //! A [`Pool`] knows no socket, no clock and no source of randomness; all of them are arguments. It
 //! keeps one set of ports for each [`Space`] in use, and one rule between them: a port leased in
 //! one space is taken in every space that overlaps it. Because one value holds all spaces, a draw
 //! decides about all of them at once.
 
+mod backoff;
 mod cell;
 mod draw;
 mod explain;
+mod foreign;
 mod free;
 mod group;
 mod index;
-mod outside;
 mod quota;
-mod rules;
+mod request;
 mod share;
 mod slots;
 mod space;
 mod state;
-mod want;
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use backoff::whole;
 pub use cell::ForeignCause;
-use cell::{Seconds, Standing};
-pub use group::Sharing;
-use outside::Strangers;
+use cell::{CellState, Seconds};
+use foreign::ForeignPorts;
 use quota::Usage;
-pub use quota::{Client, Quota};
 use rand_core::Rng;
-use rules::whole;
-pub use rules::{Limits, Rules};
+use request::Membership;
+pub use request::{Grant, PoolLease, PoolRequest};
 use slots::Slots;
-use space::{Ports, Record};
+use space::{Record, SpacePorts};
 pub use state::{Counts, PortState};
-use want::Share;
-pub use want::{Grant, Held, Want};
 
 use crate::address::Space;
 use crate::plan::Plan;
+use crate::policy::{Client, PortPolicy};
 use crate::ports::Reserved;
-use crate::quarantine::{Memory, PeerHash};
+use crate::quarantine::{PeerHash, RecentPeers};
 
 /// Why there is no port to lease.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
@@ -71,14 +69,14 @@ pub enum DrawError {
 /// ```
 /// use std::net::Ipv4Addr;
 /// use std::time::Instant;
-/// use eport_core::pool::{Pool, Rules};
-/// use eport_core::{Reserved, Space, plan};
+/// use eport_core::pool::Pool;
+/// use eport_core::{PortPolicy, Reserved, Space, plan};
 /// # use rand_core::SeedableRng as _;
 /// # let mut rng = chacha20::ChaCha8Rng::from_seed([0; 32]);
 /// # let now = Instant::now();
 ///
 /// let plan = plan(&"50000-50009".parse()?, None, &Reserved::default())?;
-/// let mut pool = Pool::new(&plan, Rules::default(), now);
+/// let mut pool = Pool::new(&plan, PortPolicy::default(), now);
 /// let space = Space::udp(Ipv4Addr::LOCALHOST);
 /// let peer = "192.0.2.1:4000".parse()?;
 ///
@@ -95,53 +93,52 @@ pub struct Pool {
     left_out: Reserved,
     /// What was reserved after the plan was made.
     withheld: Reserved,
-    strangers: Strangers,
-    rules: Rules,
+    foreign: ForeignPorts,
+    policy: PortPolicy,
     /// How long ports without a peer rest, in whole seconds.
     any_peer: Seconds,
     epoch: Instant,
-    /// A [`Held`] names its space by the index here, so a space with leases never moves.
-    places: Vec<Ports>,
+    /// A [`PoolLease`] names its space by the index here, so a space with leases never moves.
+    spaces: Vec<SpacePorts>,
     usage: Usage,
     /// Who used which port, in whatever space: a peer that talks to two addresses of this machine may
     /// as well avoid a port on both.
-    memory: Memory,
+    recent_peers: RecentPeers,
     /// How many records have a group.
     groups: usize,
-    tally: Tally,
+    counters: PoolCounters,
 }
 
 /// What a [`Pool`] had to do that it would rather not.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
-pub struct Tally {
-    /// Ports that were let go before they had rested, because too few others were left.
+pub struct PoolCounters {
+    ///  Ports that were let go before they had rested, because too few others were left.
     pub quarantine_broken: u64,
     /// How often peers had to be forgotten before their rest was over, because there were more of them
     /// than can be remembered.
     pub quarantine_shortened: u64,
     /// Spaces that made room for another one while ports rested there.
-    pub spaces_forgotten: u64,
+    pub spaces_evicted: u64,
 }
 
 impl Pool {
     /// A pool with every port of `plan` free. `now` is the moment from which it counts time.
-    pub fn new(plan: &Plan, rules: impl Into<Rules>, now: Instant) -> Self {
-        let rules = rules.into();
+    pub fn new(plan: &Plan, policy: PortPolicy, now: Instant) -> Self {
         let slots = Slots::new(plan.ports());
         Self {
             left_out: plan.left_out().clone(),
             withheld: Reserved::nothing(),
-            strangers: Strangers::default(),
+            foreign: ForeignPorts::default(),
             epoch: now,
-            places: Vec::new(),
-            usage: Usage::new(rules.quota),
-            any_peer: whole(rules.quarantine.any_peer),
-            memory: Memory::new(slots.len(), whole(rules.quarantine.same_peer)),
+            spaces: Vec::new(),
+            usage: Usage::new(policy.quota),
+            any_peer: whole(policy.quarantine.any_peer),
+            recent_peers: RecentPeers::new(slots.len(), whole(policy.quarantine.same_peer)),
             groups: 0,
-            tally: Tally::default(),
+            counters: PoolCounters::default(),
             slots,
-            rules,
+            policy,
         }
     }
 
@@ -155,19 +152,19 @@ impl Pool {
         peer: Option<SocketAddr>,
         rng: &mut R,
         now: Instant,
-    ) -> Result<Held, DrawError> {
-        match self.take(&Want::new(space).peer(peer), rng, now)? {
+    ) -> Result<PoolLease, DrawError> {
+        match self.take(&PoolRequest::new(space).peer(peer), rng, now)? {
             Grant::One(held) => Ok(held),
             // A request for one port in one space is not given several.
             Grant::Several(_) => Err(DrawError::Exhausted(self.counts(space))),
         }
     }
 
-    /// Gives back a port that was used; it rests as the [`Rules`] say.
+    /// Gives back a port that was used; it rests as the [`PortPolicy`] say.
     #[expect(clippy::needless_pass_by_value, reason = "a port is given back once")]
-    pub fn release(&mut self, held: Held, now: Instant) {
+    pub fn release(&mut self, held: PoolLease, now: Instant) {
         let now = self.seconds(now);
-        if let Share::First(number) | Share::Member(number) = held.share {
+        if let Membership::First(number) | Membership::Member(number) = held.membership {
             self.leave(&held, number, Some(now));
         } else if let Some(record) = self.end(&held) {
             self.rest(&held, record.peer, now);
@@ -176,24 +173,26 @@ impl Pool {
 
     /// Gives back a port that was never used: nothing can come late, so it does not rest.
     #[expect(clippy::needless_pass_by_value, reason = "a port is given back once")]
-    pub fn cancel(&mut self, held: Held) {
-        match held.share {
-            Share::Alone => drop(self.end(&held)),
-            Share::First(number) | Share::Member(number) => self.leave(&held, number, None),
+    pub fn cancel(&mut self, held: PoolLease) {
+        match held.membership {
+            Membership::Alone => drop(self.end(&held)),
+            Membership::First(number) | Membership::Member(number) => {
+                self.leave(&held, number, None)
+            }
         }
     }
 
     /// Gives back a port that the system refused: it is not drawn again until it has rested.
     ///
     /// A shared port that has other peers takes in no more of them instead.
-    pub fn refuse(&mut self, held: Held, cause: ForeignCause, now: Instant) {
-        let (place, slot) = (held.place, held.slot);
+    pub fn refuse(&mut self, held: PoolLease, cause: ForeignCause, now: Instant) {
+        let (index, slot) = (held.index, held.slot);
         if held.is_shared() {
-            self.close_group(place, slot);
+            self.close_group(index, slot);
         }
         self.cancel(held);
         let now = self.seconds(now);
-        if let Some(ports) = self.places.get_mut(usize::from(place))
+        if let Some(ports) = self.spaces.get_mut(usize::from(index))
             && ports.record(slot).is_none()
         {
             ports.refuse(slot, cause, now);
@@ -204,33 +203,33 @@ impl Pool {
     pub fn counts(&self, space: Space) -> Counts {
         if let Some(ports) = self
             .find(space)
-            .and_then(|place| self.places.get(usize::from(place)))
+            .and_then(|index| self.spaces.get(usize::from(index)))
         {
             return ports.counts();
         }
         let mut counts = Counts::all_free(self.slots.len());
         let withheld = self.withheld.union();
         for slot in 0..self.slots.len() {
-            let standing = if self
+            let state = if self
                 .slots
                 .port(slot)
                 .is_some_and(|port| withheld.contains(port))
             {
-                Standing::Reserved
+                CellState::Reserved
             } else if self.holders(space, slot).next().is_some() {
-                Standing::Overlapped
+                CellState::Overlapped
             } else {
                 continue;
             };
             counts.free -= 1;
-            *counts.of(standing) += 1;
+            *counts.count_mut(state) += 1;
         }
         counts
     }
 
     /// The spaces that have been drawn from, each with its counts.
     pub fn spaces(&self) -> impl Iterator<Item = (Space, Counts)> + '_ {
-        self.places
+        self.spaces
             .iter()
             .map(|ports| (ports.space, ports.counts()))
     }
@@ -241,85 +240,85 @@ impl Pool {
     }
 
     /// What the pool had to do that it would rather not.
-    pub const fn tally(&self) -> Tally {
-        self.tally
+    pub const fn counters(&self) -> PoolCounters {
+        self.counters
     }
 
     /// Ends a lease that was one peer's alone, here and wherever it held the port.
-    fn end(&mut self, held: &Held) -> Option<Record> {
+    fn end(&mut self, held: &PoolLease) -> Option<Record> {
         let record = self
-            .places
-            .get_mut(usize::from(held.place))?
+            .spaces
+            .get_mut(usize::from(held.index))?
             .end(held.slot)?;
-        self.elsewhere(held.place, |ports| ports.unhold(held.slot));
+        self.for_overlapping(held.index, |ports| ports.unhold(held.slot));
         self.usage.subtract(record.peer.map(|peer| peer.ip()));
         Some(record)
     }
 
-    /// The port worked, and rests: for its peer if it had one, otherwise for everybody.
-    fn rest(&mut self, held: &Held, peer: Option<SocketAddr>, now: Seconds) {
-        let Held { place, slot, .. } = *held;
-        if let Some(ports) = self.places.get_mut(usize::from(place)) {
-            ports.worked(slot);
+    /// The port succeeded, and rests: for its peer if it had one, otherwise for everybody.
+    fn rest(&mut self, held: &PoolLease, peer: Option<SocketAddr>, now: Seconds) {
+        let PoolLease { index, slot, .. } = *held;
+        if let Some(ports) = self.spaces.get_mut(usize::from(index)) {
+            ports.succeeded(slot);
         }
         match peer {
-            Some(peer) => self.remember(place, slot, PeerHash::of(peer), now),
+            Some(peer) => self.record_release(index, slot, PeerHash::new(peer), now),
             None if self.any_peer > 0 => {
                 // `now` is rounded down: one second more, or the rest would be too short.
                 let until = now.saturating_add(self.any_peer).saturating_add(1);
-                self.rest_until(place, slot, until);
+                self.rest_until(index, slot, until);
             }
             None => {}
         }
     }
 
     /// Remembers for whom a port was leased.
-    fn remember(&mut self, place: u16, slot: u16, peer: PeerHash, now: Seconds) {
-        if let Some(ports) = self.places.get_mut(usize::from(place)) {
-            ports.remember(slot, now);
+    fn record_release(&mut self, index: u16, slot: u16, peer: PeerHash, now: Seconds) {
+        if let Some(ports) = self.spaces.get_mut(usize::from(index)) {
+            ports.record_release(slot, now);
         }
-        self.elsewhere(place, |ports| ports.remember(slot, now));
-        self.tally.quarantine_shortened += u64::from(self.memory.note(slot, peer, now));
+        self.for_overlapping(index, |ports| ports.record_release(slot, now));
+        self.counters.quarantine_shortened += u64::from(self.recent_peers.insert(slot, peer, now));
     }
 
     /// Lets a port rest for everybody in every space that hears it.
-    fn rest_until(&mut self, place: u16, slot: u16, until: Seconds) {
+    fn rest_until(&mut self, index: u16, slot: u16, until: Seconds) {
         let mut broken = 0;
-        if let Some(ports) = self.places.get_mut(usize::from(place)) {
+        if let Some(ports) = self.spaces.get_mut(usize::from(index)) {
             broken += u64::from(ports.rest(slot, until));
         }
-        self.elsewhere(place, |ports| broken += u64::from(ports.rest(slot, until)));
-        self.tally.quarantine_broken += broken;
+        self.for_overlapping(index, |ports| broken += u64::from(ports.rest(slot, until)));
+        self.counters.quarantine_broken += broken;
     }
 
     /// The other spaces with a lease that takes `slot` away from `space`.
     fn holders(&self, space: Space, slot: u16) -> impl Iterator<Item = Space> + '_ {
-        let overlapping = self.places.iter().filter(move |other| {
+        let overlapping = self.spaces.iter().filter(move |other| {
             other.space != space && other.space.overlaps(space) && other.record(slot).is_some()
         });
         overlapping.map(|other| other.space)
     }
 
-    /// Does something to every other space that overlaps the one at `place`.
-    fn elsewhere(&mut self, place: u16, mut change: impl FnMut(&mut Ports)) {
-        if self.places.len() == 1 {
+    /// Does something to every other space that overlaps the one at `index`.
+    fn for_overlapping(&mut self, index: u16, mut change: impl FnMut(&mut SpacePorts)) {
+        if self.spaces.len() == 1 {
             return;
         }
-        let Some(space) = self.places.get(usize::from(place)).map(|ports| ports.space) else {
+        let Some(space) = self.spaces.get(usize::from(index)).map(|ports| ports.space) else {
             return;
         };
-        for (index, other) in (0..).zip(&mut self.places) {
-            if index != place && other.space.overlaps(space) {
+        for (at, other) in (0..).zip(&mut self.spaces) {
+            if at != index && other.space.overlaps(space) {
                 change(other);
             }
         }
     }
 
     fn find(&self, space: Space) -> Option<u16> {
-        let mut places = (0..).zip(&self.places);
-        places
+        let mut indexes = (0..).zip(&self.spaces);
+        indexes
             .find(|(_, ports)| ports.space == space)
-            .map(|(place, _)| place)
+            .map(|(index, _)| index)
     }
 
     fn seconds(&self, now: Instant) -> Seconds {

@@ -6,24 +6,29 @@ use rand_core::Rng;
 
 use super::cell::Seconds;
 use super::group::Group;
-use super::space::Ports;
-use super::want::Share;
-use super::{Held, Pool, Sharing, Want};
+use super::request::Membership;
+use super::space::SpacePorts;
+use super::{Pool, PoolLease, PoolRequest};
+use crate::policy::Sharing;
 use crate::quarantine::PeerHash;
 
 impl Pool {
     /// The first lease of a shared port is bound: others may join.
-    pub fn opened(&mut self, held: &Held) {
-        if let Some(ports) = self.places.get_mut(usize::from(held.place)) {
+    pub fn open_group(&mut self, held: &PoolLease) {
+        if let Some(ports) = self.spaces.get_mut(usize::from(held.index)) {
             let is_reserved = ports.cell(held.slot).is_some_and(|cell| cell.reserved);
             ports.change_group(held.slot, |group| group.set_open(!is_reserved));
         }
     }
 
     /// How the port for a request is shared, if ports are so few that it is.
-    pub(super) fn sharing_now(&self, want: &Want, place: u16) -> Option<(Sharing, SocketAddr)> {
-        let sharing = self.rules.sharing.filter(|_| want.shareable)?;
-        let is_low = self.places.get(usize::from(place))?.free() <= usize::from(sharing.ports);
+    pub(super) fn sharing_now(
+        &self,
+        want: &PoolRequest,
+        index: u16,
+    ) -> Option<(Sharing, SocketAddr)> {
+        let sharing = self.policy.when_full.share.filter(|_| want.shareable)?;
+        let is_low = self.spaces.get(usize::from(index))?.free() <= usize::from(sharing.ports);
         let alone = want.also.is_empty();
         want.peer
             .filter(|_| is_low && alone)
@@ -33,26 +38,26 @@ impl Pool {
     /// Leases a free port to the first of several peers.
     pub(super) fn open(
         &mut self,
-        place: u16,
+        index: u16,
         slot: u16,
         sharing: Sharing,
         peer: SocketAddr,
         now: Seconds,
-    ) -> Held {
-        let held = self.lease(place, slot, None, now, true);
+    ) -> PoolLease {
+        let held = self.lease(index, slot, None, now, true);
         let mut group = Group::new(sharing);
         let number = group.join(peer);
         self.usage.add(Some(peer.ip()));
         if let Some(record) = self
-            .places
-            .get_mut(usize::from(place))
+            .spaces
+            .get_mut(usize::from(index))
             .and_then(|ports| ports.record_mut(slot))
         {
             record.group = Some(Box::new(group));
             self.groups += 1;
         }
-        Held {
-            share: Share::First(number),
+        PoolLease {
+            membership: Membership::First(number),
             ..held
         }
     }
@@ -60,38 +65,38 @@ impl Pool {
     /// Lets a peer join one of the ports that have room, each equally likely.
     pub(super) fn join<R: Rng + ?Sized>(
         &mut self,
-        place: u16,
+        index: u16,
         peer: SocketAddr,
         rng: &mut R,
-    ) -> Option<Held> {
-        let hash = PeerHash::of(peer);
-        let (memory, ports) = (&self.memory, self.places.get_mut(usize::from(place))?);
+    ) -> Option<PoolLease> {
+        let hash = PeerHash::new(peer);
+        let (memory, ports) = (&self.recent_peers, self.spaces.get_mut(usize::from(index))?);
         let rested = ports.pick_group(rng, |slot, group| {
-            !group.has(peer) && !memory.has(slot, hash)
+            !group.has(peer) && !memory.contains(slot, hash)
         });
         let slot = rested.or_else(|| {
             let slot = ports.pick_group(rng, |_, group| !group.has(peer))?;
-            self.tally.quarantine_broken += 1;
+            self.counters.quarantine_broken += 1;
             Some(slot)
         })?;
         let number = ports.change_group(slot, |group| group.join(peer))?;
         self.usage.add(Some(peer.ip()));
-        Some(Held {
-            place,
+        Some(PoolLease {
+            index,
             slot,
             port: self.slots.port(slot).unwrap_or(0),
-            share: Share::Member(number),
+            membership: Membership::Member(number),
         })
     }
 
     /// Lets a peer leave its port, which rests for it if it was used until `used`. With the last
     /// peer the lease of the port ends.
-    pub(super) fn leave(&mut self, held: &Held, number: u32, used: Option<Seconds>) {
-        let Some(ports) = self.places.get_mut(usize::from(held.place)) else {
+    pub(super) fn leave(&mut self, held: &PoolLease, number: u32, used: Option<Seconds>) {
+        let Some(ports) = self.spaces.get_mut(usize::from(held.index)) else {
             return;
         };
         if used.is_some() {
-            ports.worked(held.slot);
+            ports.succeeded(held.slot);
         }
         let left = ports.change_group(held.slot, |group| {
             let peer = group.leave(number)?;
@@ -107,19 +112,19 @@ impl Pool {
             self.end(held);
         }
         if let Some(now) = used {
-            self.remember(held.place, held.slot, PeerHash::of(peer), now);
+            self.record_release(held.index, held.slot, PeerHash::new(peer), now);
         }
     }
 
     /// Nobody else may join a port.
-    pub(super) fn close_group(&mut self, place: u16, slot: u16) {
-        if let Some(ports) = self.places.get_mut(usize::from(place)) {
+    pub(super) fn close_group(&mut self, index: u16, slot: u16) {
+        if let Some(ports) = self.spaces.get_mut(usize::from(index)) {
             ports.change_group(slot, |group| group.set_open(false));
         }
     }
 }
 
-impl Ports {
+impl SpacePorts {
     /// A shared port that has room and suits, each equally likely.
     fn pick_group<R: Rng + ?Sized>(
         &self,

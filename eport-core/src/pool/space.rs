@@ -4,19 +4,20 @@ use std::net::SocketAddr;
 
 use rand_core::Rng;
 
-use super::cell::{Cell, ForeignCause, Seconds, Standing};
+use super::backoff::Backoff;
+use super::cell::{Cell, CellState, ForeignCause, Seconds};
 use super::free::FreeSet;
 use super::group::Group;
-use super::rules::{Penalty, Rules};
 use super::slots::Slots;
 use super::state::Counts;
 use crate::address::Space;
+use crate::policy::PortPolicy;
 use crate::ports::PortSet;
-use crate::quarantine::{Line, Queue};
+use crate::quarantine::{DeadlineHeap, DeadlineQueue};
 use crate::strategy::{Conversation, Selector};
 
-/// Ports whose rest is over are let back in small portions, so that no draw takes long.
-const FORGIVEN_PER_DRAW: usize = 32;
+///  Ports whose rest is over are let back in small portions, so that no draw takes long.
+const RELEASED_PER_DRAW: usize = 32;
 
 /// A lease as the pool remembers it; or all leases of a shared port.
 #[derive(Clone, Debug)]
@@ -29,45 +30,49 @@ pub(super) struct Record {
 
 /// The ports of one space.
 #[derive(Clone, Debug)]
-pub(super) struct Ports {
+pub(super) struct SpacePorts {
     pub(super) space: Space,
     pub(super) last_draw: Seconds,
-    penalty: Penalty,
+    backoff: Backoff,
     /// Exactly the slots whose cell is free.
     free: FreeSet,
     cells: Box<[Cell]>,
     records: Vec<Record>,
     /// One entry for each foreign port.
-    foreign: Queue,
+    foreign: DeadlineHeap,
     /// The rests of ports that rest for everybody.
-    resting: Line,
+    resting: DeadlineQueue,
     /// How many entries `resting` may have.
     most_resting: usize,
-    /// How many cells have which standing.
+    /// How many cells have which state.
     counts: Counts,
     selector: Selector,
     /// Shared ports that have room for one peer more.
     pub(super) joinable: FreeSet,
 }
 
-impl Ports {
+impl SpacePorts {
     /// All ports free.
-    pub(super) fn new(space: Space, len: u16, rules: &Rules) -> Self {
+    pub(super) fn new(space: Space, len: u16, policy: &PortPolicy) -> Self {
         let free = FreeSet::full(len);
-        let ordered = rules.strategy.is_ordered();
+        let ordered = policy.strategy.is_ordered();
         Self {
             space,
             last_draw: 0,
-            penalty: Penalty::new(&rules.limits),
+            backoff: Backoff::new(policy),
             free: if ordered { free.ordered() } else { free },
             cells: vec![Cell::default(); usize::from(len)].into(),
             records: Vec::new(),
-            foreign: Queue::default(),
-            resting: Line::default(),
-            most_resting: rules.quarantine.most_of(len),
+            foreign: DeadlineHeap::default(),
+            resting: DeadlineQueue::default(),
+            most_resting: policy.quarantine.max_resting(len),
             counts: Counts::all_free(len),
-            selector: Selector::new(rules.strategy, len),
-            joinable: FreeSet::empty(if rules.sharing.is_some() { len } else { 0 }),
+            selector: Selector::new(policy.strategy, len),
+            joinable: FreeSet::empty(if policy.when_full.share.is_some() {
+                len
+            } else {
+                0
+            }),
         }
     }
 
@@ -122,7 +127,7 @@ impl Ports {
         since: Seconds,
         chosen: bool,
     ) {
-        self.settle(slot);
+        self.clear_marks(slot);
         let Ok(index) = u16::try_from(self.records.len()) else {
             return;
         };
@@ -139,7 +144,7 @@ impl Ports {
     }
 
     /// Forgets that a port was foreign or rests, because it is wanted all the same.
-    fn settle(&mut self, slot: u16) {
+    fn clear_marks(&mut self, slot: u16) {
         let Some(cell) = self.cell(slot).copied() else {
             return;
         };
@@ -169,8 +174,8 @@ impl Ports {
         Some(record)
     }
 
-    /// The port worked: whoever refused it before is forgotten.
-    pub(super) fn worked(&mut self, slot: u16) {
+    /// The port succeeded: whoever refused it before is forgotten.
+    pub(super) fn succeeded(&mut self, slot: u16) {
         self.change(slot, |cell| cell.refusals = 0);
     }
 
@@ -181,7 +186,7 @@ impl Ports {
         self.change(slot, |cell| cell.refusals = refusals);
         // `now` is rounded down: one second more, or the rest would be shorter than promised.
         let until = now
-            .saturating_add(self.penalty.after(refusals))
+            .saturating_add(self.backoff.after(refusals))
             .saturating_add(1);
         self.set_foreign(slot, cause, until);
     }
@@ -196,7 +201,7 @@ impl Ports {
 
     /// The system lists the port as somebody else's: it is foreign until then. One that is held, or
     /// foreign already, stays what it is.
-    pub(super) fn stranger(&mut self, slot: u16, until: Seconds) {
+    pub(super) fn mark_foreign(&mut self, slot: u16, until: Seconds) {
         let is_news = |cell: &Cell| cell.is_unheld() && cell.foreign.is_none();
         if self.cell(slot).is_some_and(is_news) {
             self.set_foreign(slot, ForeignCause::InUse, until);
@@ -204,7 +209,7 @@ impl Ports {
     }
 
     /// Nobody has the ports any more that were in use and are not `listed`.
-    pub(super) fn strangers_left(&mut self, listed: impl Fn(u16) -> bool) {
+    pub(super) fn clear_unlisted(&mut self, listed: impl Fn(u16) -> bool) {
         let foreign: Vec<u16> = self.foreign.iter().map(|(_, slot)| slot).collect();
         let in_use = |slot: &u16| {
             let cause = self.cell(*slot).and_then(|cell| cell.foreign);
@@ -252,7 +257,7 @@ impl Ports {
         }
         let full = self.resting.len() >= self.most_resting;
         if full {
-            self.wake_longest_rested();
+            self.end_longest_rest();
         }
         self.change(slot, |cell| cell.rests = true);
         self.resting.push(slot, until);
@@ -260,7 +265,7 @@ impl Ports {
     }
 
     /// Lets the port go that has rested longest for everybody; whether there was one.
-    pub(super) fn wake_longest_rested(&mut self) -> bool {
+    pub(super) fn end_longest_rest(&mut self) -> bool {
         let slot = self.resting.pop();
         if let Some(slot) = slot {
             self.change(slot, |cell| cell.rests = false);
@@ -269,8 +274,8 @@ impl Ports {
     }
 
     /// Remembers that a port was leased for a peer until `now`.
-    pub(super) fn remember(&mut self, slot: u16, now: Seconds) {
-        self.change(slot, |cell| cell.remember(now));
+    pub(super) fn record_release(&mut self, slot: u16, now: Seconds) {
+        self.change(slot, |cell| cell.record_release(now));
     }
 
     /// A lease of an overlapping space holds the port from now on.
@@ -284,15 +289,15 @@ impl Ports {
     }
 
     /// Lets ports back in whose rest is over.
-    pub(super) fn forgive(&mut self, now: Seconds) {
+    pub(super) fn release_due(&mut self, now: Seconds) {
         self.last_draw = now;
-        for _ in 0..FORGIVEN_PER_DRAW {
+        for _ in 0..RELEASED_PER_DRAW {
             let Some(slot) = self.foreign.pop_due(now) else {
                 break;
             };
-            self.pardon(slot);
+            self.expire(slot);
         }
-        for _ in 0..FORGIVEN_PER_DRAW {
+        for _ in 0..RELEASED_PER_DRAW {
             let Some(slot) = self.resting.pop_due(now) else {
                 break;
             };
@@ -301,21 +306,21 @@ impl Ports {
     }
 
     /// Takes the foreign port whose rest ends first out of the queue; it is no longer foreign.
-    pub(super) fn pardon_earliest(&mut self) -> Option<u16> {
+    pub(super) fn expire_earliest(&mut self) -> Option<u16> {
         let slot = self.foreign.pop()?;
-        self.pardon(slot);
+        self.expire(slot);
         Some(slot)
     }
 
     /// Ends the rest of a foreign port. It keeps its count of refusals, so that the next rest is
     /// longer if nothing has changed.
-    fn pardon(&mut self, slot: u16) {
+    fn expire(&mut self, slot: u16) {
         self.change(slot, |cell| cell.foreign = None);
     }
 
     /// Takes over what an overlapping space knows: its leases hold ports here too, and what rests
     /// there rests here. How many rests had to be cut short for it.
-    pub(super) fn learn(&mut self, other: &Self) -> u64 {
+    pub(super) fn copy_overlapping(&mut self, other: &Self) -> u64 {
         for record in &other.records {
             self.hold(record.slot);
         }
@@ -326,7 +331,7 @@ impl Ports {
             if let Some(released) = cell.released()
                 && self.cell(slot).and_then(Cell::released) < Some(released)
             {
-                self.remember(slot, released);
+                self.record_release(slot, released);
             }
         }
         cut
@@ -337,19 +342,19 @@ impl Ports {
         let Some(cell) = self.cells.get_mut(usize::from(slot)) else {
             return;
         };
-        let before = cell.standing();
+        let before = cell.state();
         change(cell);
-        let after = cell.standing();
+        let after = cell.state();
         if before == after {
             return;
         }
         match (before, after) {
-            (Standing::Free, _) => self.free.remove(slot),
-            (_, Standing::Free) => self.free.insert(slot),
+            (CellState::Free, _) => self.free.remove(slot),
+            (_, CellState::Free) => self.free.insert(slot),
             _ => false,
         };
-        *self.counts.of(before) -= 1;
-        *self.counts.of(after) += 1;
+        *self.counts.count_mut(before) -= 1;
+        *self.counts.count_mut(after) += 1;
     }
 
     pub(super) fn cell(&self, slot: u16) -> Option<&Cell> {

@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use super::cell::{ForeignCause, Standing};
+use super::cell::{CellState, ForeignCause};
 use crate::address::Space;
 use crate::ports::Source;
 
@@ -105,19 +105,19 @@ fn list(items: &[impl ToString]) -> String {
 /// `free + leased + resting + overlapped + foreign + reserved = range`, always.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Counts {
-    /// Ports that are handed out here at all.
+    ///  Ports that are handed out here at all.
     pub range: usize,
-    /// Ports that can be drawn.
+    ///  Ports that can be drawn.
     pub free: usize,
-    /// Ports that are handed out for this address; a shared one counts once.
+    ///  Ports that are handed out for this address; a shared one counts once.
     pub leased: usize,
-    /// Ports that rest for everybody.
+    ///  Ports that rest for everybody.
     pub resting: usize,
-    /// Ports that are handed out for an overlapping address.
+    ///  Ports that are handed out for an overlapping address.
     pub overlapped: usize,
-    /// Ports that the system refused, or that it lists as somebody else's.
+    ///  Ports that the system refused, or that it lists as somebody else's.
     pub foreign: usize,
-    /// Ports that somebody reserved after they were planned for.
+    ///  Ports that somebody reserved after they were planned for.
     pub reserved: usize,
 }
 
@@ -131,14 +131,14 @@ impl Counts {
         }
     }
 
-    pub(super) const fn of(&mut self, standing: Standing) -> &mut usize {
-        match standing {
-            Standing::Free => &mut self.free,
-            Standing::Leased => &mut self.leased,
-            Standing::Reserved => &mut self.reserved,
-            Standing::Foreign => &mut self.foreign,
-            Standing::Overlapped => &mut self.overlapped,
-            Standing::Resting => &mut self.resting,
+    pub(super) const fn count_mut(&mut self, state: CellState) -> &mut usize {
+        match state {
+            CellState::Free => &mut self.free,
+            CellState::Leased => &mut self.leased,
+            CellState::Reserved => &mut self.reserved,
+            CellState::Foreign => &mut self.foreign,
+            CellState::Overlapped => &mut self.overlapped,
+            CellState::Resting => &mut self.resting,
         }
     }
 }

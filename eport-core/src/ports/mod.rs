@@ -8,6 +8,6 @@ mod shard;
 
 pub use ephemeral::{Ephemeral, PortClass, ProgramRange};
 pub use range::{ParsePortsError, PortRange};
-pub use reserved::{Registration, Reserved, Source};
+pub use reserved::{PortmapperEntry, Reserved, Source};
 pub use set::{PortRuns, PortSet};
 pub use shard::{ParseShardError, Shard};

@@ -23,7 +23,7 @@ pub enum Source {
     /// A socket of this machine was bound to it when the sockets were listed.
     InUse,
     /// A service registered it with the portmapper.
-    Portmapper(Registration),
+    Portmapper(PortmapperEntry),
     /// The list the user gave.
     User,
     /// The slices of the range that others hand out.
@@ -32,14 +32,14 @@ pub enum Source {
 
 /// An entry of the portmapper: which RPC program has a port, and in whose name.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub struct Registration {
+pub struct PortmapperEntry {
     /// The RPC program number, such as 100003 for NFS.
     pub program: u32,
     /// Who registered it, in the portmapper's words: a user name, a number or `superuser`.
     pub owner: Arc<str>,
 }
 
-impl fmt::Display for Registration {
+impl fmt::Display for PortmapperEntry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "RPC program {} of {}", self.program, self.owner)
     }
@@ -138,7 +138,7 @@ impl Reserved {
     }
 
     /// The ports of one source.
-    pub fn of(&self, source: &Source) -> PortSet {
+    pub fn ports_of(&self, source: &Source) -> PortSet {
         let found = self.iter().find(|(known, _)| *known == source);
         found.map(|(_, ports)| ports.clone()).unwrap_or_default()
     }
@@ -196,14 +196,14 @@ mod tests {
         let reserved = Reserved::nothing()
             .with(Source::User, &set("5-6"))
             .with(Source::User, &set("6-9"));
-        assert_eq!(reserved.of(&Source::User), set("5-9"));
+        assert_eq!(reserved.ports_of(&Source::User), set("5-9"));
         assert_eq!(reserved.iter().count(), 1);
     }
 
     #[test]
     fn each_registration_is_a_source_of_its_own() {
         let registered = |program, owner: &str| {
-            Source::Portmapper(Registration {
+            Source::Portmapper(PortmapperEntry {
                 program,
                 owner: owner.into(),
             })

@@ -7,13 +7,13 @@
 //! rest is one of the pair of port and peer: for everybody else the port is free at once. A rest
 //! of 120 s for each port would allow a range of 16,384 ports no more than 136 conversations a second.
 
-mod memory;
-mod queue;
+mod deadlines;
+mod recent_peers;
 
 use std::time::Duration;
 
-pub(crate) use memory::{Memory, PeerHash};
-pub(crate) use queue::{Line, Queue};
+pub(crate) use deadlines::{DeadlineHeap, DeadlineQueue};
+pub(crate) use recent_peers::{PeerHash, RecentPeers};
 
 /// How long ports rest after a lease.
 ///
@@ -70,7 +70,7 @@ impl Quarantine {
     }
 
     /// How many of `ports` may rest for everybody.
-    pub(crate) fn most_of(&self, ports: u16) -> usize {
+    pub(crate) fn max_resting(&self, ports: u16) -> usize {
         usize::from(ports) * usize::from(self.most_percent.min(100)) / 100
     }
 }

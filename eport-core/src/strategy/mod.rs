@@ -107,7 +107,7 @@ impl fmt::Display for Strategy {
 
 /// Reads the name of a strategy; its parameters are the default ones.
 impl FromStr for Strategy {
-    type Err = UnknownStrategy;
+    type Err = ParseStrategyError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let all = [
@@ -118,7 +118,7 @@ impl FromStr for Strategy {
             Self::RANDOM_INCREMENTS,
         ];
         let found = all.into_iter().find(|strategy| strategy.name() == text);
-        found.ok_or_else(|| UnknownStrategy {
+        found.ok_or_else(|| ParseStrategyError {
             text: text.chars().take(24).collect(),
         })
     }
@@ -129,7 +129,7 @@ impl FromStr for Strategy {
 #[error(
     "{text:?} is not a way to choose ports; write random, sequential, hash-based, double-hash or random-increments"
 )]
-pub struct UnknownStrategy {
+pub struct ParseStrategyError {
     /// The beginning of the text.
     text: String,
 }

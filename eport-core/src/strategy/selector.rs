@@ -56,12 +56,12 @@ fn octets(ip: IpAddr) -> [u8; 16] {
 /// Every space has its own, begun at random, so that ports seen in one tell nothing of another.
 #[derive(Clone, Debug)]
 pub(crate) struct Selector {
-    order: Order,
+    sequence: Sequence,
     len: u16,
 }
 
 #[derive(Clone, Debug)]
-enum Order {
+enum Sequence {
     Random,
     Sequential { next: u16 },
     Increments { most: NonZeroU16, last: Option<u16> },
@@ -87,16 +87,16 @@ struct Keys {
 
 impl Selector {
     pub(crate) fn new(strategy: Strategy, len: u16) -> Self {
-        let order = match strategy {
-            Strategy::Random => Order::Random,
-            Strategy::Sequential => Order::Sequential { next: 0 },
-            Strategy::RandomIncrements { most } => Order::Increments { most, last: None },
-            Strategy::HashBased { rekey } => Order::Hash(Hashes::new(1, rekey)),
+        let sequence = match strategy {
+            Strategy::Random => Sequence::Random,
+            Strategy::Sequential => Sequence::Sequential { next: 0 },
+            Strategy::RandomIncrements { most } => Sequence::Increments { most, last: None },
+            Strategy::HashBased { rekey } => Sequence::Hash(Hashes::new(1, rekey)),
             Strategy::DoubleHash { table, rekey } => {
-                Order::Hash(Hashes::new(usize::from(table.get()), rekey))
+                Sequence::Hash(Hashes::new(usize::from(table.get()), rekey))
             }
         };
-        Self { order, len }
+        Self { sequence, len }
     }
 
     /// The slot from which the next free one is to be taken; `None` if each free slot is to be
@@ -111,15 +111,15 @@ impl Selector {
         now: Seconds,
     ) -> Option<u16> {
         let len = NonZeroU16::new(self.len)?;
-        match &mut self.order {
-            Order::Random => None,
-            Order::Sequential { next } => Some(*next % len),
-            Order::Increments { most, last } => {
+        match &mut self.sequence {
+            Sequence::Random => None,
+            Sequence::Sequential { next } => Some(*next % len),
+            Sequence::Increments { most, last } => {
                 let last = last.unwrap_or_else(|| below(rng, len));
                 let step = u32::from(below(rng, *most)) + 1;
                 Some(reduced(u32::from(last) + step, len))
             }
-            Order::Hash(hashes) => {
+            Sequence::Hash(hashes) => {
                 let conversation = conversation()?;
                 Some(hashes.start(&conversation, rng, len, now))
             }
@@ -131,11 +131,11 @@ impl Selector {
         let Some(len) = NonZeroU16::new(self.len) else {
             return;
         };
-        match &mut self.order {
-            Order::Random => {}
-            Order::Sequential { next } => *next = reduced(u32::from(slot) + 1, len),
-            Order::Increments { last, .. } => *last = Some(slot),
-            Order::Hash(hashes) => hashes.took(slot, len),
+        match &mut self.sequence {
+            Sequence::Random => {}
+            Sequence::Sequential { next } => *next = reduced(u32::from(slot) + 1, len),
+            Sequence::Increments { last, .. } => *last = Some(slot),
+            Sequence::Hash(hashes) => hashes.took(slot, len),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{BoundSocket, Host, HostError};
 use crate::address::Protocol;
-use crate::ports::{ParsePortsError, PortRange, PortSet, Registration, Reserved, Source};
+use crate::ports::{ParsePortsError, PortRange, PortSet, PortmapperEntry, Reserved, Source};
 
 /// What is asked for ports that are not to be handed out; each answer keeps its
 /// [provenance](Source).
@@ -96,7 +96,7 @@ impl Sources {
     /// # Errors
     /// [`ParsePortsError::Zero`] for port 0, with which some programs register that they have no
     /// port.
-    pub fn registered(self, entry: Registration, port: u16) -> Result<Self, ParsePortsError> {
+    pub fn registered(self, entry: PortmapperEntry, port: u16) -> Result<Self, ParsePortsError> {
         let port = PortRange::new(port, port)?;
         Ok(self.given(Source::Portmapper(entry), &port.into()))
     }

@@ -12,10 +12,10 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use chacha20::ChaCha8Rng;
-use eport_core::pool::{DrawError, ForeignCause, Held, Limits, Pool, Quota, Rules, Want};
+use eport_core::pool::{DrawError, ForeignCause, Pool, PoolLease, PoolRequest};
 use eport_core::{
-    Counts, LocalAddress, PortRange, PortSet, PortState, Protocol, Quarantine, Reserved, Source,
-    Space, Strategy, plan,
+    Counts, LocalAddress, PortPolicy, PortRange, PortSet, PortState, Protocol, Quarantine, Quota,
+    Reserved, Source, Space, Strategy, plan,
 };
 use model::{ANY_PEER, KEPT, LONGEST_REST, Lease, Model, QUOTA, SAME_PEER, Which};
 use proptest::collection::vec;
@@ -72,9 +72,9 @@ struct Request {
 }
 
 impl Request {
-    fn want(&self) -> Want {
+    fn want(&self) -> PoolRequest {
         let mut all = self.spaces.iter().map(|space| spaces()[*space]);
-        let want = Want::new(all.next().expect("a space"))
+        let want = PoolRequest::new(all.next().expect("a space"))
             .and(all)
             .peer(self.peer.map(|peer| peers()[peer]))
             .from_reserve(self.from_reserve);
@@ -124,7 +124,7 @@ struct Pair {
     pool: Pool,
     model: Model,
     /// The pool's side of the model's leases, in the same order.
-    held: Vec<Held>,
+    held: Vec<PoolLease>,
     rng: ChaCha8Rng,
     epoch: Instant,
 }
@@ -135,7 +135,7 @@ impl Pair {
         let plan = plan(&RANGE.parse().expect("a range"), None, &reserved).expect("ports");
         let epoch = now();
         let mut pair = Self {
-            pool: Pool::new(&plan, rules(strategy), epoch),
+            pool: Pool::new(&plan, policy(strategy), epoch),
             model: Model::new(plan.ports()),
             held: Vec::new(),
             rng: ChaCha8Rng::from_seed([seed; 32]),
@@ -205,7 +205,7 @@ impl Pair {
         let sockets = sockets
             .iter()
             .map(|(space, port)| (spaces()[*space], *port));
-        self.pool.set_strangers(sockets, now);
+        self.pool.set_foreign_sockets(sockets, now);
     }
 
     fn take(&mut self, request: &Request, now: Instant) {
@@ -225,7 +225,7 @@ impl Pair {
             .candidates(spaces, request.peer, which, request.from_reserve);
         match taken {
             Ok(grant) => {
-                let held: Vec<Held> = grant.into_iter().collect();
+                let held: Vec<PoolLease> = grant.into_iter().collect();
                 let port = held[0].port();
                 assert!(
                     candidates.contains(&port),
@@ -257,24 +257,27 @@ impl Pair {
             return;
         }
         let expected = self.model.recheck(&request.spaces, request.which);
-        let held: Vec<Held> = taken.into_iter().flatten().collect();
-        assert_eq!(held.first().map(Held::port), expected);
+        let held: Vec<PoolLease> = taken.into_iter().flatten().collect();
+        assert_eq!(held.first().map(PoolLease::port), expected);
         if let Some(port) = expected {
             self.leased(request, port, held);
         }
     }
 
-    fn leased(&mut self, request: &Request, port: u16, held: Vec<Held>) {
+    fn leased(&mut self, request: &Request, port: u16, held: Vec<PoolLease>) {
         let leases = self
             .model
             .lease(&request.spaces, port, request.peer, request.which);
         let expected: Vec<u16> = leases.iter().map(|lease| lease.port).collect();
-        assert_eq!(held.iter().map(Held::port).collect::<Vec<_>>(), expected);
+        assert_eq!(
+            held.iter().map(PoolLease::port).collect::<Vec<_>>(),
+            expected
+        );
         self.model.leases.extend(leases);
         self.held.extend(held);
     }
 
-    fn give_back(&mut self, lease: usize) -> Option<(Lease, Held)> {
+    fn give_back(&mut self, lease: usize) -> Option<(Lease, PoolLease)> {
         let count = self.held.len();
         (count > 0).then(|| {
             let held = self.held.swap_remove(lease % count);
@@ -306,7 +309,7 @@ impl Pair {
                 );
             }
         }
-        assert_eq!(self.pool.tally().quarantine_broken, self.model.broken);
+        assert_eq!(self.pool.counters().quarantine_broken, self.model.broken);
     }
 
     fn expected(&self, space: usize, port: u16) -> PortState {
@@ -350,18 +353,18 @@ impl Pair {
     }
 }
 
-fn rules(strategy: Strategy) -> Rules {
+fn policy(strategy: Strategy) -> PortPolicy {
     let seconds = Duration::from_secs;
-    let mut rules = Rules::default();
-    rules.strategy = strategy;
-    rules.limits.longest_rest = seconds(LONGEST_REST);
-    rules.quarantine = Quarantine::default()
+    let mut policy = PortPolicy::default();
+    policy.strategy = strategy;
+    policy.longest_rest = seconds(LONGEST_REST);
+    policy.quarantine = Quarantine::default()
         .same_peer(seconds(SAME_PEER))
         .any_peer(seconds(ANY_PEER))
         .most_percent(50);
-    rules.quota = Some(Quota::per_client(QUOTA));
-    rules.keep_free = KEPT;
-    rules
+    policy.quota = Some(Quota::per_client(QUOTA));
+    policy.keep_free = KEPT;
+    policy
 }
 
 #[expect(clippy::disallowed_methods, reason = "an instant to count from")]
@@ -404,12 +407,11 @@ proptest! {
 
 #[test]
 fn an_address_without_leases_makes_room_and_one_with_leases_does_not() {
-    let mut limits = Limits::default();
-    limits.spaces = 2;
-    let mut rules = Rules::from(limits);
-    rules.quarantine = Quarantine::NONE;
+    let policy = PortPolicy::default()
+        .max_spaces(2)
+        .quarantine(Quarantine::NONE);
     let start = now();
-    let mut pool = pool(rules, start);
+    let mut pool = pool(policy, start);
     let mut rng = ChaCha8Rng::from_seed([0; 32]);
     let address = |last| Space::udp(Ipv4Addr::new(127, 0, 0, last));
     let at = |seconds| start + Duration::from_secs(seconds);
@@ -440,7 +442,7 @@ fn an_address_without_leases_makes_room_and_one_with_leases_does_not() {
 #[test]
 fn a_new_address_learns_what_rests_on_those_it_overlaps() {
     let start = now();
-    let mut pool = pool(Rules::default(), start);
+    let mut pool = pool(PortPolicy::default(), start);
     let mut rng = ChaCha8Rng::from_seed([0; 32]);
     let (specific, any) = (
         Space::udp(Ipv4Addr::LOCALHOST),
@@ -465,19 +467,17 @@ fn a_new_address_learns_what_rests_on_those_it_overlaps() {
         matches!(resting, PortState::RestingForPeer { .. }),
         "{resting}"
     );
-    assert_eq!(pool.tally().quarantine_broken, 0);
+    assert_eq!(pool.counters().quarantine_broken, 0);
     let held = pool
         .draw(any, peer, &mut rng, start)
         .expect("one that rests for the peer");
-    assert_eq!((held.port(), pool.tally().quarantine_broken), (own, 1));
+    assert_eq!((held.port(), pool.counters().quarantine_broken), (own, 1));
 }
 
 #[test]
 fn an_address_that_makes_room_while_ports_rest_there_is_counted() {
-    let mut limits = Limits::default();
-    limits.spaces = 1;
     let start = now();
-    let mut pool = pool(limits.into(), start);
+    let mut pool = pool(PortPolicy::default().max_spaces(1), start);
     let mut rng = ChaCha8Rng::from_seed([0; 32]);
     let address = |last| Space::udp(Ipv4Addr::new(127, 0, 0, last));
     for (last, forgotten) in [(1, 0), (2, 1), (3, 2)] {
@@ -485,12 +485,12 @@ fn an_address_that_makes_room_while_ports_rest_there_is_counted() {
             .draw(address(last), None, &mut rng, start)
             .expect("room");
         pool.release(held, start);
-        assert_eq!(pool.tally().spaces_forgotten, forgotten);
+        assert_eq!(pool.counters().spaces_evicted, forgotten);
     }
 }
 
-fn pool(rules: Rules, start: Instant) -> Pool {
+fn pool(policy: PortPolicy, start: Instant) -> Pool {
     let range = "50000-50003".parse().expect("a range");
     let plan = plan(&range, None, &Reserved::default()).expect("ports");
-    Pool::new(&plan, rules, start)
+    Pool::new(&plan, policy, start)
 }

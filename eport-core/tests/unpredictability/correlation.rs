@@ -2,7 +2,9 @@
 
 use std::net::Ipv4Addr;
 
-use eport_core::{Allocator, Lease, Policy, PortSpec, Protocol, Reserved, Space, Strategy, plan};
+use eport_core::{
+    Allocator, Lease, PortPolicy, PortSpec, Protocol, Reserved, Space, Strategy, plan,
+};
 
 use crate::{Real, rng, space, touched};
 
@@ -53,7 +55,7 @@ fn draws_in_one_space_tell_nothing_of_another() {
 
 #[test]
 fn two_starts_have_no_sequence_in_common() {
-    let first_ports = |policy: Policy| -> Vec<u16> {
+    let first_ports = |policy: PortPolicy| -> Vec<u16> {
         let spec: PortSpec = "49152-65535".parse().expect("a range");
         let plan = plan(&spec, None, &Reserved::default()).expect("ports");
         let allocator = Allocator::new(plan, policy).expect("a seed");
@@ -64,12 +66,12 @@ fn two_starts_have_no_sequence_in_common() {
     };
     // Without a seed of ours the system gives one. Two of eight equal by chance: 1 in 10 million.
     let (one, other) = (
-        first_ports(Policy::default()),
-        first_ports(Policy::default()),
+        first_ports(PortPolicy::default()),
+        first_ports(PortPolicy::default()),
     );
     let equal = one.iter().zip(&other).filter(|(one, other)| one == other);
     assert!(equal.count() < 2, "{one:?} and {other:?}");
-    let seeded = || first_ports(Policy::seeded([1; 32]));
+    let seeded = || first_ports(PortPolicy::seeded([1; 32]));
     assert_eq!(seeded(), seeded(), "control, one seed for both");
 }
 

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::num::NonZeroU16;
 use std::time::Duration;
 
-use eport_core::pool::Rules;
+use eport_core::PortPolicy;
 use eport_core::{PortRange, Quarantine, Strategy};
 
 use crate::{Real, peer, rng};
@@ -19,11 +19,11 @@ fn steps(from: u16, to: u16, ports: u16) -> u16 {
 }
 
 fn hashing(strategy: Strategy, ports: u16, number: u8) -> Real {
-    let mut rules = Rules::default();
-    rules.strategy = strategy;
-    rules.quarantine = Quarantine::NONE;
+    let mut policy = PortPolicy::default();
+    policy.strategy = strategy;
+    policy.quarantine = Quarantine::NONE;
     let range = PortRange::new(FIRST, FIRST + ports - 1).expect("a range");
-    Real::with_rules(range, rules, rng(number))
+    Real::with_policy(range, policy, rng(number))
 }
 
 #[test]

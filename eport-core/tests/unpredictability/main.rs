@@ -17,8 +17,8 @@ use std::num::NonZeroU16;
 use std::time::{Duration, Instant};
 
 use chacha20::ChaCha8Rng;
-use eport_core::pool::{Held, Pool, Rules};
-use eport_core::{PortRange, Quarantine, Reserved, Space, Strategy, plan, strategy};
+use eport_core::pool::{Pool, PoolLease};
+use eport_core::{PortPolicy, PortRange, Quarantine, Reserved, Space, Strategy, plan};
 use rand_core::SeedableRng;
 
 /// The generator of one test; each has its own number.
@@ -47,7 +47,7 @@ fn start() -> Instant {
 
 fn below(rng: &mut ChaCha8Rng, bound: usize) -> usize {
     let bound = u16::try_from(bound).ok().and_then(NonZeroU16::new);
-    strategy::below(rng, bound.expect("1 to 65535")).into()
+    eport_core::below(rng, bound.expect("1 to 65535")).into()
 }
 
 /// Something that hands out ports: the pool, or a control.
@@ -61,23 +61,23 @@ struct Real {
     pool: Pool,
     rng: ChaCha8Rng,
     now: Instant,
-    held: Vec<Held>,
+    held: Vec<PoolLease>,
 }
 
 impl Real {
     /// All dynamic ports free, and none of them at rest after its lease.
     fn new(strategy: Strategy, rng: ChaCha8Rng) -> Self {
-        let mut rules = Rules::default();
-        rules.strategy = strategy;
-        rules.quarantine = Quarantine::NONE;
-        Self::with_rules(PortRange::DYNAMIC, rules, rng)
+        let mut policy = PortPolicy::default();
+        policy.strategy = strategy;
+        policy.quarantine = Quarantine::NONE;
+        Self::with_policy(PortRange::DYNAMIC, policy, rng)
     }
 
-    fn with_rules(range: PortRange, rules: Rules, rng: ChaCha8Rng) -> Self {
+    fn with_policy(range: PortRange, policy: PortPolicy, rng: ChaCha8Rng) -> Self {
         let plan = plan(&range.into(), None, &Reserved::default()).expect("ports");
         let now = start();
         Self {
-            pool: Pool::new(&plan, rules, now),
+            pool: Pool::new(&plan, policy, now),
             rng,
             now,
             held: Vec::new(),
@@ -107,7 +107,7 @@ impl Real {
         port
     }
 
-    fn keep(&mut self, held: Held) -> u16 {
+    fn keep(&mut self, held: PoolLease) -> u16 {
         let port = held.port();
         self.held.push(held);
         port

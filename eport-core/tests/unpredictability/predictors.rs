@@ -13,7 +13,11 @@ const FREE: u16 = 8192;
 #[test]
 fn no_predictor_does_better_than_chance() {
     let mut real = Real::new(Strategy::Random, rng(30)).with_free(FREE);
-    let busy = real.held.iter().map(eport_core::pool::Held::port).collect();
+    let busy = real
+        .held
+        .iter()
+        .map(eport_core::pool::PoolLease::port)
+        .collect();
     for (name, hits) in watched(&mut real, busy, rng(31)).rates() {
         assert!(hits <= bound(), "{name}: {hits:.5}, bound {:.5}", bound());
     }
@@ -28,7 +32,11 @@ fn every_predictor_sees_through_the_allocator_it_is_made_for() {
     };
     let sequential = |number| {
         let mut real = Real::new(Strategy::Sequential, rng(number)).with_free(FREE);
-        let busy = real.held.iter().map(eport_core::pool::Held::port).collect();
+        let busy = real
+            .held
+            .iter()
+            .map(eport_core::pool::PoolLease::port)
+            .collect();
         watched(&mut real, busy, rng(number + 1))
     };
     let next = rate(sequential(32), "next free after the last");

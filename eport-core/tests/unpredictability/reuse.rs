@@ -4,7 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use eport_core::pool::Rules;
+use eport_core::PortPolicy;
 use eport_core::{PortRange, Quarantine, Strategy};
 
 use crate::{Fifo, Ports, Real, below, peer, rng, touched};
@@ -12,9 +12,9 @@ use crate::{Fifo, Ports, Real, below, peer, rng, touched};
 const REST: Duration = Duration::from_secs(120);
 
 fn resting(quarantine: Quarantine, number: u8) -> Real {
-    let mut rules = Rules::default();
-    rules.quarantine = quarantine;
-    Real::with_rules(PortRange::DYNAMIC, rules, rng(number))
+    let mut policy = PortPolicy::default();
+    policy.quarantine = quarantine;
+    Real::with_policy(PortRange::DYNAMIC, policy, rng(number))
 }
 
 #[test]
@@ -22,9 +22,9 @@ fn no_peer_has_a_port_again_within_its_rest_in_a_million_leases() {
     // 500 a second for half an hour, by peers that come again and again.
     let mut real = resting(Quarantine::default(), 60);
     assert_eq!(repeats(&mut real, 1_000_000, 3000, 500, 61), 0);
-    let tally = real.pool.tally();
+    let counters = real.pool.counters();
     assert_eq!(
-        (tally.quarantine_broken, tally.quarantine_shortened),
+        (counters.quarantine_broken, counters.quarantine_shortened),
         (0, 0)
     );
     let mut control = resting(Quarantine::NONE, 60);
@@ -90,7 +90,7 @@ fn a_port_without_a_peer_rests_for_everybody() {
         }
         real.give_back(port);
     }
-    assert_eq!(real.pool.tally().quarantine_broken, 0);
+    assert_eq!(real.pool.counters().quarantine_broken, 0);
 }
 
 /// How often one of `peers` had a port again within its rest, in so many leases that are each given

@@ -1,18 +1,18 @@
-//! Every interleaving of threads that take, wait, give up and give back.
+//! All interleavings of threads that take, wait, cancel and give back.
 //!
-//! The desk is compiled here once more, with the lock of a model checker in place of the standard
-//! one. loom then runs each test for all orders in which the threads can meet at the lock, up to a
-//! number of preemptions, and reports a wake-up that is lost as a deadlock.
+//! The wait queue is compiled here a second time, with the lock of a model checker in place of the
+//! standard one. loom then runs each test for all orders in which the threads can take the lock, up
+//! to a number of preemptions, and reports a lost wake-up as a deadlock.
 #![cfg(feature = "net")]
 #![expect(
     dead_code,
     reason = "the module is the crate's, and the models need only a part of it"
 )]
 
-#[path = "../../src/lease/desk.rs"]
-mod desk;
+#[path = "../../src/lease/wait_queue.rs"]
+mod wait_queue;
 
-/// What the desk takes its lock from.
+/// The lock of the queue.
 mod sync {
     pub(crate) use loom::sync::Mutex;
     use loom::sync::MutexGuard;
@@ -24,39 +24,39 @@ mod sync {
 
 use std::task::{Poll, Waker};
 
-use desk::{Desk, Place, Stock};
 use loom::sync::Arc;
 use loom::sync::atomic::{AtomicUsize, Ordering};
 use loom::thread;
+use wait_queue::{Position, Resource, WaitQueue};
 
-/// Numbers on a shelf; whoever wants one gets the lowest.
+/// Numbers, of which each request gets one.
 struct Shelf {
     numbers: Vec<u16>,
     given_back: usize,
 }
 
-impl Stock for Shelf {
-    type Want = ();
+impl Resource for Shelf {
+    type Request = ();
     type Item = u16;
-    type Refusal = ();
+    type Error = ();
     type Now = u32;
 
     fn take(&mut self, (): &(), _: u32) -> Result<u16, ()> {
         self.numbers.pop().ok_or(())
     }
 
-    fn is_for_now((): &()) -> bool {
+    fn is_temporary((): &()) -> bool {
         true
     }
 
-    fn follows((): &(), (): &()) -> bool {
+    fn implies_none_for((): &(), (): &()) -> bool {
         true
     }
 }
 
-/// A desk, and how many threads hold something from it.
+/// A queue, and the number of threads that hold an item of it.
 struct Shop {
-    desk: Desk<Shelf>,
+    queue: WaitQueue<Shelf>,
     held: AtomicUsize,
     stock: usize,
 }
@@ -68,35 +68,35 @@ impl Shop {
             given_back: 0,
         };
         Arc::new(Self {
-            desk: Desk::new(shelf),
+            queue: WaitQueue::new(shelf),
             held: AtomicUsize::new(0),
             stock: stock.into(),
         })
     }
 
-    /// Waits for a number as a request does that blocks its thread.
+    /// WaitState for a number as a request does that blocks its thread.
     fn take(&self) -> u16 {
-        if let Ok(number) = self.desk.after_line(0, |shelf| shelf.take(&(), 0)) {
+        if let Ok(number) = self.queue.after_waiters(0, |shelf| shelf.take(&(), 0)) {
             return self.taken(number);
         }
-        let back = Place::Back { most: 8 };
-        let turn = self.desk.join((), 1, back, 0).expect("room in the line");
+        let back = Position::Back { most: 8 };
+        let id = self.queue.join((), 1, back, 0).expect("room in the queue");
         let waker = unpark_this_thread();
         loop {
-            if let Poll::Ready(served) = self.desk.poll(&turn, &waker) {
+            if let Poll::Ready(served) = self.queue.poll(&id, &waker) {
                 return self.taken(served.expect("numbers are never refused for good"));
             }
             thread::park();
         }
     }
 
-    /// Joins the line if there is nothing, and leaves it at once: a request that is cancelled.
+    /// Joins the queue if there is nothing, and leaves it immediately: a request that is cancelled.
     fn give_up(&self) {
-        let taken = self.desk.after_line(0, |shelf| shelf.take(&(), 0)).ok();
+        let taken = self.queue.after_waiters(0, |shelf| shelf.take(&(), 0)).ok();
         let number = taken.or_else(|| {
-            let back = Place::Back { most: 8 };
-            let turn = self.desk.join((), 1, back, 0).expect("room in the line");
-            self.desk.leave(&turn)
+            let back = Position::Back { most: 8 };
+            let id = self.queue.join((), 1, back, 0).expect("room in the queue");
+            self.queue.leave(&id)
         });
         if let Some(number) = number {
             self.taken(number);
@@ -110,20 +110,20 @@ impl Shop {
         number
     }
 
-    /// Gives a number back: it is no longer held before anybody else can have it.
+    /// Gives a number back: it is no longer held before another thread can take it.
     fn give_back(&self, number: u16) {
         self.held.fetch_sub(1, Ordering::SeqCst);
-        self.desk.give_back(0, |shelf| {
+        self.queue.give_back(0, |shelf| {
             assert!(!shelf.numbers.contains(&number), "given back twice");
             shelf.numbers.push(number);
             shelf.given_back += 1;
         });
     }
 
-    /// Nothing is lost, nothing is held, nobody waits.
+    /// Asserts that nothing is lost or held, and that the queue is empty.
     fn assert_even(&self, given_back: usize) {
-        assert_eq!(self.desk.waiting(), 0);
-        self.desk.with(|shelf| {
+        assert_eq!(self.queue.waiting(), 0);
+        self.queue.with(|shelf| {
             assert_eq!(shelf.numbers.len(), self.stock);
             assert_eq!(shelf.given_back, given_back);
         });
@@ -140,7 +140,7 @@ fn unpark_this_thread() -> Waker {
     Waker::from(std::sync::Arc::new(Unpark(thread::current())))
 }
 
-/// Tries all orders with up to three preemptions, which is where such mistakes are found.
+/// Runs all orders with up to three preemptions, enough to find such mistakes.
 fn model(test: impl Fn() + Send + Sync + 'static) {
     let mut builder = loom::model::Builder::new();
     builder.preemption_bound = Some(3);
@@ -148,7 +148,7 @@ fn model(test: impl Fn() + Send + Sync + 'static) {
 }
 
 #[test]
-fn two_that_wait_for_one_number_both_get_it() {
+fn two_waiters_for_one_number_both_get_it() {
     model(|| {
         let shop = Shop::new(1);
         let number = shop.take();
@@ -168,7 +168,7 @@ fn two_that_wait_for_one_number_both_get_it() {
 }
 
 #[test]
-fn one_that_gives_up_passes_its_turn_on() {
+fn a_cancelled_request_leaves_its_item_to_the_next() {
     model(|| {
         let shop = Shop::new(1);
         let number = shop.take();
@@ -186,35 +186,38 @@ fn one_that_gives_up_passes_its_turn_on() {
         shop.give_back(number);
         patient.join().expect("no panic");
         impatient.join().expect("no panic");
-        shop.desk
+        shop.queue
             .with(|shelf| assert_eq!(shelf.numbers.len(), shop.stock));
-        assert_eq!(shop.desk.waiting(), 0);
+        assert_eq!(shop.queue.waiting(), 0);
     });
 }
 
 #[test]
-fn the_first_in_line_is_served_first() {
+fn the_first_waiter_is_served_first() {
     model(|| {
         let shop = Shop::new(1);
         let number = shop.take();
-        let back = Place::Back { most: 2 };
-        let first = shop.desk.join((), 1, back, 0).expect("room");
-        let second = shop.desk.join((), 1, back, 0).expect("room");
-        assert!(shop.desk.join((), 1, back, 0).is_none(), "the line is full");
+        let back = Position::Back { most: 2 };
+        let first = shop.queue.join((), 1, back, 0).expect("room");
+        let second = shop.queue.join((), 1, back, 0).expect("room");
+        assert!(
+            shop.queue.join((), 1, back, 0).is_none(),
+            "the queue is full"
+        );
         let giver = thread::spawn({
             let shop = Arc::clone(&shop);
             move || shop.give_back(number)
         });
-        // Whatever a newcomer does meanwhile, the number goes to the front.
-        let newcomer = shop.desk.after_line(0, |shelf| shelf.take(&(), 0));
-        assert!(newcomer.is_err(), "a newcomer has overtaken the line");
+        // A new request at the same time does not change that the number goes to the front.
+        let late = shop.queue.after_waiters(0, |shelf| shelf.take(&(), 0));
+        assert!(late.is_err(), "a new request has overtaken the queue");
         giver.join().expect("no panic");
         let noop = Waker::noop();
-        assert!(shop.desk.poll(&second, noop).is_pending());
-        let Poll::Ready(Ok(number)) = shop.desk.poll(&first, noop) else {
+        assert!(shop.queue.poll(&second, noop).is_pending());
+        let Poll::Ready(Ok(number)) = shop.queue.poll(&first, noop) else {
             panic!("the first has been served");
         };
-        shop.desk.give_back(0, |shelf| shelf.numbers.push(number));
-        assert!(shop.desk.poll(&second, noop).is_ready());
+        shop.queue.give_back(0, |shelf| shelf.numbers.push(number));
+        assert!(shop.queue.poll(&second, noop).is_ready());
     });
 }

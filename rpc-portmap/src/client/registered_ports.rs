@@ -5,7 +5,7 @@ use std::io;
 use std::time::Duration;
 
 use eport_core::system::Sources;
-use eport_core::{PortRange, PortSet, Registration, Reserved, Source};
+use eport_core::{PortRange, PortSet, PortmapperEntry, Reserved, Source};
 
 use super::error::{CallError, ConnectError};
 use super::rpcbind::Rpcbind;
@@ -32,7 +32,7 @@ use crate::rpcbind::{Netid, Rpcb, UniversalAddress};
 /// ```
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct RegisteredPorts {
-    entries: BTreeMap<Registration, PortSet>,
+    entries: BTreeMap<PortmapperEntry, PortSet>,
 }
 
 impl RegisteredPorts {
@@ -106,9 +106,9 @@ impl RegisteredPorts {
 }
 
 /// Registrations with their ports; those with port 0 have none.
-impl FromIterator<(Registration, u16)> for RegisteredPorts {
-    fn from_iter<I: IntoIterator<Item = (Registration, u16)>>(entries: I) -> Self {
-        let mut ranges: BTreeMap<Registration, Vec<PortRange>> = BTreeMap::new();
+impl FromIterator<(PortmapperEntry, u16)> for RegisteredPorts {
+    fn from_iter<I: IntoIterator<Item = (PortmapperEntry, u16)>>(entries: I) -> Self {
+        let mut ranges: BTreeMap<PortmapperEntry, Vec<PortRange>> = BTreeMap::new();
         for (entry, port) in entries {
             if let Ok(range) = PortRange::new(port, port) {
                 ranges.entry(entry).or_default().push(range);
@@ -140,7 +140,7 @@ fn no_portmapper(failed: ConnectError) -> Result<RegisteredPorts, CallError> {
 }
 
 /// Which port an entry of the list is about; unix sockets have none.
-fn with_port(entry: &Rpcb) -> Option<(Registration, u16)> {
+fn with_port(entry: &Rpcb) -> Option<(PortmapperEntry, u16)> {
     let netid: Netid = entry.netid.parse().ok()?;
     let port = UniversalAddress::parse(netid, &entry.address)
         .ok()?
@@ -148,8 +148,8 @@ fn with_port(entry: &Rpcb) -> Option<(Registration, u16)> {
     Some((registration(entry.program, &entry.owner), port))
 }
 
-fn registration(program: Program, owner: &str) -> Registration {
-    Registration {
+fn registration(program: Program, owner: &str) -> PortmapperEntry {
+    PortmapperEntry {
         program: program.get(),
         owner: owner.into(),
     }

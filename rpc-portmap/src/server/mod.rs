@@ -219,20 +219,20 @@ impl Server {
         abort: &CancellationToken,
         alive: &mpsc::Sender<std::convert::Infallible>,
     ) -> io::Result<()> {
-        let (udp, tcp, unix, tickets) = listeners.into_parts();
-        let tickets = Arc::new(tickets);
+        let (udp, tcp, unix, guards) = listeners.into_parts();
+        let guards = Arc::new(guards);
         let most = self.limits.connections.min(affordable_connections());
         let connections = Arc::new(Connections::new(most, self.limits.connections_per_peer));
         let replies = self.reply_cache.map(ReplyCache::new).map(Arc::new);
         let spawn = |task: BoxFuture<'static, ()>| {
-            let (abort, alive, tickets) = (abort.clone(), alive.clone(), Arc::clone(&tickets));
+            let (abort, alive, guards) = (abort.clone(), alive.clone(), Arc::clone(&guards));
             tokio::spawn(async move {
                 tokio::select! {
                     () = abort.cancelled() => {}
                     () = task => {}
                 }
                 // The sockets went with the task; now their ports may go back.
-                drop((alive, tickets));
+                drop((alive, guards));
             });
         };
         let shared = streams::Shared {

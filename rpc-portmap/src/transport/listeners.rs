@@ -10,7 +10,7 @@ use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 
 use eport_core::bind::{self as eport_bind, BindError, TcpOptions, UdpOptions};
-use eport_core::{AnySocket, Lease, Ticket};
+use eport_core::{AnySocket, Lease, PortGuard};
 
 use socket2::{Domain, SockRef, Type};
 
@@ -24,7 +24,7 @@ pub struct Listeners {
     pub(super) tcp: Vec<TcpListener>,
     unix: Vec<UnixEndpoint>,
     // Fields are dropped in the order they are declared in: close, then free the port.
-    tickets: Vec<Ticket>,
+    guards: Vec<PortGuard>,
 }
 
 impl Listeners {
@@ -147,7 +147,7 @@ impl Listeners {
 
     /// Adds a socket on a leased port, which goes back when this and what it served are gone.
     pub(super) fn add_leased(&mut self, lease: Lease<AnySocket>) {
-        let (socket, ticket) = lease.into_parts();
+        let (socket, guard) = lease.into_parts();
         match socket {
             AnySocket::Udp(socket) => {
                 // The system's default holds fewer calls; it serves all the same.
@@ -157,7 +157,7 @@ impl Listeners {
             AnySocket::Tcp(socket) => self.tcp.push(socket),
             _ => return,
         }
-        self.tickets.push(ticket);
+        self.guards.push(guard);
     }
 
     pub(crate) fn into_parts(
@@ -166,9 +166,9 @@ impl Listeners {
         Vec<UdpSocket>,
         Vec<TcpListener>,
         Vec<UnixEndpoint>,
-        Vec<Ticket>,
+        Vec<PortGuard>,
     ) {
-        (self.udp, self.tcp, self.unix, self.tickets)
+        (self.udp, self.tcp, self.unix, self.guards)
     }
 
     fn adopt_unix(&mut self, listener: UnixListener) -> io::Result<()> {

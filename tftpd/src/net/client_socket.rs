@@ -7,7 +7,7 @@ use std::{
     os::fd::AsRawFd,
 };
 
-use eport_core::{Lease, Ticket};
+use eport_core::{Lease, PortGuard};
 use nix::{
     cmsg_space,
     errno::Errno,
@@ -23,7 +23,7 @@ use tokio::{io::Interest, net::UdpSocket};
 pub(crate) struct ClientSocket {
     // Closed before the port is given back: fields drop in this order.
     socket: UdpSocket,
-    _port: Ticket,
+    _port: PortGuard,
     buffer: Box<[u8]>,
     /// What was learnt while something else was being done; at most one.
     lost: Option<Lost>,

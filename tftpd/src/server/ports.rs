@@ -1,6 +1,6 @@
 //! The ports of a server's transfers.
 
-use eport_core::{Allocator, BuildError, Policy, Sharing, WhenFull, allocator::Builder};
+use eport_core::{Allocator, AllocatorBuilder, BuildError, PortPolicy, Sharing, WhenFull};
 
 /// One port of so many is shared when no other is left.
 const ONE_IN: usize = 16;
@@ -14,7 +14,7 @@ const MOST_SHARED: usize = 256;
 /// more; otherwise a request waits for a port when all are taken.
 ///
 /// # Errors
-/// Those of [`Builder::build`].
+/// Those of [`AllocatorBuilder::build`].
 ///
 /// ```
 /// use eport_core::Allocator;
@@ -25,15 +25,15 @@ const MOST_SHARED: usize = 256;
 /// assert_eq!(allocator.plan().ports().len(), 1000);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub fn transfer_ports(ports: Builder) -> Result<Allocator, BuildError> {
+pub fn transfer_ports(ports: AllocatorBuilder) -> Result<Allocator, BuildError> {
     let plain = ports.clone().build()?;
     let shared = (plain.plan().ports().len() / ONE_IN).min(MOST_SHARED);
     let Some(shared) = u16::try_from(shared).ok().filter(|shared| *shared > 0) else {
         return Ok(plain);
     };
-    let when_full = WhenFull::Share(Sharing::of_the_last(shared));
+    let when_full = WhenFull::FAIL.share(Sharing::last_ports(shared));
     match ports
-        .policy(Policy::default().with_when_full(when_full))
+        .policy(PortPolicy::default().when_full(when_full))
         .build()
     {
         Err(BuildError::SharingUnsupported { .. }) => Ok(plain),

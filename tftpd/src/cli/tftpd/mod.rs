@@ -7,7 +7,7 @@ use std::{path::Path, pin::pin, process::ExitCode};
 
 use args::Args;
 use eport_core::{
-    Allocator, PortSet, Severity,
+    Allocator, NoteLevel, PortSet,
     program::{self, Exit, Failure, ListenAddress, StopSignals},
 };
 use tokio::sync::oneshot;
@@ -137,7 +137,7 @@ fn announce(root: &Path, args: &Args, allocator: &Allocator, listener: &Listener
         info!("transfers use the listening port");
     } else {
         for note in allocator.plan().notes() {
-            if note.severity() >= Severity::Warning {
+            if note.level() >= NoteLevel::Warning {
                 warn!("{note}");
             } else {
                 info!("{note}");

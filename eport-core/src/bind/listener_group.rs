@@ -2,7 +2,7 @@
 
 use std::net::{SocketAddr, UdpSocket};
 
-use super::{BindError, Order, UdpOptions, bound, udp};
+use super::{BindError, SocketSpec, UdpOptions, bound, udp};
 use crate::address::Protocol;
 
 /// How often port 0 may lose its port to somebody else between two binds.
@@ -58,9 +58,9 @@ fn sharing(
     options: &UdpOptions,
     count: usize,
 ) -> Result<Vec<UdpSocket>, BindError> {
-    let order = Order::new(Protocol::Udp, address, options.only_v6);
+    let spec = SocketSpec::new(Protocol::Udp, address, options.only_v6);
     let one = || {
-        let socket = bound(&mut None, &order, |socket| {
+        let socket = bound(&mut None, &spec, |socket| {
             socket.set_reuse_port(true)?;
             options.apply(socket)
         });

@@ -15,7 +15,7 @@ use std::net::SocketAddr;
 use socket2::SockFilter;
 use socket2::Socket;
 
-use super::{Order, bound};
+use super::{SocketSpec, bound};
 use crate::address::LocalAddress;
 
 /// Binds the first socket of a port that others will share.
@@ -23,16 +23,16 @@ use crate::address::LocalAddress;
 /// It is bound as if it were the only one, so that the port is refused if anybody has it, even one
 /// who would share it with us.
 #[cfg(target_os = "linux")]
-pub(crate) fn first(order: &Order) -> io::Result<Socket> {
-    let socket = bound(&mut None, order, |socket| socket.attach_filter(&[DROP]))?;
+pub(crate) fn first(spec: &SocketSpec) -> io::Result<Socket> {
+    let socket = bound(&mut None, spec, |socket| socket.attach_filter(&[DROP]))?;
     socket.set_reuse_port(true)?;
     Ok(socket)
 }
 
 /// Binds a further socket to a port that others share.
 #[cfg(target_os = "linux")]
-pub(crate) fn another(order: &Order) -> io::Result<Socket> {
-    bound(&mut None, order, |socket| {
+pub(crate) fn another(spec: &SocketSpec) -> io::Result<Socket> {
+    bound(&mut None, spec, |socket| {
         socket.set_reuse_port(true)?;
         socket.attach_filter(&[DROP])
     })
@@ -85,14 +85,14 @@ fn is_at_least(release: &str, wanted: (u32, u32)) -> bool {
 
 #[cfg(not(target_os = "linux"))]
 mod elsewhere {
-    use super::{LocalAddress, Order, Socket, SocketAddr, bound, io};
+    use super::{LocalAddress, Socket, SocketAddr, SocketSpec, bound, io};
 
-    pub(crate) fn first(order: &Order) -> io::Result<Socket> {
-        bound(&mut None, order, |_| Err(io::ErrorKind::Unsupported.into()))
+    pub(crate) fn first(spec: &SocketSpec) -> io::Result<Socket> {
+        bound(&mut None, spec, |_| Err(io::ErrorKind::Unsupported.into()))
     }
 
-    pub(crate) fn another(order: &Order) -> io::Result<Socket> {
-        first(order)
+    pub(crate) fn another(spec: &SocketSpec) -> io::Result<Socket> {
+        first(spec)
     }
 
     pub(crate) fn connect(_: &Socket, _: LocalAddress, _: SocketAddr) -> io::Result<()> {
@@ -107,19 +107,19 @@ mod tests {
 
     #[test]
     fn a_shared_socket_hears_nothing_that_came_before_it_was_connected() {
-        let order = |port| {
+        let spec = |port| {
             let address = SocketAddr::from(([127, 0, 0, 1], port));
-            Order::new(Protocol::Udp, address, false)
+            SocketSpec::new(Protocol::Udp, address, false)
         };
-        let bind = |order: &Order| super::super::open(&mut None, order).expect("a free port");
+        let bind = |spec: &SocketSpec| super::super::open(&mut None, spec).expect("a free port");
         let address = |socket: &Socket| {
             let address = socket.local_addr().expect("bound");
             address.as_socket().expect("an IP address")
         };
-        let (stranger, peer) = (bind(&order(0)), bind(&order(0)));
-        let first = first(&order(0)).expect("a free port");
+        let (stranger, peer) = (bind(&spec(0)), bind(&spec(0)));
+        let first = first(&spec(0)).expect("a free port");
         let ours = address(&first);
-        let another = another(&order(ours.port())).expect("shared");
+        let another = another(&spec(ours.port())).expect("shared");
         for socket in [&first, &another] {
             // Far more than would be thrown away after `connect`.
             for _ in 0..500 {
@@ -138,13 +138,13 @@ mod tests {
 
     #[test]
     fn the_first_socket_of_a_port_is_refused_what_somebody_else_would_share() {
-        let order = Order::new(Protocol::Udp, SocketAddr::from(([127, 0, 0, 1], 0)), false);
-        let theirs = another(&order).expect("a free port");
+        let spec = SocketSpec::new(Protocol::Udp, SocketAddr::from(([127, 0, 0, 1], 0)), false);
+        let theirs = another(&spec).expect("a free port");
         let address = theirs.local_addr().expect("bound").as_socket();
-        let order = Order::new(Protocol::Udp, address.expect("an IP address"), false);
-        let error = first(&order).expect_err("in use");
+        let spec = SocketSpec::new(Protocol::Udp, address.expect("an IP address"), false);
+        let error = first(&spec).expect_err("in use");
         assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
-        another(&order).expect("who knows that it is shared may join");
+        another(&spec).expect("who knows that it is shared may join");
     }
 
     #[test]

@@ -8,11 +8,11 @@ type Seconds = u32;
 
 /// Slots, each with the second at which its wait is over; the earliest is first.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Queue {
+pub(crate) struct DeadlineHeap {
     entries: BinaryHeap<Reverse<(Seconds, u16)>>,
 }
 
-impl Queue {
+impl DeadlineHeap {
     /// Adds a slot. Room grows by doubling, but never beyond `most` entries while they suffice.
     pub(crate) fn push(&mut self, slot: u16, until: Seconds, most: usize) {
         let len = self.entries.len();
@@ -62,12 +62,12 @@ impl Queue {
 /// The same for waits that are nearly always equally long, so that who comes last leaves last: every
 /// operation but [`remove`](Self::remove) and [`until`](Self::until) then takes constant time.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Line {
+pub(crate) struct DeadlineQueue {
     /// Sorted by time; at the same time in the order of arrival.
     entries: VecDeque<(Seconds, u16)>,
 }
 
-impl Line {
+impl DeadlineQueue {
     /// Adds a slot, where it belongs.
     pub(crate) fn push(&mut self, slot: u16, until: Seconds) {
         let is_last = self.entries.back().is_none_or(|(last, _)| *last <= until);
@@ -118,7 +118,7 @@ mod tests {
 
     #[test]
     fn slots_leave_in_the_order_of_their_time() {
-        let mut queue = Queue::default();
+        let mut queue = DeadlineHeap::default();
         for (slot, until) in [(1, 30), (2, 10), (3, 20)] {
             queue.push(slot, until, 3);
         }
@@ -131,7 +131,7 @@ mod tests {
 
     #[test]
     fn a_line_keeps_its_order_when_somebody_has_less_to_wait() {
-        let mut line = Line::default();
+        let mut line = DeadlineQueue::default();
         for (slot, until) in [(1, 10), (3, 20), (2, 20), (4, 15), (2, 30)] {
             line.push(slot, until);
         }
@@ -145,7 +145,7 @@ mod tests {
 
     #[test]
     fn memory_is_bounded_by_what_may_wait() {
-        let mut queue = Queue::default();
+        let mut queue = DeadlineHeap::default();
         for slot in 0..1000 {
             queue.push(slot, 0, 1000);
         }

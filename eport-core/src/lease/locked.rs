@@ -1,25 +1,25 @@
-//! What an allocator keeps under its lock: the pool, the generator and the counters.
+//! The part of an allocator that is under its lock: the pool, the generator and the counters.
 
 use std::time::Instant;
 
-use super::desk::Stock;
 use super::stats::Stats;
-use crate::pool::{DrawError, ForeignCause, Grant, Held, Pool, Want};
+use super::wait_queue::Resource;
+use crate::pool::{DrawError, ForeignCause, Grant, Pool, PoolLease, PoolRequest};
 use crate::strategy::Generator;
 
-/// How a lease came to its end.
+/// The way in which a lease ended.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Ending {
-    /// It was used.
+    /// Its port was bound.
     Used,
-    /// It never was.
+    /// Its port was never bound.
     Unused,
     /// The system refused the port, at a moment from which the rest of the port counts.
     Refused(ForeignCause, Instant),
 }
 
 #[derive(Debug)]
-pub(super) struct Books {
+pub(super) struct Locked {
     pub(super) pool: Pool,
     generator: Generator,
     leases: usize,
@@ -27,7 +27,7 @@ pub(super) struct Books {
     pub(super) stats: Stats,
 }
 
-impl Books {
+impl Locked {
     pub(super) fn new(pool: Pool, generator: Generator) -> Self {
         Self {
             pool,
@@ -37,39 +37,43 @@ impl Books {
         }
     }
 
-    /// Leases the foreign port that is next to be tried again, before its time.
-    pub(super) fn recheck(&mut self, want: &Want, now: Instant) -> Result<Grant, DrawError> {
-        let grant = self.pool.recheck(want, now)?;
+    /// Leases the foreign port whose rest ends first, before it ends.
+    pub(super) fn recheck(
+        &mut self,
+        request: &PoolRequest,
+        now: Instant,
+    ) -> Result<Grant, DrawError> {
+        let grant = self.pool.recheck(request, now)?;
         self.count(&grant);
         self.stats.early_rechecks += 1;
         Ok(grant)
     }
 
     /// Ends a lease.
-    pub(super) fn end(&mut self, held: Held, ending: Ending, now: Instant) {
+    pub(super) fn end(&mut self, lease: PoolLease, ending: Ending, now: Instant) {
         self.leases -= 1;
         match ending {
-            Ending::Used => self.pool.release(held, now),
-            Ending::Unused => self.pool.cancel(held),
+            Ending::Used => self.pool.release(lease, now),
+            Ending::Unused => self.pool.cancel(lease),
             Ending::Refused(cause, since) => {
                 match cause {
                     ForeignCause::Denied => self.stats.denied += 1,
                     ForeignCause::InUse => self.stats.in_use += 1,
                 }
-                self.pool.refuse(held, cause, since);
+                self.pool.refuse(lease, cause, since);
             }
         }
     }
 
-    /// The counters together with what the spaces say at the moment.
+    /// Returns the counters together with the current state of the spaces.
     pub(super) fn stats(&self, range: usize, waiting: usize) -> Stats {
         let stats = Stats {
             leases: self.leases,
             waiting,
             shared: self.pool.shared(),
-            quarantine_broken: self.pool.tally().quarantine_broken,
-            quarantine_shortened: self.pool.tally().quarantine_shortened,
-            spaces_forgotten: self.pool.tally().spaces_forgotten,
+            quarantine_broken: self.pool.counters().quarantine_broken,
+            quarantine_shortened: self.pool.counters().quarantine_shortened,
+            spaces_evicted: self.pool.counters().spaces_evicted,
             ..self.stats.clone()
         };
         stats.with_spaces(range, self.pool.spaces())
@@ -82,23 +86,23 @@ impl Books {
     }
 }
 
-impl Stock for Books {
-    type Want = Want;
+impl Resource for Locked {
+    type Request = PoolRequest;
     type Item = Grant;
-    type Refusal = DrawError;
+    type Error = DrawError;
     type Now = Instant;
 
-    fn take(&mut self, want: &Want, now: Instant) -> Result<Grant, DrawError> {
-        let grant = self.pool.take(want, self.generator.at(now), now)?;
+    fn take(&mut self, request: &PoolRequest, now: Instant) -> Result<Grant, DrawError> {
+        let grant = self.pool.take(request, self.generator.at(now), now)?;
         self.count(&grant);
         Ok(grant)
     }
 
-    fn is_for_now(refusal: &DrawError) -> bool {
-        matches!(refusal, DrawError::Exhausted(_))
+    fn is_temporary(error: &DrawError) -> bool {
+        matches!(error, DrawError::Exhausted(_))
     }
 
-    fn follows(failed: &Want, other: &Want) -> bool {
+    fn implies_none_for(failed: &PoolRequest, other: &PoolRequest) -> bool {
         failed.is_no_harder_than(other)
     }
 }

@@ -4,28 +4,28 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 use super::Pool;
+use super::backoff::whole;
 use super::cell::Seconds;
-use super::rules::whole;
-use super::space::Ports;
+use super::space::SpacePorts;
 use crate::address::Space;
 use crate::ports::{PortSet, Reserved};
 
-/// Ports that the system lists as somebody else's.
+///  Ports that the system lists as somebody else's.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Strangers {
+pub(super) struct ForeignPorts {
     slots: BTreeMap<Space, Vec<u16>>,
     /// Until when they are believed to be there.
     until: Seconds,
 }
 
-impl Strangers {
+impl ForeignPorts {
     /// Tells one space of them.
-    pub(super) fn tell(&self, ports: &mut Ports, now: Seconds) {
+    pub(super) fn tell(&self, ports: &mut SpacePorts, now: Seconds) {
         if self.until <= now {
             return;
         }
         for slot in self.in_the_way_of(ports.space) {
-            ports.stranger(slot, self.until);
+            ports.mark_foreign(slot, self.until);
         }
     }
 
@@ -42,11 +42,11 @@ impl Pool {
     /// they are. What was reserved before.
     pub fn reserve(&mut self, reserved: Reserved) -> Reserved {
         let ports = reserved.union();
-        for place in 0..self.places.len() {
-            if let Some(known) = self.places.get_mut(place) {
+        for index in 0..self.spaces.len() {
+            if let Some(known) = self.spaces.get_mut(index) {
                 known.reserve(&self.slots, &ports);
             }
-            self.close_groups(place, &ports);
+            self.close_groups(index, &ports);
         }
         std::mem::replace(&mut self.withheld, reserved)
     }
@@ -55,9 +55,9 @@ impl Pool {
     /// own may be among them. A port that was in use and is not listed is free again.
     ///
     /// They are believed to be there for as long as a refused port rests at most
-    /// ([`Limits::longest_rest`](super::Limits::longest_rest)), then they are tried. How many
+    /// ([`PortPolicy::longest_rest`](crate::PortPolicy::longest_rest)), then they are tried. How many
     /// sockets of others there are.
-    pub fn set_strangers(
+    pub fn set_foreign_sockets(
         &mut self,
         sockets: impl IntoIterator<Item = (Space, u16)>,
         now: Instant,
@@ -71,31 +71,31 @@ impl Pool {
                 slots.entry(space).or_default().push(slot);
             }
         }
-        let rest = whole(self.rules.limits.longest_rest);
+        let rest = whole(self.policy.longest_rest);
         // `now` is rounded down: one second more, or the rest would be shorter than promised.
         let until = now.saturating_add(rest).saturating_add(1);
-        let strangers = Strangers { slots, until };
-        for ports in &mut self.places {
-            let listed = strangers.in_the_way_of(ports.space);
-            ports.strangers_left(|slot| listed.contains(&slot));
-            strangers.tell(ports, now);
+        let foreign = ForeignPorts { slots, until };
+        for ports in &mut self.spaces {
+            let listed = foreign.in_the_way_of(ports.space);
+            ports.clear_unlisted(|slot| listed.contains(&slot));
+            foreign.tell(ports, now);
         }
-        self.strangers = strangers;
-        self.strangers.slots.values().map(Vec::len).sum()
+        self.foreign = foreign;
+        self.foreign.slots.values().map(Vec::len).sum()
     }
 
     /// Whether a socket may be one of ours: a lease has its port.
     fn is_ours(&self, space: Space, slot: u16) -> bool {
         let mut overlapping = self
-            .places
+            .spaces
             .iter()
             .filter(|ports| ports.space.overlaps(space));
         overlapping.any(|ports| ports.record(slot).is_some())
     }
 
     /// Shared ports that are reserved take in no more peers.
-    fn close_groups(&mut self, place: usize, reserved: &PortSet) {
-        let Ok(place) = u16::try_from(place) else {
+    fn close_groups(&mut self, index: usize, reserved: &PortSet) {
+        let Ok(index) = u16::try_from(index) else {
             return;
         };
         let slots = (0..self.slots.len()).filter(|slot| {
@@ -103,7 +103,7 @@ impl Pool {
             port.is_some_and(|port| reserved.contains(port))
         });
         for slot in slots.collect::<Vec<u16>>() {
-            self.close_group(place, slot);
+            self.close_group(index, slot);
         }
     }
 }

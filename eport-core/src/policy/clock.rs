@@ -1,10 +1,10 @@
-//! Where the time comes from.
+//! The source of the time.
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
 
-/// Tells an [`Allocator`](crate::Allocator) the time: the system's, or that of a simulation.
+/// The clock of an [`Allocator`](crate::Allocator), for a simulation or a test.
 ///
 /// ```
 /// use std::sync::{Arc, Mutex};
@@ -23,12 +23,12 @@ use std::time::Instant;
 pub struct Clock(Arc<dyn Fn() -> Instant + Send + Sync>);
 
 impl Clock {
-    /// A clock that asks `now`, which should never go backwards.
+    /// Makes a clock that calls `now`, which should never go backwards.
     pub fn new(now: impl Fn() -> Instant + Send + Sync + 'static) -> Self {
         Self(Arc::new(now))
     }
 
-    /// The time.
+    /// Returns the time.
     pub fn now(&self) -> Instant {
         (self.0)()
     }

@@ -20,7 +20,7 @@ const PAIRS_PER_WORD: usize = 8;
 pub(crate) struct PeerHash(u64);
 
 impl PeerHash {
-    pub(crate) fn of(peer: SocketAddr) -> Self {
+    pub(crate) fn new(peer: SocketAddr) -> Self {
         let address = match peer.ip() {
             IpAddr::V4(v4) => v4.to_bits().into(),
             IpAddr::V6(v6) => v6.to_bits(),
@@ -42,7 +42,7 @@ impl PeerHash {
 ///
 /// When the younger filter is full before its time, the older one has to go early.
 #[derive(Clone, Debug)]
-pub(crate) struct Memory {
+pub(crate) struct RecentPeers {
     younger: Box<[u64]>,
     older: Box<[u64]>,
     /// Pairs in the younger generation, and how many it takes.
@@ -52,7 +52,7 @@ pub(crate) struct Memory {
     period: Seconds,
 }
 
-impl Memory {
+impl RecentPeers {
     /// A memory for `ports` ports, each pair of which rests for `rest` whole seconds; nothing is
     /// remembered if that is none.
     pub(crate) fn new(ports: u16, rest: Seconds) -> Self {
@@ -71,11 +71,11 @@ impl Memory {
 
     /// Notes that `peer` has used a port until `now`. `true` if other pairs had to be forgotten
     /// early.
-    pub(crate) fn note(&mut self, slot: u16, peer: PeerHash, now: Seconds) -> bool {
-        self.grow_older(now);
+    pub(crate) fn insert(&mut self, slot: u16, peer: PeerHash, now: Seconds) -> bool {
+        self.expire(now);
         let is_full = self.most > 0 && self.noted >= self.most;
         if is_full {
-            self.turn(now);
+            self.rotate(now);
         }
         let (at, bits) = self.place(slot, peer);
         if let Some(word) = self.younger.get_mut(at) {
@@ -86,20 +86,20 @@ impl Memory {
     }
 
     /// Whether a port rests for `peer`.
-    pub(crate) fn has(&self, slot: u16, peer: PeerHash) -> bool {
+    pub(crate) fn contains(&self, slot: u16, peer: PeerHash) -> bool {
         let (at, bits) = self.place(slot, peer);
         let is_in = |words: &[u64]| words.get(at).is_some_and(|word| word & bits == bits);
         is_in(&self.younger) || is_in(&self.older)
     }
 
-    /// Forgets what has rested long enough. To be called before [`has`](Self::has).
-    pub(crate) fn grow_older(&mut self, now: Seconds) {
+    /// Forgets what has rested long enough. To be called before [`contains`](Self::contains).
+    pub(crate) fn expire(&mut self, now: Seconds) {
         let age = now.saturating_sub(self.began);
         if age >= self.period {
             if age >= self.period.saturating_mul(2) {
                 self.younger.fill(0);
             }
-            self.turn(now);
+            self.rotate(now);
         }
     }
 
@@ -109,7 +109,7 @@ impl Memory {
     }
 
     /// Empties the older generation and makes it the younger one.
-    fn turn(&mut self, now: Seconds) {
+    fn rotate(&mut self, now: Seconds) {
         std::mem::swap(&mut self.younger, &mut self.older);
         self.younger.fill(0);
         self.noted = 0;
@@ -149,53 +149,53 @@ mod tests {
     fn v4(number: u32) -> PeerHash {
         let host = Ipv4Addr::from_bits(0x0a00_0000 + number / 16);
         let port = 40_000 + u16::try_from(number % 16).expect("small");
-        PeerHash::of((host, port).into())
+        PeerHash::new((host, port).into())
     }
 
     fn v6(number: u32) -> PeerHash {
         let network = u128::from(number % 256) << 64;
         let host = Ipv6Addr::from_bits(network | u128::from(number / 256));
-        PeerHash::of((host, 40_000).into())
+        PeerHash::new((host, 40_000).into())
     }
 
     #[test]
     fn a_pair_is_known_for_as_long_as_it_rests_and_at_most_twice_as_long() {
         for start in [0, 7, 119, 120, 121, 1000] {
-            let mut memory = Memory::new(1000, 120);
-            memory.grow_older(start);
-            assert!(!memory.note(3, v4(1), start));
+            let mut memory = RecentPeers::new(1000, 120);
+            memory.expire(start);
+            assert!(!memory.insert(3, v4(1), start));
             for later in 0..=120 {
-                memory.grow_older(start + later);
+                memory.expire(start + later);
                 assert!(
-                    memory.has(3, v4(1)),
+                    memory.contains(3, v4(1)),
                     "noted at {start}, forgotten after {later}"
                 );
             }
-            memory.grow_older(start + 242);
-            assert!(!memory.has(3, v4(1)), "noted at {start}");
+            memory.expire(start + 242);
+            assert!(!memory.contains(3, v4(1)), "noted at {start}");
         }
     }
 
     #[test]
     fn a_long_silence_makes_both_generations_forget() {
-        let mut memory = Memory::new(1000, 120);
-        memory.note(3, v4(1), 0);
-        memory.grow_older(1_000_000);
-        assert!(!memory.has(3, v4(1)));
+        let mut memory = RecentPeers::new(1000, 120);
+        memory.insert(3, v4(1), 0);
+        memory.expire(1_000_000);
+        assert!(!memory.contains(3, v4(1)));
     }
 
     #[test]
     fn pairs_are_seldom_mistaken_even_when_a_generation_is_full() {
         for peer in [v4, v6] {
-            let mut memory = Memory::new(16_384, 120);
+            let mut memory = RecentPeers::new(16_384, 120);
             for number in 0..65_536 {
                 let slot = u16::try_from(number % 16_384).expect("small");
-                assert!(!memory.note(slot, peer(number), 0));
+                assert!(!memory.insert(slot, peer(number), 0));
             }
             let strangers = 100_000..200_000u32;
             let mistaken = strangers.filter(|number| {
                 let slot = u16::try_from(number % 16_384).expect("small");
-                memory.has(slot, peer(*number))
+                memory.contains(slot, peer(*number))
             });
             let mistaken = mistaken.count();
             assert!(mistaken < 4000, "{mistaken} of 100,000");
@@ -204,19 +204,22 @@ mod tests {
 
     #[test]
     fn more_pairs_than_there_is_room_for_are_forgotten_early_and_that_is_said() {
-        let mut memory = Memory::new(1, 120);
+        let mut memory = RecentPeers::new(1, 120);
         let room = u32::try_from(LEAST_WORDS * PAIRS_PER_WORD).expect("small");
-        assert!((0..room).all(|number| !memory.note(0, v4(number), 0)));
-        assert!(memory.note(0, v4(room), 0));
-        assert!(memory.has(0, v4(0)), "the older generation still knows it");
-        assert!((1..room).all(|number| !memory.note(0, v4(room + number), 0)));
-        assert!(memory.note(0, v4(3 * room), 0));
+        assert!((0..room).all(|number| !memory.insert(0, v4(number), 0)));
+        assert!(memory.insert(0, v4(room), 0));
+        assert!(
+            memory.contains(0, v4(0)),
+            "the older generation still knows it"
+        );
+        assert!((1..room).all(|number| !memory.insert(0, v4(room + number), 0)));
+        assert!(memory.insert(0, v4(3 * room), 0));
     }
 
     #[test]
     fn a_memory_for_no_time_knows_nothing() {
-        let mut memory = Memory::new(1000, 0);
-        assert!(!memory.note(3, v4(1), 0));
-        assert!(!memory.has(3, v4(1)));
+        let mut memory = RecentPeers::new(1000, 0);
+        assert!(!memory.insert(3, v4(1), 0));
+        assert!(!memory.contains(3, v4(1)));
     }
 }

@@ -8,40 +8,40 @@ use crate::address::Space;
 ///
 /// ```
 /// # use std::net::Ipv4Addr;
-/// # use eport_core::{Protocol, Space, pool::Want};
+/// # use eport_core::{Protocol, Space, pool::PoolRequest};
 /// let local = Ipv4Addr::LOCALHOST;
 /// // One number for both protocols.
-/// let want = Want::new(Space::udp(local)).and([Space::new(Protocol::Tcp, local)]);
+/// let want = PoolRequest::new(Space::udp(local)).and([Space::new(Protocol::Tcp, local)]);
 /// assert_eq!(want.spaces().count(), 2);
 /// ```
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Want {
+pub struct PoolRequest {
     pub(super) space: Space,
     /// Where the same number is wanted as well; nearly always nowhere.
     pub(super) also: Vec<Space>,
     pub(super) peer: Option<SocketAddr>,
-    pub(super) which: Which,
+    pub(super) choice: PortChoice,
     pub(super) from_reserve: bool,
     pub(super) shareable: bool,
 }
 
-/// Which port is wanted.
+/// PortChoice port is wanted.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Which {
+pub(super) enum PortChoice {
     Any,
     Exactly(u16),
     /// An even one and the odd one after it.
     Pair,
 }
 
-impl Want {
+impl PoolRequest {
     /// Any port of `space`.
     pub const fn new(space: Space) -> Self {
         Self {
             space,
             also: Vec::new(),
             peer: None,
-            which: Which::Any,
+            choice: PortChoice::Any,
             from_reserve: false,
             shareable: false,
         }
@@ -66,7 +66,7 @@ impl Want {
     #[must_use]
     pub fn port(self, port: u16) -> Self {
         Self {
-            which: Which::Exactly(port),
+            choice: PortChoice::Exactly(port),
             ..self
         }
     }
@@ -75,13 +75,13 @@ impl Want {
     #[must_use]
     pub fn pair(self) -> Self {
         Self {
-            which: Which::Pair,
+            choice: PortChoice::Pair,
             ..self
         }
     }
 
     /// Whether the ports may be taken that are kept free
-    /// ([`Rules::keep_free`](super::Rules::keep_free)).
+    /// ([`PortPolicy::keep_free`](crate::PortPolicy::keep_free)).
     #[must_use]
     pub fn from_reserve(self, from_reserve: bool) -> Self {
         Self {
@@ -90,7 +90,7 @@ impl Want {
         }
     }
 
-    /// Whether the port may be shared with other peers ([`Rules::sharing`](super::Rules::sharing));
+    /// Whether the port may be shared with other peers ([`WhenFull::share`](crate::WhenFull::share));
     /// this needs a peer.
     #[must_use]
     pub fn shareable(self, shareable: bool) -> Self {
@@ -115,7 +115,7 @@ impl Want {
     /// Whether this can certainly be had whenever `other` can: what there is none of for this, there
     /// is none of for the other.
     pub fn is_no_harder_than(&self, other: &Self) -> bool {
-        let is_plain = self.also.is_empty() && matches!(self.which, Which::Any);
+        let is_plain = self.also.is_empty() && matches!(self.choice, PortChoice::Any);
         let has_no_advantage = self.from_reserve || !other.from_reserve;
         // A peer that shares can fail where another one succeeds, because it has its port already.
         is_plain && !self.shareable && self.space == other.space && has_no_advantage
@@ -123,9 +123,9 @@ impl Want {
 
     /// The port that is wanted and no other.
     pub const fn exact_port(&self) -> Option<u16> {
-        match self.which {
-            Which::Exactly(port) => Some(port),
-            Which::Any | Which::Pair => None,
+        match self.choice {
+            PortChoice::Exactly(port) => Some(port),
+            PortChoice::Any | PortChoice::Pair => None,
         }
     }
 }
@@ -135,24 +135,24 @@ impl Want {
 /// It belongs to the [`Pool`](super::Pool) that made it and must not be handed to another one.
 #[derive(Debug, Eq, PartialEq)]
 #[must_use = "the port stays leased until it is given back to the pool"]
-pub struct Held {
+pub struct PoolLease {
     /// The index of its space; there are at most 65,535.
-    pub(super) place: u16,
+    pub(super) index: u16,
     pub(super) slot: u16,
     pub(super) port: u16,
-    pub(super) share: Share,
+    pub(super) membership: Membership,
 }
 
 /// Whether a port has one peer or several.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Share {
+pub(super) enum Membership {
     Alone,
     /// The first of several, which binds the port.
     First(u32),
     Member(u32),
 }
 
-impl Held {
+impl PoolLease {
     /// The port.
     pub const fn port(&self) -> u16 {
         self.port
@@ -160,24 +160,24 @@ impl Held {
 
     /// Whether the port is shared with other peers, now or later.
     pub const fn is_shared(&self) -> bool {
-        !matches!(self.share, Share::Alone)
+        !matches!(self.membership, Membership::Alone)
     }
 
     /// Whether this is the first lease of a port that others may share, once
-    /// [`Pool::opened`](super::Pool::opened) is told that it is bound.
+    /// [`Pool::open_group`](super::Pool::open_group) is told that it is bound.
     pub const fn is_first(&self) -> bool {
-        matches!(self.share, Share::First(_))
+        matches!(self.membership, Membership::First(_))
     }
 }
 
-/// What a [`Want`] is given.
+/// What a [`PoolRequest`] is given.
 #[derive(Debug, Eq, PartialEq)]
 #[must_use = "the ports stay leased until they are given back to the pool"]
 pub enum Grant {
     /// One port.
-    One(Held),
+    One(PoolLease),
     /// The port in each space of a set, or the even and the odd port of a pair.
-    Several(Vec<Held>),
+    Several(Vec<PoolLease>),
 }
 
 impl Grant {
@@ -192,8 +192,9 @@ impl Grant {
 }
 
 impl IntoIterator for Grant {
-    type Item = Held;
-    type IntoIter = std::iter::Chain<std::option::IntoIter<Held>, std::vec::IntoIter<Held>>;
+    type Item = PoolLease;
+    type IntoIter =
+        std::iter::Chain<std::option::IntoIter<PoolLease>, std::vec::IntoIter<PoolLease>>;
 
     fn into_iter(self) -> Self::IntoIter {
         let (one, several) = match self {
