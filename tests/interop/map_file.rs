@@ -97,7 +97,7 @@ fn a_map_file_leads_to_the_same_files_as_in_tftpd_hpa() {
     if !peers::available(&["ip", "in.tftpd"]) {
         return;
     }
-    for program in [Program::Hpa, Program::Ours] {
+    for program in [Program::Hpa, Program::Tftpd] {
         let lab = Lab::with_servers(&ONE_OF_EACH_FAMILY);
         let (root, map) = (lab.root(), lab.beside().join("map"));
         host::write(&map, MAP);
@@ -133,7 +133,12 @@ fn check(program: Program, lab: &Lab, server: &Server) {
         let mut client = lab.client_of(v4);
         ask(&client, v4, 2, name);
         let context = format!("{program:?}, {name:?}");
-        assert_eq!(client.hear(), "ACK 0", "{context}: {}", server.output());
+        assert_eq!(
+            client.receive_text(),
+            "ACK 0",
+            "{context}: {}",
+            server.output()
+        );
         assert_eq!(client.ask("DATA 1 len 5"), "ACK 1", "{context}");
         let arrived = lab.root().join(file);
         assert_eq!(host::read(&arrived).len(), 5, "{context}");

@@ -36,7 +36,7 @@ fn our_client_reads_from_dnsmasq() {
 #[test]
 fn a_probe_tells_what_each_server_grants() {
     for (program, granted) in [
-        (Program::Ours, "blksize=1428 tsize=513 windowsize=16"),
+        (Program::Tftpd, "blksize=1428 tsize=513 windowsize=16"),
         (Program::Hpa, "blksize=1428 tsize=513"),
         (Program::Atftpd, "blksize=1428 tsize=513 windowsize=16"),
         (Program::Dnsmasq, "blksize=1428 tsize=513"),

@@ -112,7 +112,7 @@ fn every_size(client: &Client) {
     let seen = watch.transfers();
     check_ports(&seen, servers(client).len() * client.sizes().len());
     let log = lab.server.stop();
-    if program == Program::Ours {
+    if program == Program::Tftpd {
         check_ports_differ(&seen);
         check_log(&log, &seen);
     }

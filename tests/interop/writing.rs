@@ -75,7 +75,7 @@ fn every_size(client: &Client) {
     let seen = watch.transfers();
     check_ports(&seen, 2 * client.sizes().len());
     let log = lab.server.stop();
-    if program == Program::Ours {
+    if program == Program::Tftpd {
         check_ports_differ(&seen);
         check_log(&log, &seen);
     }

@@ -1,4 +1,4 @@
-//! The binaries of the workspace, as they are built now.
+//! Paths of the workspace's binaries, built from the current sources.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -8,16 +8,16 @@ use std::time::Duration;
 use crate::host;
 use crate::process::Process;
 
-/// A build from nothing on a small machine.
+/// Enough for a clean build on two shared processors.
 const PATIENCE: Duration = Duration::from_secs(900);
 
-/// The path of a binary of the workspace.
+/// Returns the path of a binary of the workspace.
 ///
-/// The first call has cargo build all of them, into the folder and with the profile of the running
-/// test: otherwise a single test, run alone, would meet the binary of yesterday, or none.
+/// The first call runs `cargo build` for all of them, into the folder and with the profile of the
+/// running test: otherwise a test that runs alone would start an outdated binary, or find none.
 ///
 /// # Panics
-/// When the workspace does not build, or has no such binary.
+/// If the workspace does not build, or has no such binary.
 #[track_caller]
 pub fn binary(name: &str) -> PathBuf {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();

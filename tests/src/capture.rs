@@ -1,4 +1,4 @@
-//! Watches a transfer from outside: what passes on an interface, and from which port it came.
+//! Captures the packets of transfers on an interface with `tcpdump`, with their addresses and ports.
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -12,17 +12,17 @@ use crate::pcap::{self, Datagram};
 use crate::peers;
 use crate::process::Process;
 
-/// How long `tcpdump` may take to start or to end.
+/// Limit for `tcpdump` to start or to end.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// What tells transfers apart and ends them: everything but the ACKs and the blocks after the first of
-/// each. A long transfer is seen at a cost that does not grow with it. IPv4 and IPv6 need a form each,
-/// since the filter language finds the payload of UDP in IPv4 only.
+/// Requests, first blocks, first ACKs, OACKs and ERRORs: enough to distinguish transfers, at a cost
+/// that does not grow with their length. IPv4 and IPv6 need a form each, because the filter language
+/// finds the payload of UDP in IPv4 only.
 const FILTER: &str = "udp and \
     ((ip and (udp[8:2] < 3 or udp[8:2] > 4 or udp[8:4] = 0x30001 or udp[8:4] = 0x40000)) or \
     (ip6 and (ip6[48:2] < 3 or ip6[48:2] > 4 or ip6[48:4] = 0x30001 or ip6[48:4] = 0x40000)))";
 
-/// Parts of datagrams that were too large for the link, of either family.
+/// IP fragments of either family.
 const FRAGMENTS: &str = "(ip[6:2] & 0x3fff != 0) or (ip6[6] = 44)";
 
 /// A running capture on one interface of a namespace.
@@ -32,24 +32,23 @@ pub struct Capture {
     file: PathBuf,
 }
 
-/// A request, and where it was answered from.
+/// A request, and the addresses that its answers came from.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Transfer {
     /// The file's name.
     pub name: String,
     /// `octet` or `netascii`, in the client's spelling.
     pub mode: String,
-    /// Who asked.
+    /// Address of the client.
     pub client: SocketAddr,
-    /// Which address was asked.
+    /// Destination of the request.
     pub asked: SocketAddr,
-    /// From where the client was answered: one address, unless something is wrong.
+    /// Sources of the answers: one address, unless something is wrong.
     pub answered: BTreeSet<SocketAddr>,
 }
 
 impl Capture {
-    /// Starts to watch transfers; returns when `tcpdump` listens. The file lies in `folder` and stays
-    /// there.
+    /// Starts a capture of transfers and returns when `tcpdump` listens. The file is kept in `folder`.
     ///
     /// # Panics
     /// When `tcpdump` does not start.
@@ -58,7 +57,7 @@ impl Capture {
         Self::of(namespace, interface, folder, FILTER)
     }
 
-    /// As [`start`](Self::start), for nothing but fragments.
+    /// Starts a capture of fragments only, like [`start`](Self::start).
     ///
     /// # Panics
     /// When `tcpdump` does not start.
@@ -71,7 +70,7 @@ impl Capture {
     fn of(namespace: &Netns, interface: &str, folder: &Path, filter: &str) -> Self {
         let file = folder.join("watched.pcap");
         let mut command = namespace.command(peers::path("tcpdump"));
-        // Immediate: a packet still waiting in a block of the ring would be lost at the end.
+        // Immediate: a packet still in a block of the ring would be lost at the end.
         command.args([
             "-n",
             "-U",
@@ -89,17 +88,17 @@ impl Capture {
         Self { tcpdump, file }
     }
 
-    /// Stops, and returns the transfers that were seen, in the order of their requests.
+    /// Stops the capture and returns the transfers, in the order of their requests.
     ///
     /// # Panics
-    /// When `tcpdump` does not end, or has lost packets.
+    /// If `tcpdump` does not end, or has lost packets.
     #[track_caller]
     pub fn transfers(self) -> Vec<Transfer> {
         let file = self.stop();
         transfers(&pcap::datagrams(&file).expect("tcpdump writes pcap"))
     }
 
-    /// Stops, and returns how many frames were seen.
+    /// Stops the capture and returns the number of frames.
     ///
     /// # Panics
     /// As [`transfers`](Self::transfers).
@@ -129,7 +128,7 @@ fn transfers(datagrams: &[Datagram]) -> Vec<Transfer> {
             Packet::from_bytes(&datagram.payload, datagram.length)
         {
             let same = |earlier: &Transfer| earlier.client == from && earlier.name == name;
-            // An equal request before any answer is the same one, sent again.
+            // An equal request before any answer is a retransmission.
             if !transfers
                 .iter()
                 .any(|earlier| same(earlier) && earlier.answered.is_empty())

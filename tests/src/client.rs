@@ -1,4 +1,4 @@
-//! A client that is a mere socket: it says what it is told to, however wrong.
+//! A client without a protocol of its own: it sends the packets of the test, valid or not.
 
 use std::net::{SocketAddr, UdpSocket};
 use std::time::Duration;
@@ -7,24 +7,25 @@ use crate::host;
 use crate::netns::Netns;
 use crate::packet::Packet;
 
-/// Long enough for an answer on a busy machine; what a server repeats comes within it too.
+/// Limit for one answer. A server retransmits within 1 s, thus 10 s cover retransmissions and a busy
+/// machine.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// A socket that speaks TFTP, packet by packet.
+/// A UDP socket that sends and receives single TFTP packets.
 #[derive(Debug)]
 pub struct Client {
     socket: UdpSocket,
-    /// Where requests go.
+    /// Destination of requests.
     server: SocketAddr,
-    /// Where the last answer came from; what is no request goes there.
+    /// Source of the last answer, and destination of every packet that is no request.
     transfer: SocketAddr,
 }
 
 impl Client {
-    /// A client in a namespace, on an address and port of its own (port 0: of the kernel's choice).
+    /// Binds a client in a namespace, to this address and port (port 0: the kernel chooses).
     ///
     /// # Panics
-    /// When it cannot be bound there.
+    /// If the address cannot be bound.
     #[track_caller]
     pub fn new(namespace: &Netns, from: SocketAddr, server: SocketAddr) -> Self {
         let socket = namespace.enter(|| host::udp_socket_at(from));
@@ -33,36 +34,36 @@ impl Client {
             server,
             transfer: server,
         };
-        client.patient(PATIENCE);
+        client.set_timeout(PATIENCE);
         client
     }
 
-    /// Changes how long [`receive`](Self::receive) waits.
+    /// Sets the limit of [`receive`](Self::receive).
     ///
     /// # Panics
-    /// When it is no time at all.
+    /// If the limit is zero.
     #[track_caller]
-    pub fn patient(&self, limit: Duration) {
+    pub fn set_timeout(&self, limit: Duration) {
         self.socket
             .set_read_timeout(Some(limit))
             .expect("the time is not zero");
     }
 
-    /// The socket itself.
+    /// Returns the socket.
     pub fn socket(&self) -> &UdpSocket {
         &self.socket
     }
 
-    /// Where the last answer came from.
+    /// Returns the source of the last answer.
     pub fn transfer(&self) -> SocketAddr {
         self.transfer
     }
 
-    /// Sends a packet, written as in a script: a request to the server's port, anything else to where
-    /// the last answer came from.
+    /// Sends a packet in the text form of exchange scripts: a request to the server's port, any other
+    /// packet to the source of the last answer.
     ///
     /// # Panics
-    /// When the text is no packet, or it cannot leave.
+    /// If the text is no packet, or cannot be sent.
     #[track_caller]
     pub fn send(&self, text: &str) {
         let packet = Packet::from_text(text).unwrap_or_else(|error| panic!("{error}"));
@@ -71,19 +72,19 @@ impl Client {
         self.send_bytes(&packet.to_bytes(), to);
     }
 
-    /// Sends any bytes anywhere.
+    /// Sends bytes to an address.
     ///
     /// # Panics
-    /// When they cannot leave.
+    /// If they cannot be sent.
     #[track_caller]
     pub fn send_bytes(&self, bytes: &[u8], to: SocketAddr) {
-        // What is reported here is the answer to an earlier datagram; then it is sent again.
+        // An ICMP error of an earlier datagram is reported here once; the second call sends.
         let sent = self.socket.send_to(bytes, to);
         let sent = sent.or_else(|_| self.socket.send_to(bytes, to));
         sent.unwrap_or_else(|error| panic!("cannot send to {to}: {error}"));
     }
 
-    /// The next datagram, or `None` when none comes in time.
+    /// Returns the next datagram, or `None` after the limit.
     pub fn receive(&mut self) -> Option<Vec<u8>> {
         let mut buffer = vec![0; 1 << 16];
         let (length, from) = self.socket.recv_from(&mut buffer).ok()?;
@@ -92,8 +93,8 @@ impl Client {
         Some(buffer)
     }
 
-    /// The next packet as a script shows it, `silence` when none comes in time.
-    pub fn hear(&mut self) -> String {
+    /// Returns the next packet in the text form of exchange scripts, or `silence` after the limit.
+    pub fn receive_text(&mut self) -> String {
         self.receive().map_or_else(
             || "silence".to_owned(),
             |bytes| {
@@ -103,36 +104,36 @@ impl Client {
         )
     }
 
-    /// Sends a packet and returns the next one that comes.
+    /// Sends a packet and returns the next one that is received.
     ///
     /// # Panics
     /// As [`send`](Self::send).
     #[track_caller]
     pub fn ask(&mut self, text: &str) -> String {
         self.send(text);
-        self.hear()
+        self.receive_text()
     }
 
-    /// Sends a packet and returns the next one that comes; as often as the server repeats what it said
-    /// before, the packet is sent again, for one of them was lost.
+    /// Sends a packet and returns the first answer that differs from `before`. An answer equal to
+    /// `before` is a retransmission of the server, after a loss; the packet is then sent again.
     ///
     /// # Panics
     /// As [`send`](Self::send).
     #[track_caller]
-    pub fn insist(&mut self, text: &str, before: &str) -> String {
+    pub fn ask_until_changed(&mut self, text: &str, before: &str) -> String {
         loop {
-            let heard = self.ask(text);
-            if heard != before {
-                return heard;
+            let answer = self.ask(text);
+            if answer != before {
+                return answer;
             }
         }
     }
 
-    /// The payload of the block with this number on the wire. One that the server repeats, for this
-    /// client was slow to acknowledge it, is passed over.
+    /// Returns the payload of the block with this number on the wire. Retransmissions of earlier blocks
+    /// are skipped.
     ///
     /// # Panics
-    /// When something else comes than DATA, or nothing.
+    /// If a packet other than DATA is received, or none.
     #[track_caller]
     pub fn block(&mut self, number: u16) -> Vec<u8> {
         loop {
@@ -143,20 +144,20 @@ impl Client {
         }
     }
 
-    /// Reads a file as RFC 1350 has it, in blocks of 512 bytes.
+    /// Reads a file without options (RFC 1350), in blocks of 512 bytes.
     ///
     /// # Panics
-    /// When anything but its blocks comes.
+    /// If a packet other than DATA is received, or none.
     #[track_caller]
     pub fn fetch(&mut self, name: &str) -> Vec<u8> {
         self.send(&format!("RRQ \"{name}\" octet"));
         self.rest(1)
     }
 
-    /// Reads the blocks from this one on, of 512 bytes each.
+    /// Acknowledges and returns the blocks from this one on, of 512 bytes each.
     ///
     /// # Panics
-    /// When anything but blocks comes.
+    /// If a packet other than DATA is received, or none.
     #[track_caller]
     pub fn rest(&mut self, first: u16) -> Vec<u8> {
         let mut rest = Vec::new();
@@ -176,7 +177,7 @@ impl Client {
         rest
     }
 
-    /// The number and the payload of the DATA that comes next.
+    /// Returns number and payload of the next DATA packet.
     #[track_caller]
     fn data(&mut self, expected: u16) -> (u16, Vec<u8>) {
         let Some(bytes) = self.receive() else {

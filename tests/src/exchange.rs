@@ -1,7 +1,7 @@
 //! Exchange scripts: the packets between one client and a server, as text.
 //!
 //! ```text
-//! # Comments say where it comes from.
+//! # Comments name the source.
 //! +0        > RRQ "boot.img" octet
 //! +0.4ms    < DATA 1 len 512
 //! +12ms     > ACK 1
@@ -46,7 +46,7 @@ pub enum Step {
     Gap,
 }
 
-/// One of the two ends.
+/// One of the two endpoints.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Side {
     /// `>`
@@ -78,7 +78,7 @@ impl Exchange {
     /// Reads a script.
     ///
     /// # Errors
-    /// When a line is neither a comment, a gap, nor a packet with time and direction.
+    /// If a line is neither a comment, a gap, nor a packet with time and direction.
     pub fn parse(text: &str) -> Result<Self, ScriptError> {
         let mut exchange = Self::default();
         for (line, text) in (1..).zip(text.lines().map(str::trim)) {
@@ -93,7 +93,7 @@ impl Exchange {
         Ok(exchange)
     }
 
-    /// The packets, without times and gaps.
+    /// Returns the packets, without times and gaps.
     pub fn packets(&self) -> impl Iterator<Item = (Side, &Packet)> {
         self.steps.iter().filter_map(|step| match step {
             Step::Packet { from, packet, .. } => Some((*from, packet)),

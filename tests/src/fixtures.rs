@@ -1,7 +1,7 @@
-//! What is derived from the captures under `fixtures/captures`: the requests of every client, and
-//! exchange scripts of chosen conversations.
+//! Files derived from the captures under `fixtures/captures`: the requests of every client, and
+//! exchange scripts of selected transfers.
 //!
-//! The binary `fixtures` writes the files, a test compares them with what is committed.
+//! The binary `fixtures` writes the files; a test compares them with the committed ones.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -12,18 +12,19 @@ use crate::host;
 use crate::packet::Packet;
 use crate::pcap::{self, Datagram};
 
-/// A script stops after this many packets.
+/// Maximum number of packets in a script. The first 120 show handshake, blocks and the first
+/// retransmissions of every recording; the rest repeats them.
 const LONGEST: usize = 120;
 
-/// The folder of the fixtures.
+/// Returns the folder of the fixtures.
 pub fn folder() -> PathBuf {
     host::workspace().join("fixtures")
 }
 
-/// Every file that is derived from the captures: its path below the folder, and its text.
+/// Returns every file that is derived from the captures: its path below the folder, and its text.
 ///
 /// # Panics
-/// When a capture is missing or cannot be read, or holds no such conversation.
+/// If a capture is missing, cannot be read, or lacks a listed transfer.
 pub fn derived(folder: &Path) -> BTreeMap<PathBuf, String> {
     let mut clients: BTreeMap<String, Vec<Request>> = BTreeMap::new();
     for [capture, speaker] in table(&folder.join("captures.txt")) {
@@ -51,7 +52,7 @@ pub fn derived(folder: &Path) -> BTreeMap<PathBuf, String> {
     requests.chain(scripts).collect()
 }
 
-/// The rows of a table in a text file; the last column takes the rest of the line.
+/// Reads the rows of a table in a text file; the last column is the rest of the line.
 #[track_caller]
 fn table<const COLUMNS: usize>(file: &Path) -> Vec<[String; COLUMNS]> {
     let row = |line: &str| {
@@ -78,17 +79,17 @@ fn table<const COLUMNS: usize>(file: &Path) -> Vec<[String; COLUMNS]> {
         .collect()
 }
 
-/// The datagrams of a capture.
+/// Reads the datagrams of a capture.
 ///
 /// # Panics
-/// When it is missing or cannot be read.
+/// If the capture is missing or cannot be read.
 pub fn capture(folder: &Path, name: &str) -> Vec<Datagram> {
     let path = folder.join(format!("captures/{name}.pcap"));
     pcap::datagrams(&host::read(&path))
         .unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// A request as it was recorded.
+/// A recorded request.
 struct Request {
     client: String,
     note: String,
@@ -115,7 +116,7 @@ fn requests(folder: &Path, name: &str, speaker: &str) -> Vec<Request> {
         .collect()
 }
 
-/// The text of a file of requests: each as hex under a line that explains it.
+/// Formats a file of requests: each as hex, under a line that explains it.
 fn listed(client: &str, requests: &[Request]) -> String {
     let mut text =
         format!("# The distinct requests of {client}, in the order they were recorded.\n");
@@ -125,7 +126,7 @@ fn listed(client: &str, requests: &[Request]) -> String {
     text
 }
 
-/// Who sent a request: the firmware that loads the others is known by its options.
+/// Returns the client of a request: firmware that loads another client is recognised by its options.
 fn client_of<'a>(speaker: &'a str, options: &[(String, String)]) -> &'a str {
     let options: Vec<_> = options
         .iter()
@@ -154,7 +155,7 @@ fn exchange(folder: &Path, name: &str, file: &str, note: &str) -> String {
     let request = datagrams
         .iter()
         .find(asks)
-        .unwrap_or_else(|| panic!("{name}.pcap: nobody asks for {file}"));
+        .unwrap_or_else(|| panic!("{name}.pcap: no client requests {file}"));
     let client = request.source;
     let mut exchange = Exchange::recorded(&datagrams, client);
     exchange.notes.push(note.to_owned());
@@ -172,10 +173,10 @@ fn exchange(folder: &Path, name: &str, file: &str, note: &str) -> String {
     exchange.to_string()
 }
 
-/// The requests in a file that [`derived`] writes: the explanation and the bytes of each.
+/// Parses a file of requests that [`derived`] wrote: the explanation and the bytes of each.
 ///
 /// # Panics
-/// When a line is neither a comment nor hex.
+/// If a line is neither a comment nor hex.
 #[track_caller]
 pub fn parse_requests(text: &str) -> Vec<(String, Vec<u8>)> {
     let mut note = "";

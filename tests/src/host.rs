@@ -1,4 +1,4 @@
-//! The doors of the suites: clock, files, environment. One function per effect, nothing else.
+//! Effects of the suites: clock, files, environment. One function per effect.
 
 use std::fs;
 use std::io::Write as _;
@@ -18,7 +18,7 @@ pub fn now() -> Instant {
     Instant::now()
 }
 
-/// Reads a variable of the environment; one that is empty counts as unset.
+/// Reads an environment variable; an empty value counts as unset.
 #[expect(
     clippy::disallowed_methods,
     reason = "the one place of the suites that reads the environment"
@@ -27,10 +27,10 @@ pub fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
-/// The bytes of a file.
+/// Reads the bytes of a file.
 ///
 /// # Panics
-/// When the file cannot be read.
+/// If the file cannot be read.
 #[track_caller]
 #[expect(
     clippy::disallowed_methods,
@@ -43,7 +43,7 @@ pub fn read(path: &Path) -> Vec<u8> {
 /// Opens a file for reading.
 ///
 /// # Panics
-/// When it cannot be opened.
+/// If it cannot be opened.
 #[track_caller]
 #[expect(
     clippy::disallowed_methods,
@@ -53,19 +53,19 @@ pub fn open(path: &Path) -> fs::File {
     fs::File::open(path).unwrap_or_else(|error| panic!("cannot open {}: {error}", path.display()))
 }
 
-/// The text of a file, with anything that is not UTF-8 replaced.
+/// Reads the text of a file and replaces bytes that are not UTF-8.
 ///
 /// # Panics
-/// When the file cannot be read.
+/// If the file cannot be read.
 #[track_caller]
 pub fn read_text(path: &Path) -> String {
     String::from_utf8_lossy(&read(path)).into_owned()
 }
 
-/// Writes a file, and the folders above it where they are missing.
+/// Writes a file, and creates the missing folders above it.
 ///
 /// # Panics
-/// When the folders or the file cannot be written.
+/// If the folders or the file cannot be written.
 #[track_caller]
 #[expect(
     clippy::disallowed_methods,
@@ -80,10 +80,10 @@ pub fn write(path: &Path, bytes: impl AsRef<[u8]>) {
         .unwrap_or_else(|error| panic!("cannot write {}: {error}", path.display()));
 }
 
-/// Writes a file of zeros, which takes no room on most file systems, and the folders above it.
+/// Writes a sparse file of this size, and creates the missing folders above it.
 ///
 /// # Panics
-/// When the folders or the file cannot be written.
+/// If the folders or the file cannot be written.
 #[track_caller]
 #[expect(
     clippy::disallowed_methods,
@@ -96,19 +96,19 @@ pub fn write_zeros(path: &Path, size: u64) {
     sized.unwrap_or_else(|error| panic!("cannot write {}: {error}", path.display()));
 }
 
-/// A UDP socket on a port of the kernel's choice, for a test that speaks for itself.
+/// Binds a UDP socket to a port that the kernel chooses.
 ///
 /// # Panics
-/// When the address is none of this machine's.
+/// If the address is not local.
 #[track_caller]
 pub fn udp_socket(address: IpAddr) -> UdpSocket {
     udp_socket_at(SocketAddr::new(address, 0))
 }
 
-/// A UDP socket on this port, or on one of the kernel's choice where it is 0.
+/// Binds a UDP socket to this port; for port 0 the kernel chooses.
 ///
 /// # Panics
-/// When the address is none of this machine's, or the port is taken.
+/// If the address is not local, or the port is in use.
 #[track_caller]
 #[expect(
     clippy::disallowed_methods,
@@ -121,7 +121,7 @@ pub fn udp_socket_at(address: SocketAddr) -> UdpSocket {
 /// Appends bytes to a file.
 ///
 /// # Panics
-/// When there is no such file, or it cannot be written.
+/// If the file is missing or cannot be written.
 #[track_caller]
 #[expect(
     clippy::disallowed_methods,
@@ -133,10 +133,10 @@ pub fn append(path: &Path, bytes: &[u8]) {
     written.unwrap_or_else(|error| panic!("cannot write {}: {error}", path.display()));
 }
 
-/// Gives a file another name, in place of what has that name now.
+/// Renames a file and replaces an existing one of that name.
 ///
 /// # Panics
-/// When there is no such file.
+/// If the file is missing.
 #[track_caller]
 #[expect(
     clippy::disallowed_methods,
@@ -147,8 +147,8 @@ pub fn rename(from: &Path, to: &Path) {
         .unwrap_or_else(|error| panic!("cannot rename {}: {error}", from.display()));
 }
 
-/// Bytes without a pattern that a lost or repeated block could hide in: xorshift, seeded by the
-/// length.
+/// Returns pseudo-random bytes (xorshift, seeded by the length): a lost or repeated block changes
+/// them.
 pub fn patternless(length: usize) -> Vec<u8> {
     let mut state = 0x9e37_79b9_7f4a_7c15 ^ (length as u64);
     let words = std::iter::repeat_with(|| {
@@ -164,7 +164,7 @@ pub fn patternless(length: usize) -> Vec<u8> {
         .collect()
 }
 
-/// The files in a folder, sorted by name; none where there is no such folder.
+/// Lists the files in a folder, sorted by name; none if the folder is missing.
 pub fn files_in(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     let mut files: Vec<_> = entries
@@ -175,13 +175,13 @@ pub fn files_in(folder: &Path) -> Vec<PathBuf> {
     files
 }
 
-/// Whether the suite runs as root: namespaces, taps and ports below 1024 need it.
+/// Returns true if the suite runs as root: namespaces, taps and ports below 1024 need it.
 pub fn is_root() -> bool {
     fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0)
 }
 
-/// Waits until `ready` says yes, asking every few milliseconds: for programs of others that do not
-/// say themselves when they are ready. Returns false when the time is up.
+/// Polls `ready` every 5 ms until it returns true: for programs without a readiness signal. Returns
+/// false after the limit.
 pub fn wait_until(limit: Duration, mut ready: impl FnMut() -> bool) -> bool {
     let start = now();
     while start.elapsed() < limit {
@@ -193,24 +193,24 @@ pub fn wait_until(limit: Duration, mut ready: impl FnMut() -> bool) -> bool {
     false
 }
 
-/// The folder of the workspace.
+/// Returns the folder of the workspace.
 ///
 /// # Panics
-/// Never: the package lies one level below it.
+/// Never: the package is one level below it.
 pub fn workspace() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .parent()
         .expect("the package lies inside the workspace")
 }
 
-/// The folder cargo builds this profile into, where the binaries of the workspace lie.
+/// Returns the folder that cargo builds this profile into, with the binaries of the workspace.
 ///
 /// # Panics
-/// When the running program has no path.
+/// If the running program has no path.
 pub fn build_folder() -> PathBuf {
     let program = std::env::current_exe().expect("a running program has a path");
     let folder = program.parent().expect("a program lies in a folder");
-    // Tests lie in `deps`, programs beside it.
+    // Tests are in `deps`, programs beside it.
     let folder = if folder.ends_with("deps") {
         folder.parent().unwrap_or(folder)
     } else {
@@ -219,10 +219,10 @@ pub fn build_folder() -> PathBuf {
     folder.to_owned()
 }
 
-/// The SHA-256 of a file in hex, as `sha256sum` of the coreutils computes it.
+/// Returns the SHA-256 of a file in hex, computed by `sha256sum` of the coreutils.
 ///
 /// # Panics
-/// When `sha256sum` cannot read the file.
+/// If `sha256sum` cannot read the file.
 #[track_caller]
 pub fn sha256(path: &Path) -> String {
     let output = Command::new("sha256sum")

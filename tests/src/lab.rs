@@ -1,5 +1,5 @@
-//! Two namespaces with a cable between them, and a folder to serve: a place where a test chooses how
-//! the server is started.
+//! Two namespaces joined by a veth pair, and a folder to serve. Each test starts the server with its
+//! own arguments.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -11,46 +11,46 @@ use crate::host;
 use crate::netns::Netns;
 use crate::server::Server;
 
-/// The interface at both ends.
+/// The name of the interface at both ends.
 pub const CABLE: &str = "cable0";
 
-/// The addresses of the server: three of each family, those of one family after the other.
+/// The addresses of the server: three of each family, IPv4 first.
 pub const SERVERS: [IpAddr; 6] = [v4(1), v4(2), v4(3), v6(1), v6(2), v6(3)];
 
-/// One address of the server of each family, for a server that picks the address it answers from by
-/// itself: where it has one only, it picks that.
+/// One address of each family, for a server that lets the kernel choose the source address of its
+/// answers: with a single address the choice is fixed.
 pub const ONE_OF_EACH_FAMILY: [IpAddr; 2] = [v4(1), v6(1)];
 
 /// The addresses of the clients, IPv4 and IPv6.
 pub const CLIENTS: [IpAddr; 2] = [v4(100), v6(100)];
 
-/// Where a broadcast to all of the IPv4 network goes.
+/// The broadcast address of the IPv4 network.
 pub const BROADCAST: IpAddr = v4(255);
 
-/// A cable with a folder at its one end. The fields are dropped in their order.
+/// A veth pair with a server's folder. The fields are dropped in their order.
 #[derive(Debug)]
 pub struct Lab {
-    /// Where the server runs.
+    /// The namespace of the server.
     pub there: Netns,
-    /// Where the clients are.
+    /// The namespace of the clients.
     pub here: Netns,
     folder: TempDir,
 }
 
 impl Lab {
-    /// Lays the cable and gives both ends their addresses.
+    /// Creates the veth pair and assigns the addresses of both ends.
     ///
     /// # Panics
-    /// When the caller is not root.
+    /// If the caller is not root.
     #[track_caller]
     pub fn new() -> Self {
         Self::with_servers(&SERVERS)
     }
 
-    /// As [`new`](Self::new), with these addresses of the server only.
+    /// Creates the veth pair with these addresses of the server only.
     ///
     /// # Panics
-    /// When the caller is not root.
+    /// If the caller is not root.
     #[track_caller]
     pub fn with_servers(servers: &[IpAddr]) -> Self {
         let (there, here) = (Netns::new(), Netns::new());
@@ -61,7 +61,7 @@ impl Lab {
         for address in CLIENTS {
             here.address(CABLE, address, prefix(address));
         }
-        // Else a host says of one client a second that it has vanished, and of no more.
+        // By default a host sends about one ICMP unreachable per second and destination (1,000 ms).
         for variable in ["net.ipv4.icmp_ratelimit", "net.ipv6.icmp.ratelimit"] {
             here.sysctl(variable, "0");
         }
@@ -75,20 +75,20 @@ impl Lab {
         lab
     }
 
-    /// The folder that is served.
+    /// Returns the folder that is served.
     pub fn root(&self) -> PathBuf {
         self.folder.path().join("root")
     }
 
-    /// A folder beside it.
+    /// Returns the folder above it, for files that are not served.
     pub fn beside(&self) -> &Path {
         self.folder.path()
     }
 
-    /// Puts a file into the folder that is served.
+    /// Writes a file into the folder that is served.
     ///
     /// # Panics
-    /// When it cannot be written.
+    /// If it cannot be written.
     #[track_caller]
     pub fn file(&self, name: &str, bytes: impl AsRef<[u8]>) -> PathBuf {
         let path = self.root().join(name);
@@ -96,30 +96,30 @@ impl Lab {
         path
     }
 
-    /// Starts our server for the folder with these words as further arguments.
+    /// Starts `tftpd` for the folder, with these words as further arguments.
     ///
     /// # Panics
-    /// When it does not come to listen.
+    /// If it does not start to listen.
     #[track_caller]
     pub fn serve(&self, arguments: &str) -> Server {
         let root = self.root();
         let words = arguments.split_whitespace().map(AsRef::as_ref);
-        Server::ours(&self.there, [root.as_os_str()].into_iter().chain(words))
+        Server::tftpd(&self.there, [root.as_os_str()].into_iter().chain(words))
     }
 
-    /// A client of port 69 on this address of the server, from its own address of that family.
+    /// Binds a client of port 69 on this address of the server, to the client's address of that family.
     ///
     /// # Panics
-    /// When it cannot be bound.
+    /// If it cannot be bound.
     #[track_caller]
     pub fn client(&self, server: IpAddr) -> Client {
         self.client_of(SocketAddr::new(server, 69))
     }
 
-    /// A client of a server on another port.
+    /// Binds a client of a server on another port.
     ///
     /// # Panics
-    /// When it cannot be bound.
+    /// If it cannot be bound.
     #[track_caller]
     pub fn client_of(&self, server: SocketAddr) -> Client {
         let [v4, v6] = CLIENTS;

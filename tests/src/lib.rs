@@ -1,8 +1,8 @@
-//! What the suites share: namespaces, other people's programs, processes that cannot outlive their
-//! test, captures, and exchange scripts. `tests/README.md` says what each suite is for.
+//! Harness of the suites: namespaces, third-party programs, processes that end with their test,
+//! captures, and exchange scripts. `tests/README.md` lists the suites.
 //!
-//! Everything here serves tests, so what cannot go on panics, at the caller's line and with the
-//! output of the program concerned; only what reads text or bytes returns an error.
+//! Functions of the harness panic on failure, at the caller's line and with the output of the program
+//! concerned; only parsers of text or bytes return an error.
 
 pub mod built;
 pub mod capture;

@@ -1,40 +1,40 @@
-//! A bad wire in virtual time: it loses, repeats, delays and overtakes, all from one seed.
+//! A lossy link in virtual time: loss, duplication, delay and reordering, all from one seed.
 //!
-//! A [`Path`] is one direction. Whoever drives it owns the clock: datagrams are put in with the
-//! time at which they leave, and taken out when the time has come at which they arrive.
+//! A [`Path`] is one direction. The caller owns the clock: it puts datagrams in with their time of
+//! departure and takes them out at their time of arrival.
 
 use std::{cmp::Reverse, collections::BinaryHeap, time::Duration, time::Instant};
 
-/// One direction of a link, with the datagrams that are on their way.
+/// One direction of a link, with its datagrams in flight.
 #[derive(Debug)]
 pub struct Path<T> {
     quality: Quality,
     rng: Rng,
     in_flight: BinaryHeap<Reverse<InFlight<T>>>,
-    /// When the last datagram arrives that was not taken out of order.
+    /// Arrival of the last datagram that was not reordered.
     in_order: Option<Instant>,
     carried: u64,
     counts: Counts,
 }
 
-/// How good or bad one direction is.
+/// Delay and defects of one direction.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Quality {
-    /// How long a datagram travels, in the middle.
+    /// Mean delay of a datagram.
     pub delay: Duration,
-    /// How far a single datagram may be from that, uniformly, in per cent of `delay`. Jitter alone
-    /// never changes the order.
+    /// Largest deviation from `delay`, uniform, in per cent of it. Jitter alone never changes the
+    /// order.
     pub jitter: u32,
-    /// How many of a thousand datagrams are lost.
+    /// Datagrams lost, per thousand.
     pub loss: u32,
-    /// How many of a thousand arrive twice; each copy travels by itself.
+    /// Datagrams duplicated, per thousand; each copy has its own delay.
     pub duplicate: u32,
-    /// How many of a thousand stay behind for up to two more `delay`s while others overtake them.
+    /// Datagrams delayed by up to two more `delay`s, per thousand, so that later ones overtake them.
     pub reorder: u32,
 }
 
 impl Quality {
-    /// A path that only takes its time.
+    /// Returns a path with a constant delay and no defects.
     pub const fn steady(delay: Duration) -> Self {
         Self {
             delay,
@@ -46,21 +46,21 @@ impl Quality {
     }
 }
 
-/// What happened on one direction so far.
+/// Counters of one direction.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Counts {
     /// Datagrams put in.
     pub sent: u64,
     /// Datagrams that never arrive.
     pub lost: u64,
-    /// Datagrams that arrive once more.
+    /// Datagrams that were duplicated.
     pub duplicated: u64,
-    /// Datagrams held back for others to overtake.
+    /// Datagrams that were delayed so that later ones overtake them.
     pub reordered: u64,
 }
 
 impl<T: Clone> Path<T> {
-    /// An empty path; `seed` decides everything that will happen on it.
+    /// Returns an empty path; `seed` determines all its losses, delays and copies.
     pub const fn new(quality: Quality, seed: u64) -> Self {
         Self {
             quality,
@@ -77,7 +77,7 @@ impl<T: Clone> Path<T> {
         }
     }
 
-    /// Puts in a datagram that leaves at `now`.
+    /// Sends a datagram at `now`.
     pub fn send(&mut self, now: Instant, datagram: T) {
         self.counts.sent += 1;
         if self.rng.chance(self.quality.loss) {
@@ -91,12 +91,12 @@ impl<T: Clone> Path<T> {
         self.carry(now, datagram);
     }
 
-    /// When the next datagram arrives, if one is on its way.
+    /// Returns the arrival of the next datagram in flight.
     pub fn next_arrival(&self) -> Option<Instant> {
         self.in_flight.peek().map(|Reverse(next)| next.arrival)
     }
 
-    /// Takes out the next datagram, if it has arrived by `now`.
+    /// Returns the next datagram if it has arrived by `now`.
     pub fn receive(&mut self, now: Instant) -> Option<T> {
         if self.next_arrival()? > now {
             return None;
@@ -104,7 +104,7 @@ impl<T: Clone> Path<T> {
         self.in_flight.pop().map(|Reverse(next)| next.datagram)
     }
 
-    /// What happened so far.
+    /// Returns the counters.
     pub const fn counts(&self) -> Counts {
         self.counts
     }
@@ -140,7 +140,7 @@ impl<T: Clone> Path<T> {
 #[derive(Debug)]
 struct InFlight<T> {
     arrival: Instant,
-    /// Equal times keep the order in which the datagrams were put in.
+    /// Sequence number, which keeps the order of datagrams with equal arrivals.
     number: u64,
     datagram: T,
 }
@@ -171,17 +171,17 @@ impl<T> Ord for InFlight<T> {
     }
 }
 
-/// A small generator of numbers that look random and are the same for the same seed (`SplitMix64`).
+/// A pseudo-random generator (`SplitMix64`): the same seed gives the same numbers.
 #[derive(Clone, Debug)]
 pub struct Rng(u64);
 
 impl Rng {
-    /// The generator of `seed`; seeds that lie side by side have nothing in common.
+    /// Returns the generator of `seed`; adjacent seeds give unrelated sequences.
     pub const fn new(seed: u64) -> Self {
         Self(seed)
     }
 
-    /// Any 64 bits.
+    /// Returns 64 pseudo-random bits.
     pub const fn draw(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -189,22 +189,22 @@ impl Rng {
         mixed ^ (mixed >> 31)
     }
 
-    /// A number below `bound`; 0 if there is none.
+    /// Returns a number below `bound`, or 0 if `bound` is 0.
     pub fn below(&mut self, bound: u64) -> u64 {
         let scaled = (u128::from(self.draw()) * u128::from(bound)) >> 64;
         u64::try_from(scaled).unwrap_or(0)
     }
 
-    /// Whether something happens that happens `per_mille` times in a thousand.
+    /// Returns true with a probability of `per_mille` in a thousand.
     pub fn chance(&mut self, per_mille: u32) -> bool {
-        // Nothing is drawn for what cannot happen, so that an unused defect changes nothing.
+        // Probability 0 draws no number, so that an unused defect does not change the sequence.
         per_mille > 0 && self.below(1000) < u64::from(per_mille)
     }
 
-    /// One of `choices`.
+    /// Returns one of `choices`.
     ///
     /// # Panics
-    /// If there is nothing to choose from.
+    /// If `choices` is empty.
     #[track_caller]
     pub fn pick<'a, T>(&mut self, choices: &'a [T]) -> &'a T {
         let index = self.below(choices.len() as u64);
@@ -214,7 +214,7 @@ impl Rng {
             .expect("something to choose from")
     }
 
-    /// `len` random bytes.
+    /// Returns `len` pseudo-random bytes.
     pub fn bytes(&mut self, len: usize) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(len + 7);
         while bytes.len() < len {
@@ -225,7 +225,7 @@ impl Rng {
     }
 }
 
-/// Where virtual time begins: any moment will do, only differences count.
+/// Returns the origin of virtual time. Any instant serves: only differences count.
 #[expect(clippy::disallowed_methods, reason = "virtual time starts somewhere")]
 pub fn beginning() -> Instant {
     Instant::now()
@@ -237,7 +237,7 @@ mod tests {
 
     const DELAY: Duration = Duration::from_millis(10);
 
-    /// Sends 0, 1, 2 … a millisecond apart and tells what arrives when.
+    /// Sends 0, 1, 2 … 1 ms apart and returns the arrivals with their times.
     fn deliver(quality: Quality, seed: u64, count: u32) -> (Vec<(Duration, u32)>, Counts) {
         let start = beginning();
         let mut path = Path::new(quality, seed);

@@ -1,4 +1,4 @@
-//! Network namespaces that exist as long as their value.
+//! Network namespaces that are removed when their value is dropped.
 
 use std::io::{Read as _, Write as _};
 use std::net::{IpAddr, SocketAddrV6};
@@ -13,24 +13,24 @@ use crate::host;
 use crate::peers;
 use crate::process::Process;
 
-/// How long a single `ip` command may take.
+/// Limit for a single `ip` command.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A network namespace of its own, with the loopback interface up.
 ///
-/// It has no name and thus no trace in the file system: a process holds it which ends when its
-/// standard input does. So the namespace goes with this value, and even where the test is killed;
-/// the programs run in it are killed when the thread that started them ends.
+/// It has no name and no file: a process holds it that ends with its standard input. Thus the kernel
+/// removes the namespace when this value is dropped, and also when the test is killed. Programs inside
+/// are killed when the thread that started them ends.
 #[derive(Debug)]
 pub struct Netns {
     holder: Child,
 }
 
 impl Netns {
-    /// Makes a namespace.
+    /// Creates a namespace.
     ///
     /// # Panics
-    /// When the caller is not root, or `unshare` of util-linux is missing.
+    /// If the caller is not root, or `unshare` of util-linux is missing.
     #[track_caller]
     pub fn new() -> Self {
         let mut holder = Command::new("unshare")
@@ -39,7 +39,7 @@ impl Netns {
             .stdout(Stdio::piped())
             .spawn()
             .expect("util-linux has unshare");
-        // What `cat` gives back shows that the namespace is made.
+        // The echo of `cat` shows that the namespace exists.
         let mut echo = [0];
         let input = holder.stdin.as_mut().expect("the input is piped");
         input.write_all(b"!").expect("cat reads");
@@ -52,7 +52,7 @@ impl Netns {
         namespace
     }
 
-    /// A command that will run inside.
+    /// Returns a command that runs inside.
     pub fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
         let mut command = Command::new("nsenter");
         command.arg(format!("--net={}", self.path().display()));
@@ -65,16 +65,16 @@ impl Netns {
     /// Runs `ip` with these arguments inside.
     ///
     /// # Panics
-    /// When it fails.
+    /// If it fails.
     #[track_caller]
     pub fn ip(&self, arguments: &str) {
         self.show(arguments);
     }
 
-    /// Runs `ip` with these arguments inside, and returns what it shows.
+    /// Runs `ip` with these arguments inside and returns its output.
     ///
     /// # Panics
-    /// When it fails.
+    /// If it fails.
     #[track_caller]
     pub fn show(&self, arguments: &str) -> String {
         Process::run(
@@ -83,22 +83,22 @@ impl Netns {
         )
     }
 
-    /// Sets a variable of the kernel that each namespace has for itself, such as
+    /// Sets a sysctl that is separate for each namespace, such as
     /// `net.ipv4.ip_unprivileged_port_start`.
     ///
     /// # Panics
-    /// When there is no such variable.
+    /// If there is no such variable.
     #[track_caller]
     pub fn sysctl(&self, name: &str, value: &str) {
         let path = PathBuf::from(format!("/proc/sys/{}", name.replace('.', "/")));
         self.enter(|| host::write(&path, value));
     }
 
-    /// Makes this rule the only one of the firewall inside, in the language of `nft`. It looks at what
-    /// comes `in` or goes `out`.
+    /// Replaces the firewall inside by this single rule, in the syntax of `nft`, for packets that come
+    /// `in` or go `out`.
     ///
     /// # Panics
-    /// When `nft` does not understand it.
+    /// If `nft` rejects it.
     #[track_caller]
     pub fn firewall(&self, way: &str, rule: &str) {
         self.nft(&format!(
@@ -108,10 +108,10 @@ impl Netns {
         ));
     }
 
-    /// Takes the firewall away.
+    /// Removes all firewall rules.
     ///
     /// # Panics
-    /// When `nft` does not work here.
+    /// If `nft` fails.
     #[track_caller]
     pub fn no_firewall(&self) {
         self.nft("flush ruleset");
@@ -122,11 +122,11 @@ impl Netns {
         Process::run(self.command(peers::path("nft")).arg(commands), PATIENCE);
     }
 
-    /// The address that an interface has for its link alone, with its scope. The kernel takes a second
-    /// or two to see that nobody else has it.
+    /// Returns the link-local address of an interface, with its scope. Duplicate address detection of
+    /// the kernel takes one to two seconds.
     ///
     /// # Panics
-    /// When there is no such interface, or the address does not become usable.
+    /// If there is no such interface, or the address does not become usable.
     #[track_caller]
     pub fn link_local(&self, interface: &str) -> SocketAddrV6 {
         let show = || {
@@ -153,10 +153,10 @@ impl Netns {
         SocketAddrV6::new(address, 0, 0, index)
     }
 
-    /// Gives an interface an address, usable at once: the check for duplicates is left out.
+    /// Assigns an address to an interface, without duplicate address detection: it is usable immediately.
     ///
     /// # Panics
-    /// When there is no such interface.
+    /// If there is no such interface.
     #[track_caller]
     pub fn address(&self, interface: &str, address: IpAddr, prefix: u8) {
         let unchecked = if address.is_ipv6() { " nodad" } else { "" };
@@ -165,10 +165,10 @@ impl Netns {
         ));
     }
 
-    /// Lays a cable to another namespace; both ends are called `interface` and are ready for use.
+    /// Creates a veth pair to another namespace; both ends are named `interface` and are up.
     ///
     /// # Panics
-    /// When one of them has such an interface already, or does not become ready.
+    /// If one of them has such an interface already, or does not become ready.
     #[track_caller]
     pub fn cable(&self, other: &Self, interface: &str) {
         let there = other.holder.id();
@@ -178,7 +178,7 @@ impl Netns {
         self.ip(&format!("link set {interface} up"));
         other.ip(&format!("link set {interface} up"));
         for end in [self, other] {
-            // The kernel takes up to a second to see that the cable is plugged in; IPv6 waits for that.
+            // The kernel takes up to a second to detect the carrier; IPv6 waits for it.
             let ready = || {
                 end.show(&format!("link show dev {interface}"))
                     .contains("state UP")
@@ -190,10 +190,10 @@ impl Netns {
         }
     }
 
-    /// Makes a bridge with a tap on it, both up: a place to plug a virtual machine in.
+    /// Creates a bridge with a tap for a virtual machine, both up.
     ///
     /// # Panics
-    /// When an interface of that name exists, or the kernel has no taps.
+    /// If an interface of that name exists, or the kernel has no taps.
     #[track_caller]
     pub fn bridge_with_tap(&self, bridge: &str, tap: &str) {
         self.ip(&format!("link add {bridge} type bridge"));

@@ -1,7 +1,7 @@
-//! TFTP packets as a capture shows them and as a script writes them.
+//! TFTP packets: decoded from captures, and in the text form of exchange scripts.
 //!
-//! A second reading of the RFCs, on purpose: fixtures and suites that used the crate under test to
-//! understand what they see would agree with its mistakes.
+//! A second implementation of the codec, on purpose: suites that decoded packets with the crate under
+//! test would share its mistakes.
 
 use std::fmt;
 
@@ -43,9 +43,9 @@ pub enum Packet {
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("{text:?} is no packet: {reason}")]
 pub struct PacketError {
-    /// What was read.
+    /// The input.
     pub text: String,
-    /// What is wrong with it.
+    /// The reason.
     pub reason: &'static str,
 }
 

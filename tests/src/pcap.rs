@@ -1,7 +1,7 @@
 //! Reads UDP datagrams out of a capture file: classic pcap, Ethernet or Linux cooked, IPv4 and IPv6.
 //!
-//! Frames that hold anything else are passed over; of a datagram in fragments the first one tells
-//! all that is needed here: addresses, length, and the beginning of the payload.
+//! Frames of other protocols are skipped; of a fragmented datagram only the first fragment is read,
+//! which holds addresses, length, and the beginning of the payload.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
@@ -11,7 +11,7 @@ use std::time::Duration;
 pub struct Datagram {
     /// The number of the frame in the file, from 1 on, as other readers count.
     pub frame: usize,
-    /// When it was seen, since 1970.
+    /// Time of capture, since 1970.
     pub time: Duration,
     /// The sender.
     pub source: SocketAddr,
@@ -23,7 +23,7 @@ pub struct Datagram {
     pub payload: Vec<u8>,
 }
 
-/// What is wrong with a capture file.
+/// An error in a capture file.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PcapError {
@@ -38,10 +38,10 @@ pub enum PcapError {
     Truncated(usize),
 }
 
-/// The UDP datagrams of a capture file, in their order.
+/// Returns the UDP datagrams of a capture file, in order.
 ///
 /// # Errors
-/// When the file is no capture, has another link layer, or ends inside a frame.
+/// If the file is no capture, has another link layer, or ends inside a frame.
 pub fn datagrams(file: &[u8]) -> Result<Vec<Datagram>, PcapError> {
     let mut found = Vec::new();
     each_frame(file, |frame, time, header, bytes| {
@@ -54,7 +54,7 @@ pub fn datagrams(file: &[u8]) -> Result<Vec<Datagram>, PcapError> {
     Ok(found)
 }
 
-/// How many frames a capture file holds, whatever is in them.
+/// Returns the number of frames in a capture file, of any protocol.
 ///
 /// # Errors
 /// As [`datagrams`].
@@ -64,7 +64,7 @@ pub fn frames(file: &[u8]) -> Result<usize, PcapError> {
     Ok(count)
 }
 
-/// Hands every frame to `each`: its number, its time, its link layer and its bytes.
+/// Calls `each` with number, time, link layer and bytes of every frame.
 fn each_frame(
     file: &[u8],
     mut each: impl FnMut(usize, Duration, LinkHeader, &[u8]),
@@ -95,7 +95,7 @@ fn each_frame(
     Ok(())
 }
 
-/// A link layer: where the type of the packet inside stands, and how long the header is.
+/// A link layer: offset of the type of its payload, and length of its header.
 #[derive(Clone, Copy)]
 struct LinkHeader {
     kind_at: usize,
@@ -174,7 +174,7 @@ fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
     array_at(bytes, at).map(u16::from_be_bytes)
 }
 
-/// What is left of the file, and whether its numbers are those of a machine of the other kind.
+/// The unread rest of the file, and its byte order.
 struct Reader<'a> {
     rest: &'a [u8],
     swapped: bool,
@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn later_fragments_and_other_protocols_are_passed_over() {
+    fn later_fragments_and_other_protocols_are_skipped() {
         let mut fragment = ack_over_ipv4();
         fragment[21] = 1;
         assert_eq!(datagrams(&file(&fragment)), Ok(vec![]));

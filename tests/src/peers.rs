@@ -1,11 +1,11 @@
-//! Other people's programs: which ones the suites need, where they are, and what to do without them.
+//! Third-party programs of the suites: their packages, their paths, and the skip of tests that lack one.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use crate::host;
 
-/// Set by `cargo ci`: a program that is missing fails the test instead of skipping it.
+/// Set by `cargo ci`: a missing program fails the test instead of skipping it.
 pub const REQUIRE: &str = "TESTS_REQUIRE_PEERS";
 
 /// A program the suites need, and the Debian package it comes from.
@@ -15,17 +15,17 @@ pub struct Peer {
     pub program: &'static str,
     /// The package that holds it.
     pub package: &'static str,
-    /// How it comes onto the machine.
+    /// The way of installation.
     pub how: How,
 }
 
-/// How a package comes onto the machine.
+/// A way to install a package.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum How {
     /// `apt-get install`.
     Installed,
-    /// Downloaded and unpacked into the build folder: installing it would start a daemon, change
-    /// how the machine boots, or displace another package.
+    /// Downloaded and unpacked into the build folder: an installation would start a daemon, change
+    /// the boot of the machine, or remove another package.
     Unpacked,
     /// Unpacked by `pip`, from the packages of Python.
     Python,
@@ -65,7 +65,7 @@ pub const ALL: &[Peer] = &[
     installed("qemu-system-x86_64", "qemu-system-x86"),
     installed("/usr/share/seabios/bios-256k.bin", "seabios"),
     installed(IPXE_ROM, "ipxe-qemu"),
-    // The one library that the unpacked server below needs besides libc.
+    // The only library besides libc that the unpacked server below needs.
     installed("/usr/share/doc/libwrap0/copyright", "libwrap0"),
     Peer {
         program: "in.tftpd",
@@ -87,7 +87,7 @@ pub const ALL: &[Peer] = &[
         package: "linux-image-cloud-amd64",
         how: How::UnpackedDependency,
     },
-    // Portmappers and RPC services start by themselves where they are installed; what they need does not.
+    // Packages of portmappers and RPC services start daemons; the libraries they need do not.
     aside("rpcbind", "rpcbind"),
     aside("rpcinfo", "rpcbind"),
     aside("rpc.rstatd", "rstatd"),
@@ -108,16 +108,16 @@ pub const ALL: &[Peer] = &[
     },
 ];
 
-/// The boot ROM that QEMU gives to its virtio network card; it serves a BIOS as well as UEFI.
+/// The boot ROM of QEMU's virtio network card, for BIOS and UEFI.
 pub const IPXE_ROM: &str = "/usr/lib/ipxe/qemu/efi-virtio.rom";
 
-/// A TFTP client in Python, which is a module and no program.
+/// A TFTP client in Python, a module without a program.
 pub const TFTPY: &str = "tftpy/__init__.py";
 
-/// A Linux kernel with drivers for virtual machines; any version will do.
+/// A Linux kernel of any version with drivers for virtual machines.
 pub const KERNEL: &str = "vmlinuz";
 
-/// Where a package lies that is unpacked: each has a folder of its own, for two may hold different
+/// Returns the folder of an unpacked package. Each package has its own, because two may hold different
 /// files of one name, as the servers for `inetd` do.
 pub fn unpacked(package: &str) -> PathBuf {
     let profile = host::build_folder();
@@ -125,8 +125,8 @@ pub fn unpacked(package: &str) -> PathBuf {
     all.join(package)
 }
 
-/// Where a program is, or `None` where it is missing. One that is to be unpacked is not looked for
-/// elsewhere: an installed one may be another build, such as a busybox that needs libraries.
+/// Returns the path of a program, or `None` if it is missing. For a program that is to be unpacked only
+/// its folder is searched: an installed one may be another build, such as a busybox with libraries.
 pub fn find(program: &str) -> Option<PathBuf> {
     if program.starts_with('/') {
         return Some(PathBuf::from(program)).filter(|file| file.exists());
@@ -157,20 +157,20 @@ pub fn find(program: &str) -> Option<PathBuf> {
         .find(|file| file.is_file())
 }
 
-/// Where a program is.
+/// Returns the path of a program.
 ///
 /// # Panics
-/// When it is missing. Ask [`available`] first.
+/// If it is missing. Call [`available`] first.
 #[track_caller]
 pub fn path(program: &str) -> PathBuf {
-    find(program).unwrap_or_else(|| panic!("{program} is missing; `cargo ci setup` brings it"))
+    find(program).unwrap_or_else(|| panic!("{program} is missing; `cargo ci setup` installs it"))
 }
 
-/// Whether a test that needs root and these programs can run here. If not, says so on standard
-/// error where no test harness hides it.
+/// Returns true if a test that needs root and these programs can run here. If not, prints the reason to
+/// standard error, past the capture of the test harness.
 ///
 /// # Panics
-/// When it cannot run, but must: under `cargo ci`, or where `CI` is set.
+/// If it cannot run but must: under `cargo ci`, or with `CI` set.
 #[track_caller]
 pub fn available(programs: &[&str]) -> bool {
     let missing: Vec<_> = programs
@@ -182,7 +182,7 @@ pub fn available(programs: &[&str]) -> bool {
         "not root; it makes network namespaces".to_owned()
     } else if !missing.is_empty() {
         format!(
-            "not installed: {}; `cargo ci setup` brings what is missing",
+            "not installed: {}; `cargo ci setup` installs what is missing",
             missing.join(", ")
         )
     } else {

@@ -1,4 +1,4 @@
-//! A program that ends with its test, whatever happens, and whose output can be waited for.
+//! Child processes that are killed with their test, and whose output a test can wait for.
 
 use std::io::Read;
 use std::os::unix::process::CommandExt as _;
@@ -12,7 +12,7 @@ use nix::unistd::Pid;
 
 use crate::host;
 
-/// A running program; dropping it kills it and all it has started that stayed in its process group.
+/// A running program; dropping it kills its process group.
 #[derive(Debug)]
 pub struct Process {
     name: String,
@@ -21,20 +21,20 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts a program in a process group of its own, without standard input, and collects what
-    /// it writes to both of its outputs.
+    /// Starts a program in a process group of its own, without standard input, and collects both of
+    /// its outputs.
     ///
     /// # Panics
-    /// When the program cannot be started.
+    /// If the program cannot be started.
     #[track_caller]
     pub fn start(command: &mut Command) -> Self {
         Self::with_input(command, Stdio::null())
     }
 
-    /// As [`start`](Self::start), with a standard input.
+    /// Starts a program with a standard input, like [`start`](Self::start).
     ///
     /// # Panics
-    /// When the program cannot be started.
+    /// If the program cannot be started.
     #[track_caller]
     pub fn with_input(command: &mut Command, input: Stdio) -> Self {
         let name = shown(command);
@@ -51,10 +51,10 @@ impl Process {
         Self { name, child, log }
     }
 
-    /// Runs a program to its end and returns what it wrote, if it ended well.
+    /// Runs a program to its end and returns its output.
     ///
     /// # Panics
-    /// When it cannot be started, ends with anything but 0, or has not ended when the time is up.
+    /// If it cannot be started, ends with a status other than 0, or runs longer than the limit.
     #[track_caller]
     pub fn run(command: &mut Command, limit: Duration) -> String {
         let mut process = Self::start(command);
@@ -68,10 +68,10 @@ impl Process {
         process.output()
     }
 
-    /// Waits for a whole line that contains `what`, from the beginning of the output on, and returns it.
+    /// Waits for a complete line that contains `what`, from the start of the output on, and returns it.
     ///
     /// # Panics
-    /// When the program ends, or the time is up, before it has written such a line.
+    /// If the program ends, or the limit passes, before it has written such a line.
     #[track_caller]
     pub fn wait_for_line(&self, what: &str, limit: Duration) -> String {
         self.line_with(what, limit).unwrap_or_else(|| {
@@ -89,8 +89,8 @@ impl Process {
         })
     }
 
-    /// Waits for a whole line that contains `what`; `None` when the program ends, or the time is up,
-    /// before it has written such a line.
+    /// Waits for a complete line that contains `what`; returns `None` if the program ends, or the limit
+    /// passes, before it has written such a line.
     pub fn line_with(&self, what: &str, limit: Duration) -> Option<String> {
         self.log.wait(limit, |text| text.line_with(what))
     }
@@ -98,7 +98,7 @@ impl Process {
     /// Waits until the program has ended.
     ///
     /// # Panics
-    /// When the time is up.
+    /// After the limit.
     #[track_caller]
     pub fn wait(&mut self, limit: Duration) -> ExitStatus {
         let ended = self.ended_within(limit);
@@ -111,10 +111,10 @@ impl Process {
         })
     }
 
-    /// Waits until the program has ended; `None` when the time is up before.
+    /// Waits until the program has ended; returns `None` after the limit.
     ///
     /// # Panics
-    /// Never: nobody else waits for the child.
+    /// Never: only this type waits for the child.
     pub fn ended_within(&mut self, limit: Duration) -> Option<ExitStatus> {
         self.log
             .wait(limit, |text| (text.writers == 0).then_some(()))?;
@@ -125,26 +125,26 @@ impl Process {
         )
     }
 
-    /// Asks the program to end, as Ctrl-C does.
+    /// Sends SIGINT to the program.
     pub fn interrupt(&self) {
         // An error means that it has ended already.
         let _ = kill(self.pid(), Signal::SIGINT);
     }
 
-    /// What the program has written so far, both outputs together in the order they were read.
+    /// Returns the output so far, both streams in the order they were read.
     pub fn output(&self) -> String {
         String::from_utf8_lossy(&self.log.text().bytes).into_owned()
     }
 
-    /// The process id.
+    /// Returns the process id.
     pub fn id(&self) -> u32 {
         self.child.id()
     }
 
-    /// How much memory it holds now, in bytes.
+    /// Returns its resident memory, in bytes.
     ///
     /// # Panics
-    /// When it has ended.
+    /// If it has ended.
     #[track_caller]
     pub fn memory(&self) -> u64 {
         let status = host::read_text(format!("/proc/{}/status", self.id()).as_ref());
@@ -153,7 +153,7 @@ impl Process {
         kibibytes.unwrap_or_else(|| panic!("{} has ended", self.name)) * 1024
     }
 
-    /// How many descriptors it has open now; none once it has ended.
+    /// Returns the number of its open file descriptors; 0 once it has ended.
     pub fn descriptors(&self) -> usize {
         std::fs::read_dir(format!("/proc/{}/fd", self.id())).map_or(0, Iterator::count)
     }
@@ -165,13 +165,13 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // An error means that nobody of the group is left.
+        // An error means that the group is empty.
         let _ = killpg(self.pid(), Signal::SIGKILL);
         drop(self.child.wait());
     }
 }
 
-/// What a program has written, and how many of its outputs are still open.
+/// The output of a program, and the number of its open outputs.
 #[derive(Debug, Default)]
 struct Log {
     text: Mutex<Text>,
@@ -202,7 +202,7 @@ impl Log {
         });
     }
 
-    /// Waits until `find` finds something, the outputs are closed, or the time is up.
+    /// Waits until `find` returns a value, the outputs are closed, or the limit has passed.
     fn wait<T>(&self, limit: Duration, mut find: impl FnMut(&Text) -> Option<T>) -> Option<T> {
         let waiting = |text: &mut Text| text.writers > 0 && find(text).is_none();
         let (text, _) = self
@@ -228,7 +228,7 @@ impl Text {
     }
 }
 
-/// The command as one would type it.
+/// Formats a command as a shell line.
 fn shown(command: &Command) -> String {
     let words = [command.get_program()]
         .into_iter()
@@ -275,7 +275,7 @@ mod tests {
         drop(process);
         let gone = || {
             let stat = std::path::PathBuf::from(format!("/proc/{child}/stat"));
-            // Nobody may have waited for the orphan yet: a zombie is dead enough.
+            // An orphan that is not reaped yet is a zombie.
             !stat.exists() || host::read_text(&stat).contains(") Z ")
         };
         assert!(host::wait_until(SOON, gone));

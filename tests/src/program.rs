@@ -1,4 +1,4 @@
-//! The programs that serve TFTP, and how each is told what to do.
+//! The TFTP servers of the suites, and the command line of each.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::ops::RangeInclusive;
@@ -10,7 +10,7 @@ use crate::netns::Netns;
 use crate::process::Process;
 use crate::{built, host, peers};
 
-/// Chooses the server that the suites test: `hpa` shows whether a failure is ours or the client's.
+/// Chooses the server that the suites test: with `hpa`, a failure that remains is one of the client.
 pub const CHOICE: &str = "TESTS_SERVER";
 
 /// Every address of both families, with the port of TFTP.
@@ -20,32 +20,32 @@ pub const EVERYWHERE: SocketAddr = SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIF
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Program {
     /// The binary `tftpd` of this workspace.
-    Ours,
+    Tftpd,
     /// `in.tftpd` of tftpd-hpa.
     Hpa,
-    /// atftpd, which knows no range of ports.
+    /// atftpd, without a range of ports.
     Atftpd,
-    /// dnsmasq, which takes no files.
+    /// dnsmasq, without uploads.
     Dnsmasq,
 }
 
-/// What a server is to do.
+/// The configuration of a server.
 #[derive(Clone, Debug)]
 pub struct Task<'a> {
     /// The folder to serve.
     pub root: &'a Path,
-    /// Where to listen: [`EVERYWHERE`], or one address, as atftpd and dnsmasq want it.
+    /// The address to listen on: [`EVERYWHERE`], or one address, which atftpd and dnsmasq need.
     pub listen: SocketAddr,
     /// The ports of transfers.
     pub ports: RangeInclusive<u16>,
-    /// Whether clients may write, new files and in place of old ones.
+    /// True if clients may create and replace files.
     pub writable: bool,
-    /// Rules for names in the format of tftp-hpa, for ours and for tftpd-hpa.
+    /// A map file in the format of tftp-hpa, for `tftpd` and tftpd-hpa.
     pub map_file: Option<&'a Path>,
 }
 
 impl<'a> Task<'a> {
-    /// To serve a folder everywhere, for reading only.
+    /// Returns a task that serves a folder on every address, for reading only.
     pub fn reading(root: &'a Path, ports: &RangeInclusive<u16>) -> Self {
         Self {
             root,
@@ -58,30 +58,30 @@ impl<'a> Task<'a> {
 }
 
 impl Program {
-    /// The server to test: ours, unless the environment says `TESTS_SERVER=hpa`.
+    /// Returns the server to test: `tftpd`, or tftpd-hpa with `TESTS_SERVER=hpa` in the environment.
     ///
     /// # Panics
-    /// When the environment says something else.
+    /// If the variable has another value.
     #[track_caller]
     pub fn under_test() -> Self {
         match host::variable(CHOICE).as_deref() {
-            None | Some("ours") => Self::Ours,
+            None | Some("tftpd") => Self::Tftpd,
             Some("hpa") => Self::Hpa,
-            Some(other) => panic!("{CHOICE}={other}: expected `ours` or `hpa`"),
+            Some(other) => panic!("{CHOICE}={other}: expected `tftpd` or `hpa`"),
         }
     }
 
-    /// The program as [`peers`] calls it; nothing for ours.
+    /// Returns the program's name in [`peers`]; `None` for `tftpd`.
     pub fn peer(self) -> Option<&'static str> {
         match self {
-            Self::Ours => None,
+            Self::Tftpd => None,
             Self::Hpa => Some("in.tftpd"),
             Self::Atftpd => Some("atftpd"),
             Self::Dnsmasq => Some("dnsmasq"),
         }
     }
 
-    /// Starts it.
+    /// Starts the program in a namespace.
     #[track_caller]
     pub(crate) fn start(self, namespace: &Netns, task: &Task<'_>) -> Process {
         let path = self
@@ -89,12 +89,12 @@ impl Program {
             .map_or_else(|| built::binary("tftpd"), peers::path);
         let mut command = namespace.command(path);
         match self {
-            Self::Ours => ours(&mut command, task),
+            Self::Tftpd => tftpd(&mut command, task),
             Self::Hpa => hpa(&mut command, task),
             Self::Dnsmasq => dnsmasq(&mut command, task),
             Self::Atftpd => {
                 atftpd(&mut command, task);
-                // By itself it listens on IPv4 only; it serves what inetd would hand it just as well.
+                // As a daemon it listens on IPv4 only; with a socket from inetd it serves both families.
                 let socket = namespace.enter(|| host::udp_socket_at(task.listen));
                 let input = Stdio::from(OwnedFd::from(socket));
                 return Process::with_input(&mut command, input);
@@ -104,7 +104,7 @@ impl Program {
     }
 }
 
-fn ours(command: &mut Command, task: &Task<'_>) {
+fn tftpd(command: &mut Command, task: &Task<'_>) {
     command.arg(task.root);
     command.args(["--listen", &task.listen.to_string()]);
     command.args(["--ports", &range(task, '-')]);

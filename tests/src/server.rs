@@ -1,4 +1,4 @@
-//! A TFTP server in a namespace: ours, or another one to compare with.
+//! A TFTP server in a namespace: `tftpd`, or another one to compare with.
 
 use std::ffi::OsStr;
 use std::process::Command;
@@ -9,10 +9,10 @@ use crate::process::Process;
 use crate::program::{Program, Task};
 use crate::{built, host};
 
-/// How long a server may take to start, and to end when nothing is in flight.
+/// Limit for a server to start, and to end without transfers in flight.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A running server, which ends with this value.
+/// A running server; dropping it kills the process.
 #[derive(Debug)]
 pub struct Server {
     program: Program,
@@ -20,15 +20,15 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts a server; it listens when this returns.
+    /// Starts a server and returns once it listens.
     ///
     /// # Panics
-    /// When it does not come to listen.
+    /// If it does not start to listen.
     #[track_caller]
     pub fn start(program: Program, namespace: &Netns, task: &Task<'_>) -> Self {
         let process = program.start(namespace, task);
         match program {
-            Program::Ours => {
+            Program::Tftpd => {
                 process.wait_for_line(&format!("listening on {}", task.listen), PATIENCE);
             }
             Program::Hpa | Program::Atftpd | Program::Dnsmasq => {
@@ -43,36 +43,36 @@ impl Server {
         Self { program, process }
     }
 
-    /// Starts ours with arguments of the test's choice; it listens when this returns.
+    /// Starts `tftpd` with these arguments and returns once it listens.
     ///
     /// # Panics
-    /// When it does not come to listen.
+    /// If it does not start to listen.
     #[track_caller]
-    pub fn ours(namespace: &Netns, arguments: impl IntoIterator<Item: AsRef<OsStr>>) -> Self {
+    pub fn tftpd(namespace: &Netns, arguments: impl IntoIterator<Item: AsRef<OsStr>>) -> Self {
         Self::launch(namespace.command(built::binary("tftpd")).args(arguments))
     }
 
-    /// Starts ours by a command that may put other programs before it, as long as each gives way to
-    /// the next.
+    /// Starts `tftpd` by a command that may begin with other programs, as long as each replaces itself
+    /// by the next (`exec`).
     ///
     /// # Panics
-    /// When it does not come to listen.
+    /// If it does not start to listen.
     #[track_caller]
     pub fn launch(command: &mut Command) -> Self {
         let process = Process::start(command);
         process.wait_for_line("listening on", PATIENCE);
         Self {
-            program: Program::Ours,
+            program: Program::Tftpd,
             process,
         }
     }
 
-    /// The process, to look at it from outside.
+    /// Returns the process.
     pub fn process(&self) -> &Process {
         &self.process
     }
 
-    /// Asks the server to end, as Ctrl-C does; it may go on with what runs.
+    /// Sends SIGINT to the server, which then completes its transfers.
     pub fn interrupt(&self) {
         self.process.interrupt();
     }
@@ -80,26 +80,26 @@ impl Server {
     /// Waits for a line of the log that contains `what`.
     ///
     /// # Panics
-    /// When none comes.
+    /// If none is written in time.
     #[track_caller]
     pub fn wait_for_line(&self, what: &str) -> String {
         self.process.wait_for_line(what, PATIENCE)
     }
 
-    /// The lines of the log so far that contain `what`.
+    /// Returns the lines of the log so far that contain `what`.
     pub fn lines_with(&self, what: &str) -> Vec<String> {
         let output = self.output();
         let lines = output.lines().filter(|line| line.contains(what));
         lines.map(str::to_owned).collect()
     }
 
-    /// Asks the server to end, as Ctrl-C does, and returns what it wrote.
+    /// Sends SIGINT to the server and returns its output.
     ///
     /// # Panics
-    /// When ours does not drain and end with 0.
+    /// If `tftpd` does not drain and end with 0.
     #[track_caller]
     pub fn stop(mut self) -> String {
-        if self.program == Program::Ours {
+        if self.program == Program::Tftpd {
             self.process.interrupt();
             let status = self.process.wait(PATIENCE);
             assert!(
@@ -111,7 +111,7 @@ impl Server {
         self.process.output()
     }
 
-    /// What the server has written so far.
+    /// Returns the output so far.
     pub fn output(&self) -> String {
         self.process.output()
     }

@@ -90,7 +90,7 @@ impl<E: Endpoint> Trace<E> {
     /// Runs a script, after those that ran before.
     ///
     /// # Panics
-    /// When a line cannot be read, or the side under test sends anything else than the script says
+    /// When a line cannot be read, or the side under test sends a packet that differs from the script
     /// it sends, no matter if less, more, or at another time; also when it stores anything else than
     /// the beginning of [`content`].
     #[track_caller]

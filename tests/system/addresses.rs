@@ -132,7 +132,12 @@ fn a_broadcast_is_answered_from_an_address_of_the_server_where_that_is_wanted() 
         for everybody in [BROADCAST, Ipv4Addr::BROADCAST.into()] {
             let mut client = lab.client(SERVERS[0]);
             broadcast(&lab, &client, everybody);
-            assert_eq!(client.hear(), "DATA 1 len 512", "{}", server.output());
+            assert_eq!(
+                client.receive_text(),
+                "DATA 1 len 512",
+                "{}",
+                server.output()
+            );
             assert!(
                 SERVERS.contains(&client.transfer().ip()),
                 "{}",
@@ -170,7 +175,11 @@ fn a_multicast_is_never_answered() {
     asked.set_port(69);
     asked.set_scope_id(all_nodes.scope_id());
     client.send_bytes(b"\0\x01absent\0octet\0", asked.into());
-    assert!(client.hear().starts_with("ERROR 1"), "{}", server.output());
+    assert!(
+        client.receive_text().starts_with("ERROR 1"),
+        "{}",
+        server.output()
+    );
     let log = server.stop();
     assert!(!log.contains("path=x"), "{log}");
 }

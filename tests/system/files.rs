@@ -72,7 +72,7 @@ fn names_are_found_in_any_case_where_that_is_wanted() {
         let mut asked = Vec::from(*b"\0\x01");
         asked.extend(b"\\Boot\\BCD\0octet\0");
         client.send_bytes(&asked, std::net::SocketAddr::new(SERVERS[0], 69));
-        assert_eq!(client.hear(), expected, "{arguments}");
+        assert_eq!(client.receive_text(), expected, "{arguments}");
         client.send("ACK 1");
         server.stop();
     }

@@ -71,7 +71,12 @@ fn where_all_ports_are_taken_the_next_client_waits_until_one_is_free() {
     assert!(refused.ask("RRQ absent octet").starts_with("ERROR 1"));
     let free = four.first().expect("four");
     free.send("ACK 2");
-    assert_eq!(fifth.hear(), "DATA 1 len 512", "{}", server.output());
+    assert_eq!(
+        fifth.receive_text(),
+        "DATA 1 len 512",
+        "{}",
+        server.output()
+    );
     assert_eq!(fifth.transfer().port(), free.transfer().port());
     for client in four.iter().skip(1) {
         client.send("ACK 2");

@@ -113,7 +113,7 @@ fn who_is_not_done_when_the_server_stops_is_told_so() {
     for client in [&mut reader, &mut writer] {
         let repeated = ["DATA 2 len 512", "ACK 1"];
         let last = loop {
-            let heard = client.hear();
+            let heard = client.receive_text();
             if !repeated.contains(&heard.as_str()) {
                 break heard;
             }

@@ -8,7 +8,7 @@ fn main() {
     let folder = fixtures::folder();
     let files = fixtures::derived(&folder);
     for stale in ["requests", "exchanges"] {
-        // There is none on the first run.
+        // The folder is missing on the first run.
         drop(fs::remove_dir_all(folder.join(stale)));
     }
     for (path, text) in &files {

@@ -1,4 +1,4 @@
-//! Brings the other people's programs that the suites need, from the packages of Debian.
+//! Installs the third-party programs that the suites need, from Debian's packages.
 
 use std::fs;
 use std::path::Path;
@@ -9,8 +9,8 @@ use tests::peers::{self, How, Peer};
 
 use crate::steps::{self, Steps};
 
-/// Installs or unpacks what is missing. Without root or `apt-get` it says what to type instead, and
-/// leaves it to the suites to fail where they miss something.
+/// Installs or unpacks the missing programs. Without root or `apt-get` it prints the commands to run
+/// instead; suites that miss a program fail later.
 pub(crate) fn run(steps: &mut Steps) {
     steps.step("set-up", || {
         let missing: Vec<_> = peers::ALL
@@ -53,7 +53,7 @@ fn bring(missing: &[&Peer]) -> Result<(), String> {
         .try_for_each(|peer| unpack(peer))
 }
 
-/// Downloads a package and unpacks it below the build folder: nothing of it is started or set up.
+/// Downloads a package and unpacks it below the build folder, without running its install scripts.
 fn unpack(peer: &Peer) -> Result<(), String> {
     let target = peers::unpacked(peer.package);
     let package = match peer.how {
@@ -91,7 +91,7 @@ fn from_python(package: &str, target: &Path) -> Result<(), String> {
     steps::run(&mut pip).map(drop)
 }
 
-/// The package that one depends on which only names the current version.
+/// Returns the first dependency of a metapackage: the package of the current version.
 fn dependency(package: &str) -> Result<String, String> {
     let output = Command::new("apt-cache")
         .args(["depends", "--important", package])
@@ -121,7 +121,7 @@ fn still_missing() -> Result<(), String> {
     }
 }
 
-/// Waits for another package manager to finish instead of failing.
+/// Builds an `apt-get` that waits for the lock of another package manager instead of failing.
 fn apt_get() -> Command {
     let mut command = Command::new("apt-get");
     command.args([

@@ -1,4 +1,4 @@
-//! Steps one after the other, each announced, timed, and listed at the end.
+//! Sequential steps: each is printed, timed, and listed in a summary.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Command, ExitCode, Stdio};
@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tests::host;
 
-/// What has been done so far.
+/// The steps that have run.
 #[derive(Default)]
 pub(crate) struct Steps {
     done: Vec<Step>,
@@ -19,7 +19,7 @@ struct Step {
     outcome: Result<String, String>,
 }
 
-/// How many tests passed, failed, and were left out.
+/// Numbers of tests that passed, failed, and were ignored.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(crate) struct Count {
     pub(crate) passed: u32,
@@ -28,7 +28,7 @@ pub(crate) struct Count {
 }
 
 impl Steps {
-    /// Does a step, which answers with a remark or with what went wrong; says whether it went well.
+    /// Runs a step, which returns a remark or an error message; returns true if it succeeded.
     pub(crate) fn step(
         &mut self,
         name: &'static str,
@@ -46,12 +46,12 @@ impl Steps {
         well
     }
 
-    /// Remembers how many tests there were, for the last line.
+    /// Stores the numbers of tests for the summary.
     pub(crate) fn count(&mut self, tests: Count) {
         self.tests = Some(tests);
     }
 
-    /// Prints what was done, and gives the exit code.
+    /// Prints the summary and returns the exit code.
     pub(crate) fn close(self) -> ExitCode {
         println!("\n== summary");
         for Step {
@@ -105,7 +105,7 @@ pub(crate) fn run(command: &mut Command) -> Result<String, String> {
     }
 }
 
-/// Runs a command, passes its standard output on, and shows every line of it to `see`.
+/// Runs a command, copies its standard output, and calls `see` with every line.
 pub(crate) fn watch(command: &mut Command, mut see: impl FnMut(&str)) -> Result<String, String> {
     announce(command);
     let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn();
@@ -116,7 +116,7 @@ pub(crate) fn watch(command: &mut Command, mut see: impl FnMut(&str)) -> Result<
         .into_iter()
         .flat_map(|output| BufReader::new(output).lines());
     for line in output.map_while(Result::ok) {
-        // Nobody may be reading any more; the tests are to end all the same.
+        // A closed pipe must not end the tests.
         drop(writeln!(std::io::stdout(), "{line}"));
         see(&line);
     }

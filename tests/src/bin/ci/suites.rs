@@ -1,13 +1,13 @@
-//! All suites, by cargo; the closing lines of each are added up.
+//! All suites, run by cargo, with the sum of their result lines.
 
 use ::tests::peers;
 
 use crate::steps::{self, Count, Steps};
 
-/// Builds the binaries that the suites start, then runs the suites: all tests, or those whose name
-/// contains the filter. A program that is missing is a failure here.
+/// Builds the binaries that the suites start, then runs all tests, or those whose name contains the
+/// filter. A missing program is a failure here.
 ///
-/// Suites that need nothing installed are worth running even where the set-up failed.
+/// Runs even if the set-up failed: several suites need no other program.
 pub(crate) fn run(steps: &mut Steps, filter: Option<&str>) {
     if !steps.step("build", || {
         steps::run(&mut steps::cargo("build --workspace --all-features --bins"))
@@ -28,7 +28,7 @@ pub(crate) fn run(steps: &mut Steps, filter: Option<&str>) {
     steps.count(count);
 }
 
-/// Adds the numbers of a closing line: `test result: ok. 3 passed; 0 failed; 1 ignored; …`.
+/// Adds the numbers of a result line: `test result: ok. 3 passed; 0 failed; 1 ignored; …`.
 fn add(count: &mut Count, line: &str) {
     let Some(result) = line.strip_prefix("test result: ") else {
         return;
@@ -52,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn closing_lines_are_added_up_and_other_lines_left_alone() {
+    fn result_lines_are_added_and_other_lines_ignored() {
         let mut count = Count::default();
         for line in [
             "running 4 tests",
