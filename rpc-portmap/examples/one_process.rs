@@ -1,5 +1,5 @@
 //! A TFTP server, a portmapper and an RPC service in one process. All their ports come from one
-//! allocator, which keeps off what others have registered and can say who has which port:
+//! allocator, which avoids the ports that other services registered and explains each port:
 //!
 //! ```text
 //! # cargo run --example one_process &
@@ -22,7 +22,7 @@ use rpc_portmap::transport::{DynamicPort, Listeners};
 use tftpd::backend::Memory;
 
 rpc_portmap::rpc_program! {
-    /// A program that knows the length of the file.
+    /// A program that returns the length of the file.
     trait Length1 = (0x2000_0002, 1);
     server Length1Server;
     1 => fn length() -> u32;

@@ -1,4 +1,4 @@
-//! A service, its registration and a portmapper that comes and goes.
+//! Registration of a service with a portmapper that stops and restarts.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,7 +20,7 @@ rpc_portmap::rpc_program! {
     trait Echo1 = (SERVICE, 1);
     server Echo1Server;
     client Echo1Client;
-    /// The same number.
+    /// Returns the number.
     1 => fn echo(u32) -> u32;
 }
 
@@ -56,7 +56,7 @@ async fn a_service_is_found_while_it_runs_and_no_longer() {
     assert_eq!(Echo1Client(client).echo(7).await.expect("a result"), 7);
 
     drop(registration);
-    // The call that takes it back came before this one, on a connection accepted before.
+    // The UNSET was sent before this look-up, on a connection accepted earlier.
     until(|| async {
         rpcbind
             .address(SERVICE, 1.into(), Netid::Tcp)
@@ -72,7 +72,7 @@ async fn a_service_is_found_while_it_runs_and_no_longer() {
 }
 
 #[tokio::test]
-async fn a_service_outlives_its_portmapper_and_is_registered_again() {
+async fn a_service_is_registered_again_after_a_restart_of_the_portmapper() {
     let directory = tempfile::tempdir().expect("a directory");
     let socket = Mapper::socket(&directory);
     let allocator = Allocator::builder().build().expect("ports");
@@ -173,7 +173,7 @@ impl Service {
     }
 }
 
-/// Waits for something that is about to happen.
+/// Waits until the condition is true, for at most ten seconds.
 async fn until<F: Future<Output = bool>>(mut done: impl FnMut() -> F) {
     let waiting = async {
         while !done().await {

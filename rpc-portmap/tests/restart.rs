@@ -1,4 +1,4 @@
-//! A portmapper that is killed at any moment has forgotten nothing that it accepted.
+//! A portmapper that is killed at any moment loses no accepted registration.
 
 use std::path::Path;
 use std::process::Stdio;
@@ -13,7 +13,7 @@ async fn what_was_accepted_is_there_after_a_kill() {
     let directory = tempfile::tempdir().expect("a directory");
     let mut accepted = Vec::new();
     let mut next = 0;
-    // Killed after so many answers, while one more request is under way.
+    // Killed after this many answers, with one more request in flight.
     for survives in [0, 1, 13, 200, 57] {
         let mut daemon = start(directory.path());
         let rpcbind = connect(directory.path()).await;
@@ -21,7 +21,7 @@ async fn what_was_accepted_is_there_after_a_kill() {
         let unanswered = found.iter().filter(|program| !accepted.contains(*program));
         assert!(
             unanswered.count() <= 1,
-            "only what was under way may be there too"
+            "besides, only the request in flight may be there"
         );
         assert!(accepted.iter().all(|program| found.contains(program)));
         accepted = found;
@@ -43,7 +43,7 @@ async fn what_was_accepted_is_there_after_a_kill() {
 }
 
 #[tokio::test]
-async fn a_second_portmapper_says_what_is_in_its_way_and_changes_nothing() {
+async fn a_second_portmapper_names_the_listener_in_use_and_changes_nothing() {
     let directory = tempfile::tempdir().expect("a directory");
     let mut daemon = start(directory.path());
     let rpcbind = connect(directory.path()).await;
@@ -54,12 +54,12 @@ async fn a_second_portmapper_says_what_is_in_its_way_and_changes_nothing() {
         .expect("it ends")
         .expect("it runs");
     assert_eq!(second.status.code(), Some(69));
-    let said = String::from_utf8_lossy(&second.stderr);
+    let stderr = String::from_utf8_lossy(&second.stderr);
     assert!(
-        said.contains("error: cannot listen on the unix socket"),
-        "{said}"
+        stderr.contains("error: cannot listen on the unix socket"),
+        "{stderr}"
     );
-    assert!(said.contains("hint: "), "{said}");
+    assert!(stderr.contains("hint: "), "{stderr}");
     rpcbind.time().await.expect("the first one still answers");
     daemon.kill().await.expect("it ran");
 }

@@ -1,4 +1,4 @@
-//! Our portmapper answers byte for byte as rpcbind does, where rpcbind does as the RFCs say.
+//! The portmapper replies byte for byte as rpcbind does, where rpcbind follows the RFCs.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -45,7 +45,7 @@ async fn every_recorded_call_gets_the_recorded_reply() {
     }
 }
 
-/// Where rpcbind says that it is.
+/// Returns the addresses that rpcbind registers for itself.
 fn as_rpcbind() -> Vec<(Netid, UniversalAddress)> {
     let addresses = [
         (Netid::Tcp6, "::.0.111"),

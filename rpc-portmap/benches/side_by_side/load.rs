@@ -1,4 +1,4 @@
-//! What the servers are asked.
+//! The load: look-ups, registrations and lists.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream, UdpSocket};
@@ -13,14 +13,14 @@ use rpc_portmap::xdr;
 
 use crate::server::now;
 
-/// Calls by datagram that are under way at once.
+/// Calls by datagram in flight.
 const WINDOW: u32 = 32;
 /// The first program that is registered, in the range left to the site.
 const FIRST: u32 = 0x2100_0000;
 /// Sockets whose ports are registered, so that no registration is one of a service that is gone.
 const SOCKETS: u32 = 10;
 
-/// What is asked by datagram.
+/// A look-up by datagram.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Lookup {
     /// Version 2.

@@ -5,7 +5,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use std::{env, fs, thread};
 
-/// Which one.
+/// The server under test.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Kind {
     Rpcbind,
@@ -87,7 +87,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // It is our child and has not been waited for, so this is nobody else.
+        // The child has not been waited for, so the process id still belongs to it.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

@@ -15,12 +15,12 @@ use tokio::time::timeout;
 use super::error::{CallError, ConnectError};
 use super::pending::Pending;
 
-/// How long to wait before a call is sent again; doubled each time.
+/// The wait before a call is sent again; doubled each time.
 const FIRST_WAIT: Duration = Duration::from_millis(500);
 /// The longest reply, in bytes.
 const LONGEST: usize = 65_536;
 
-/// A connected socket, on a port of the kernel's choice or a leased one, and the task that reads
+/// A connected socket, on a port of the kernel's choice or a leased one, with the task that reads
 /// from it.
 #[derive(Debug)]
 pub(super) struct DatagramLink {
@@ -38,14 +38,15 @@ impl DatagramLink {
         let socket = bind::udp(any, &UdpOptions::default())
             .map_err(|source| ConnectError::NoSocket { server, source })?;
         let failed = |source| ConnectError::Ip { server, source };
-        // Connected, so that the kernel drops what strangers send and tells what ICMP says.
+        // Connected, so that the kernel drops datagrams from other addresses and reports ICMP
+        // errors.
         socket.connect(server).map_err(failed)?;
         UdpSocket::from_std(socket)
             .map(|socket| Self::over(Connected::Plain(socket)))
             .map_err(failed)
     }
 
-    /// Over a leased socket that is connected already.
+    /// Takes a leased socket that is already connected.
     pub(super) fn leased(lease: Lease<std::net::UdpSocket>) -> io::Result<Self> {
         let lease = lease.try_map(UdpSocket::from_std)?;
         Ok(Self::over(Connected::Leased(lease)))
@@ -62,7 +63,7 @@ impl DatagramLink {
         }
     }
 
-    /// Sends a call until its reply comes; whoever calls has a deadline.
+    /// Sends a call until its reply comes; the caller bounds the time.
     pub(super) async fn exchange(&self, xid: u32, call: &[u8]) -> Result<Vec<u8>, CallError> {
         let mut expected = self.pending.expect(xid);
         let mut wait = FIRST_WAIT;

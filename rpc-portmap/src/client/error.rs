@@ -1,4 +1,4 @@
-//! Why there is no result.
+//! Errors of connections and calls.
 
 use std::io;
 use std::net::SocketAddr;
@@ -7,63 +7,64 @@ use std::time::Duration;
 use crate::rpc::{ReplyDecodeError, RpcError};
 use crate::xdr::DecodeError;
 
-/// Why there is no connection.
+/// A failed connection.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConnectError {
-    /// Nobody is to be reached at the address.
+    /// The address cannot be reached.
     #[error("cannot reach {server}")]
     Ip {
         /// The address.
         server: SocketAddr,
-        /// What the system says.
+        /// The system's error.
         source: io::Error,
     },
-    /// Nobody listens at the unix socket.
+    /// No process listens on the unix socket.
     #[error("cannot reach the unix socket {name}")]
     Unix {
         /// Its path or abstract name.
         name: String,
-        /// What the system says.
+        /// The system's error.
         source: io::Error,
     },
-    /// No socket can be had.
-    #[error("no socket for {server} can be had")]
+    /// No socket could be bound for the address.
+    #[error("cannot bind a socket for calls to {server}")]
     NoSocket {
         /// The address.
         server: SocketAddr,
-        /// What the system says.
+        /// The system's error.
         source: eport_core::bind::BindError,
     },
 }
 
-/// Why a call has no result.
+/// A call without a result.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CallError {
-    /// No answer came.
+    /// No reply came in time.
     #[error("no answer within {0:?}")]
     TimedOut(Duration),
-    /// The server answered that it does not carry the call out.
+    /// The server replied with an error.
     #[error(transparent)]
     Rpc(#[from] RpcError),
-    /// The network says that nobody can be reached.
+    /// The network reports the server as unreachable.
     #[error("the server cannot be reached")]
     Unreachable(#[source] io::Error),
     /// The server closed the connection.
     #[error("the server closed the connection")]
     Closed,
-    /// What came is no reply.
+    /// The message received is not a reply.
     #[error(transparent)]
     BadReply(#[from] ReplyDecodeError),
-    /// The results are not those of the procedure.
-    #[error("the results make no sense")]
+    /// The results cannot be decoded as those of the procedure.
+    #[error("the results cannot be decoded")]
     BadResults(#[source] DecodeError),
 }
 
 impl CallError {
-    /// Whether the server does not know the program, the version or the procedure, so that an
-    /// older version is worth a try (`GARBAGE_ARGS` counts: there are servers that say so).
+    /// Returns true if the server lacks the program, the version or the procedure, so that an older
+    /// version is worth a try. `GARBAGE_ARGS` counts, since some servers answer unknown procedures
+    /// with it.
     pub const fn is_unsupported(&self) -> bool {
         matches!(
             self,

@@ -1,11 +1,21 @@
-//! Calling RPC services.
+//! Calls to RPC services.
 //!
-//! A [`Client`] speaks to one server over UDP, TCP or a unix socket; clones share the socket, and
-//! any number of calls may be under way on it. Every call ends by its deadline, and dropping its
-//! future ends it at once.
+//! A [`Client`] holds a connection to one server over UDP, TCP or a unix socket; clones share the
+//! socket, and any number of calls may be in flight. Every call ends by its deadline; dropping its
+//! future cancels it.
 //!
-//! [`Rpcbind`] has typed calls to a portmapper, [`RegisteredPorts`] the ports that services registered
-//! with it; clients of other programs come from [`rpc_program!`](crate::rpc_program).
+//! [`Rpcbind`] has typed calls to a portmapper, [`RegisteredPorts`] the ports that services
+//! registered there; clients of other programs come from [`rpc_program!`](crate::rpc_program).
+//!
+//! ```no_run
+//! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use rpc_portmap::client::Client;
+//! use rpc_portmap::rpc::{Program, Version};
+//!
+//! let client = Client::udp("192.0.2.1:2049".parse()?)?;
+//! client.null(Program::new(100_003), Version::new(3)).await?; // NFS version 3 answers
+//! # Ok(()) }
+//! ```
 
 mod datagram;
 mod error;
@@ -35,7 +45,7 @@ use crate::xdr::{self, Xdr};
 use datagram::DatagramLink;
 use stream::StreamLink;
 
-/// How long a call may take if nobody says otherwise.
+/// The default deadline of a call.
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// A connection to a server.
@@ -53,7 +63,7 @@ enum Link {
 }
 
 impl Client {
-    /// Calls by UDP. Nothing is sent before the first call.
+    /// Opens a socket for calls by UDP. Nothing is sent before the first call.
     ///
     /// # Errors
     /// [`ConnectError`] if there is no way to the address.
@@ -62,10 +72,11 @@ impl Client {
         Ok(Self::over(Link::Datagram(Arc::new(link))))
     }
 
-    /// Calls by UDP from a leased port, which goes back when the last clone is gone.
+    /// Takes a leased and connected socket for calls by UDP; the port is returned with the last
+    /// clone.
     ///
     /// # Errors
-    /// What the system says if the socket cannot be used.
+    /// The system's error if the socket cannot be used.
     pub fn leased(lease: Lease<UdpSocket>) -> io::Result<Self> {
         let link = DatagramLink::leased(lease)?;
         Ok(Self::over(Link::Datagram(Arc::new(link))))
@@ -74,14 +85,14 @@ impl Client {
     /// Connects by TCP within a time.
     ///
     /// # Errors
-    /// [`ConnectError`] if nobody listens there or nobody answers in time.
+    /// [`ConnectError`] if no process listens there or the connection is not established in time.
     pub async fn tcp(server: SocketAddr, within: Duration) -> Result<Self, ConnectError> {
         let failed = |source| ConnectError::Ip { server, source };
         let stream = timeout(within, TcpStream::connect(server))
             .await
             .map_err(|elapsed| failed(elapsed.into()))?
             .map_err(failed)?;
-        // Calls are written whole; waiting for more would only delay them.
+        // Calls are written whole; Nagle's algorithm would only delay them.
         let _ = stream.set_nodelay(true);
         Ok(Self::over(Link::Stream(StreamLink::new(stream, REPLY))))
     }
@@ -89,7 +100,7 @@ impl Client {
     /// Connects to a unix socket: a path, or an abstract name that begins with `@`.
     ///
     /// # Errors
-    /// [`ConnectError`] if nobody listens there.
+    /// [`ConnectError`] if no process listens there.
     pub async fn unix(name: &str) -> Result<Self, ConnectError> {
         // An abstract name begins with a NUL for the system.
         let path = match name.strip_prefix('@') {
@@ -105,7 +116,7 @@ impl Client {
         Ok(Self::over(Link::Stream(StreamLink::new(stream, REPLY))))
     }
 
-    /// The same connection with another limit for the time of a call.
+    /// Sets the deadline of each call; clones made before keep their own.
     #[must_use]
     pub fn with_timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
@@ -115,7 +126,7 @@ impl Client {
     /// Calls a procedure and waits for its result.
     ///
     /// # Errors
-    /// [`CallError`] if none comes.
+    /// [`CallError`] if no result comes.
     pub async fn call<A: Xdr, R: Xdr>(
         &self,
         program: Program,
@@ -142,15 +153,15 @@ impl Client {
         xdr::from_bytes(results).map_err(CallError::BadResults)
     }
 
-    /// Asks whether a version of a program answers.
+    /// Calls the procedure NULL, which every version of every program answers.
     ///
     /// # Errors
-    /// [`CallError`] if it does not.
+    /// [`CallError`] if no answer comes.
     pub async fn null(&self, program: Program, version: Version) -> Result<(), CallError> {
         self.call(program, version, NULL_PROCEDURE, &()).await
     }
 
-    /// Waits until the server closes the connection; for ever if there is none.
+    /// Waits until the server closes the connection; UDP has none, so the wait never ends there.
     pub async fn closed(&self) {
         match &self.link {
             Link::Datagram(_) => std::future::pending().await,
@@ -174,13 +185,13 @@ impl Client {
     }
 }
 
-/// The longest reply that is taken: a list of some hundred thousand registrations.
+/// The longest reply that is accepted: a list of some hundred thousand registrations.
 const REPLY: RecordLimits = RecordLimits {
     bytes: 32 << 20,
     fragments: 1 << 16,
 };
 
-/// Transaction ids that a stranger cannot guess.
+/// Transaction ids that an off-path sender cannot guess.
 #[derive(Debug, Default)]
 struct Transactions {
     hasher: RandomState,

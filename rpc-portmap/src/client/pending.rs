@@ -19,7 +19,7 @@ struct State {
 }
 
 impl Pending {
-    /// Waits for the reply to `xid` from now on.
+    /// Registers a call that waits for the reply to `xid`.
     pub(super) fn expect(&self, xid: u32) -> Expected<'_> {
         let (sender, receiver) = oneshot::channel();
         let mut state = self.lock();
@@ -33,24 +33,24 @@ impl Pending {
         }
     }
 
-    /// Hands a reply to the call that waits for it; one that nobody waits for is forgotten.
+    /// Passes a reply to the call that waits for it; a reply without a waiting call is dropped.
     pub(super) fn deliver(&self, reply: Vec<u8>) {
         if let Ok(xid) = Decoder::new(&reply).u32()
             && let Some(waiting) = self.lock().calls.remove(&xid)
         {
-            // The caller may have gone in this moment.
+            // The caller may have been dropped in between.
             let _ = waiting.send(Ok(reply));
         }
     }
 
-    /// Tells all that wait why they wait in vain.
+    /// Fails all waiting calls.
     pub(super) fn fail_all(&self, why: impl Fn() -> CallError) {
         for (_, waiting) in self.lock().calls.drain() {
             let _ = waiting.send(Err(why()));
         }
     }
 
-    /// Nothing will be delivered any more.
+    /// Fails all waiting calls and all later ones: the connection is closed.
     pub(super) fn close(&self) {
         let mut state = self.lock();
         state.closed = true;
@@ -58,12 +58,12 @@ impl Pending {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        // Nothing panics while it is locked.
+        // Nothing panics while the lock is held.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// A reply that is waited for; dropping it ends that.
+/// A call that waits for its reply; dropping the value stops the wait.
 #[derive(Debug)]
 pub(super) struct Expected<'a> {
     xid: u32,
@@ -72,7 +72,7 @@ pub(super) struct Expected<'a> {
 }
 
 impl Expected<'_> {
-    /// The reply.
+    /// Waits for the reply.
     pub(super) async fn reply(&mut self) -> Result<Vec<u8>, CallError> {
         (&mut self.receiver).await.unwrap_or(Err(CallError::Closed))
     }

@@ -1,4 +1,4 @@
-//! Ports that are spoken for, as a portmapper says.
+//! Ports that are registered with a portmapper.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -12,11 +12,10 @@ use super::rpcbind::Rpcbind;
 use crate::rpc::Program;
 use crate::rpcbind::{Netid, Rpcb, UniversalAddress};
 
-/// The ports that services registered with a portmapper, at the moment it was asked.
+/// The ports that services registered with a portmapper, at the moment of the query.
 ///
-/// An allocator that is to keep off them is built from [`Sources`] that know them; its plan and
-/// its `explain` then say which program has a port, and whose it is. To learn what has changed,
-/// ask again.
+/// An allocator avoids them if it is built from [`Sources`] that contain them; its plan and its
+/// `explain` then name the program of a port and its owner. To see later changes, query again.
 ///
 /// ```no_run
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -36,11 +35,11 @@ pub struct RegisteredPorts {
 }
 
 impl RegisteredPorts {
-    /// Asks this machine's portmapper, by its unix sockets or over the loopback interface. Where
-    /// none runs nothing is registered, which is no error.
+    /// Queries this machine's portmapper, by its unix sockets or over the loopback interface.
+    /// Without a portmapper nothing is registered, which is no error.
     ///
     /// # Errors
-    /// [`CallError`] if one runs and does not answer within the time, or may not be asked.
+    /// [`CallError`] if a portmapper runs and does not answer within the time, or access is denied.
     pub async fn read(within: Duration) -> Result<Self, CallError> {
         let answer = async {
             match Rpcbind::local().await {
@@ -53,8 +52,8 @@ impl RegisteredPorts {
             .unwrap_or(Err(CallError::TimedOut(within)))
     }
 
-    /// Asks a portmapper, in the latest version it knows. Version 2 does not tell whose a
-    /// registration is; the owner is `unknown` then, as in the portmapper's own words.
+    /// Queries a portmapper in the latest version it supports. Version 2 does not carry owners;
+    /// they appear as `unknown` then, as in the portmapper's own lists.
     ///
     /// # Errors
     /// [`CallError`] if it does not answer.
@@ -73,7 +72,7 @@ impl RegisteredPorts {
         }
     }
 
-    /// The same without some ports: those that this process holds itself.
+    /// Removes some ports: those that this process holds itself.
     #[must_use]
     pub fn without(mut self, own: &PortSet) -> Self {
         for ports in self.entries.values_mut() {
@@ -83,7 +82,7 @@ impl RegisteredPorts {
         self
     }
 
-    /// The ports, each reserved in the name of its registration, and nothing else.
+    /// Returns the ports, each reserved with its registration as the source.
     pub fn reserved(&self) -> Reserved {
         let mut reserved = Reserved::nothing();
         for (entry, ports) in &self.entries {
@@ -92,7 +91,7 @@ impl RegisteredPorts {
         reserved
     }
 
-    /// Makes an allocator's sources respect them as well.
+    /// Adds the ports to an allocator's sources.
     pub fn add_to(&self, sources: Sources) -> Sources {
         let each = self
             .entries
@@ -139,7 +138,8 @@ fn no_portmapper(failed: ConnectError) -> Result<RegisteredPorts, CallError> {
     }
 }
 
-/// Which port an entry of the list is about; unix sockets have none.
+/// Returns the registration and port of a list entry; `None` for unix sockets and malformed
+/// entries.
 fn with_port(entry: &Rpcb) -> Option<(PortmapperEntry, u16)> {
     let netid: Netid = entry.netid.parse().ok()?;
     let port = UniversalAddress::parse(netid, &entry.address)
@@ -212,7 +212,10 @@ mod tests {
             source: kind.into(),
         };
         let none = no_portmapper(failed(io::ErrorKind::ConnectionRefused));
-        assert_eq!(none.expect("nobody listens"), RegisteredPorts::default());
+        assert_eq!(
+            none.expect("no portmapper listens"),
+            RegisteredPorts::default()
+        );
         let forbidden = no_portmapper(failed(io::ErrorKind::PermissionDenied));
         assert!(matches!(forbidden, Err(CallError::Unreachable(_))));
     }

@@ -1,4 +1,4 @@
-//! Calls to a portmapper.
+//! Calls to a portmapper ([RFC 1833](https://www.rfc-editor.org/rfc/rfc1833)).
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
@@ -35,11 +35,11 @@ impl Rpcbind {
         Self(client)
     }
 
-    /// Connects to this machine's portmapper: by its unix sockets, which tell it who calls, or by
-    /// TCP over the loopback interface.
+    /// Connects to this machine's portmapper: by its unix sockets, over which the kernel reports
+    /// the user who calls, or by TCP over the loopback interface.
     ///
     /// # Errors
-    /// [`ConnectError`] of the unix socket if none of them answers.
+    /// [`ConnectError`] of the unix socket if none of them accepts.
     pub async fn local() -> Result<Self, ConnectError> {
         if let Ok(client) = Client::unix(ABSTRACT_SOCKET).await {
             return Ok(Self(client));
@@ -59,18 +59,18 @@ impl Rpcbind {
         Err(failed)
     }
 
-    /// The connection.
+    /// Returns the connection.
     pub const fn client(&self) -> &Client {
         &self.0
     }
 
-    /// The same connection with another limit for the time of a call.
+    /// Sets the deadline of each call.
     #[must_use]
     pub fn with_timeout(self, timeout: Duration) -> Self {
         Self(self.0.with_timeout(timeout))
     }
 
-    /// Registers a service; whether the portmapper accepts it.
+    /// Registers a service; true if the portmapper accepts it.
     ///
     /// # Errors
     /// [`CallError`] if it does not answer.
@@ -78,8 +78,8 @@ impl Rpcbind {
         self.call(v3::VERSION, v3::SET, registration).await
     }
 
-    /// Takes a registration back, those of all transports if it names none; whether the
-    /// portmapper accepts that.
+    /// Removes a registration, or those of all transports if it names none; true if the portmapper
+    /// accepts that.
     ///
     /// # Errors
     /// [`CallError`] if it does not answer.
@@ -87,11 +87,11 @@ impl Rpcbind {
         self.call(v3::VERSION, v3::UNSET, registration).await
     }
 
-    /// Where a version of a program is, or another version if there is no such one: asked in
-    /// version 4, then 3, then 2, as long as the portmapper does not know the version.
+    /// Looks up the address of a version of a program, or of another version if that one is not
+    /// registered: by version 4, then 3, then 2, as far as the portmapper lacks the later ones.
     ///
-    /// A portmapper that is asked over IP answers for the transport it is asked over, whatever
-    /// `netid` says, except in version 2.
+    /// Over IP, versions 3 and 4 answer for the transport of the call and ignore `netid` ([RFC 1833
+    /// §2.2.1](https://www.rfc-editor.org/rfc/rfc1833#section-2.2.1)); version 2 does not.
     ///
     /// # Errors
     /// [`CallError`] if it does not answer.
@@ -125,7 +125,8 @@ impl Rpcbind {
         Ok(port.map(|port| UniversalAddress::Ip(any, port)))
     }
 
-    /// The port of a version of a program, by version 2; `protocol` is 6 for TCP and 17 for UDP.
+    /// Looks up the port of a version of a program by version 2; `protocol` is 6 for TCP and 17 for
+    /// UDP.
     ///
     /// # Errors
     /// [`CallError`] if the portmapper does not answer.
@@ -145,10 +146,10 @@ impl Rpcbind {
         Ok(u16::try_from(port).ok().filter(|port| *port != 0))
     }
 
-    /// All registrations, by version 4 or 3.
+    /// Lists all registrations, by version 4 or 3.
     ///
     /// # Errors
-    /// [`CallError`] if the portmapper does not answer, or knows version 2 only.
+    /// [`CallError`] if the portmapper does not answer, or supports version 2 only.
     pub async fn dump(&self) -> Result<Vec<Rpcb>, CallError> {
         match self.call::<_, List<Rpcb>>(v4::VERSION, v4::DUMP, &()).await {
             Err(failed) if failed.is_unsupported() => {
@@ -159,7 +160,7 @@ impl Rpcbind {
         }
     }
 
-    /// The registrations that version 2 knows.
+    /// Lists the registrations that version 2 can express: UDP and TCP over IPv4.
     ///
     /// # Errors
     /// [`CallError`] if the portmapper does not answer.
@@ -168,7 +169,8 @@ impl Rpcbind {
         Ok(list.0)
     }
 
-    /// The addresses of a version of a program on all transports of the family that is asked over.
+    /// Lists the addresses of a version of a program on all transports of the family of this
+    /// connection.
     ///
     /// # Errors
     /// [`CallError`] if the portmapper does not answer.
@@ -186,7 +188,7 @@ impl Rpcbind {
         Ok(list.0)
     }
 
-    /// The portmapper's clock, in seconds since 1970.
+    /// Reads the portmapper's clock, in seconds since 1970.
     ///
     /// # Errors
     /// [`CallError`] if it does not answer.
@@ -194,7 +196,7 @@ impl Rpcbind {
         self.call(v3::VERSION, v3::GETTIME, &()).await
     }
 
-    /// What the portmapper was asked how often.
+    /// Reads the portmapper's counters.
     ///
     /// # Errors
     /// [`CallError`] if it does not answer.

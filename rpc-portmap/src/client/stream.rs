@@ -10,13 +10,13 @@ use super::pending::Pending;
 use crate::rpc::record::put_record;
 use crate::rpc::{RecordLimits, RecordReader};
 
-/// Calls that may wait to be written; further callers wait for room.
+/// Calls that wait to be written at most; further callers wait for room.
 const QUEUE: usize = 64;
 /// Bytes read at a time.
 const READ: usize = 64 << 10;
 
-/// What is left of a connection when a task of its own reads from it and writes to it: so a call
-/// that is given up half way leaves the stream whole.
+/// The handle of a connection whose task reads and writes: so a call that is cancelled half way
+/// leaves the stream intact.
 #[derive(Clone, Debug)]
 pub(super) struct StreamLink {
     calls: mpsc::Sender<Vec<u8>>,
@@ -52,7 +52,7 @@ impl StreamLink {
     }
 }
 
-/// Moves bytes both ways until the stream ends or nobody is left who could call.
+/// Moves bytes both ways until the stream ends or the last handle is dropped.
 async fn drive<S>(
     stream: S,
     mut queue: mpsc::Receiver<Vec<u8>>,
@@ -82,7 +82,7 @@ async fn drive<S>(
             }
         }
     };
-    // Whichever ends first ends the connection; why does not matter to those that wait.
+    // The first to end closes the connection; waiting calls need no reason.
     let _: io::Result<()> = tokio::select! {
         end = writing => end,
         end = reading => end,

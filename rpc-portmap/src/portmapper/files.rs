@@ -1,4 +1,4 @@
-//! The doors to the file system: one file, and the one that replaces it.
+//! The file system effects of the portmapper: the state file and its replacement.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -8,32 +8,30 @@ use std::path::{Path, PathBuf};
 use nix::libc;
 use nix::unistd::geteuid;
 
-/// The most that is read back, in bytes: far more than the registry holds.
+/// The longest state file that is read, in bytes: far more than the registry holds.
 const LONGEST: u64 = 64 << 20;
 
-/// Why the state file cannot be used.
+/// The reason why the state file cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StateError {
-    /// The system refuses.
+    /// The system returned an error.
     #[error("cannot use the state file {path}")]
     Io {
         /// The file.
         path: PathBuf,
-        /// What the system says.
+        /// The system's error.
         source: io::Error,
     },
-    /// Somebody else could have written what is in it.
-    #[error(
-        "the state file {path} can be written by others; remove it, or name another with --state"
-    )]
+    /// The file is writable by other users, owned by another user, or not a regular file.
+    #[error("the state file {path} can be written by other users")]
     WritableByOthers {
         /// The file.
         path: PathBuf,
     },
 }
 
-/// What a state file holds; nothing if there is none.
+/// Reads a state file; empty if there is none.
 pub(super) fn read(path: &Path) -> Result<Vec<u8>, StateError> {
     let failed = |source| StateError::Io {
         path: path.to_owned(),
@@ -45,8 +43,8 @@ pub(super) fn read(path: &Path) -> Result<Vec<u8>, StateError> {
         Err(error) => return Err(failed(error)),
     };
     let meta = file.metadata().map_err(failed)?;
-    let ours = meta.uid() == geteuid().as_raw() || meta.uid() == 0;
-    if !meta.is_file() || !ours || meta.mode() & 0o022 != 0 {
+    let trusted_owner = meta.uid() == geteuid().as_raw() || meta.uid() == 0;
+    if !meta.is_file() || !trusted_owner || meta.mode() & 0o022 != 0 {
         return Err(StateError::WritableByOthers {
             path: path.to_owned(),
         });
@@ -56,8 +54,8 @@ pub(super) fn read(path: &Path) -> Result<Vec<u8>, StateError> {
     Ok(bytes)
 }
 
-/// Puts a file with these bytes in the place of another one, all at once, and keeps it open to
-/// append to. The directory is made if need be.
+/// Replaces a file atomically by one with these bytes, and keeps it open for appending. The
+/// directory is created if needed.
 pub(super) fn replace(path: &Path, bytes: &[u8]) -> io::Result<File> {
     if let Some(directory) = path
         .parent()
@@ -78,7 +76,7 @@ pub(super) fn replace(path: &Path, bytes: &[u8]) -> io::Result<File> {
     Ok(file)
 }
 
-/// The text of a small file of the system's; none if it cannot be read.
+/// Reads a small file of the system; `None` if it cannot be read.
 #[expect(
     clippy::disallowed_methods,
     reason = "the one place that reads the system's configuration"

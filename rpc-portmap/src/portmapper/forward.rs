@@ -1,4 +1,4 @@
-//! Calls to registered programs by way of the portmapper: `CALLIT`, `BCAST`, `INDIRECT`.
+//! Forwarded calls to registered programs: `CALLIT`, `BCAST`, `INDIRECT`.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -15,16 +15,16 @@ use crate::rpcbind::{MAX_FORWARDED, PROGRAM, Semantics, v2};
 use crate::server::{BoxFuture, Caller, ProgramVersion, Rejection};
 use crate::xdr::{DecodeError, Decoder, Opaque, Xdr};
 
-/// Calls that may be under way at once; each takes a port.
+/// Forwarded calls in flight at most; each takes a port.
 const AT_ONCE: usize = 64;
-/// How long a program may take.
+/// The time within which a program has to answer.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// How calls are forwarded, each from a port leased from an [`Allocator`].
+/// Forwarding of calls, each from a port leased from an [`Allocator`].
 ///
-/// Everybody may have NULL procedures called, which is what programs are looked for with. Other
-/// procedures are called for this machine and for trusted networks only, and never those of the
-/// programs that a caller could gain something from by seeming local.
+/// NULL procedures, by which clients look for programs, are forwarded for every caller. Other
+/// procedures are forwarded for this machine and for trusted networks only, and never those of
+/// programs that grant rights to local callers.
 #[derive(Clone, Debug)]
 pub struct Forwarding {
     allocator: Allocator,
@@ -42,7 +42,7 @@ impl Forwarding {
         }
     }
 
-    /// Whether the call may be forwarded for this caller.
+    /// Returns true if the call may be forwarded for this caller.
     pub(super) fn admits(&self, caller: &Caller, call: &CallArgs) -> bool {
         if call.procedure == NULL_PROCEDURE {
             return call.program != PROGRAM;
@@ -68,9 +68,9 @@ impl Forwarding {
     }
 }
 
-/// The programs that trust callers for where they seem to come from: the portmapper itself, NFS,
-/// `ypserv`, `yppasswdd`, `rquotad`, `ypupdated`; of the mount daemon MNT, UMNT and UMNTALL, of
-/// `ypbind` SETDOM.
+/// Returns true for procedures that grant rights by source address: those of the portmapper itself,
+/// NFS, `ypserv`, `yppasswdd`, `rquotad`, `ypupdated`; of the mount daemon MNT, UMNT and UMNTALL;
+/// of `ypbind` SETDOM.
 const fn is_denied(call: &CallArgs) -> bool {
     match call.program.get() {
         100_000 | 100_003 | 100_004 | 100_009 | 100_011 | 100_028 => true,
@@ -80,7 +80,7 @@ const fn is_denied(call: &CallArgs) -> bool {
     }
 }
 
-/// Arguments or results that are passed on as they came.
+/// Arguments or results that are passed on unchanged.
 struct Raw(Vec<u8>);
 
 impl Xdr for Raw {
@@ -93,10 +93,11 @@ impl Xdr for Raw {
     }
 }
 
-/// A version of the portmapper whose procedure 5, the forwarded call, is silent when it fails
-/// (RFC 1833 §2.2.1): it comes by broadcast, and one network would not want to hear from each of
-/// its machines that it does not have a program. That there is no such procedure is no failure of
-/// it: over a connection, where nobody broadcasts, the caller accepts_datagram that and does not wait in vain.
+/// A version of the portmapper whose procedure 5, the forwarded call, does not answer failures
+/// ([RFC 1833 §2.2.1](https://www.rfc-editor.org/rfc/rfc1833#section-2.2.1)): the call comes by
+/// broadcast, and each machine without the program would add a reply. `PROC_UNAVAIL` over a
+/// connection is answered, since no broadcast arrives there and the caller would wait for its
+/// timeout.
 pub(super) struct SilentForward<V>(pub(super) V);
 
 impl<V: ProgramVersion> ProgramVersion for SilentForward<V> {
@@ -120,11 +121,11 @@ impl<V: ProgramVersion> ProgramVersion for SilentForward<V> {
             return call;
         }
         let broadcast = caller.transport().semantics() == Semantics::Datagrams;
-        let quiet = move |refused| match refused {
+        let silence = move |refused| match refused {
             Rejection::Error(RpcError::ProcUnavail) if !broadcast => refused,
             _ => Rejection::Silent,
         };
-        Box::pin(async move { call.await.map_err(quiet) })
+        Box::pin(async move { call.await.map_err(silence) })
     }
 }
 
@@ -135,10 +136,10 @@ mod tests {
     use crate::server::Peer;
 
     #[test]
-    fn strangers_may_look_for_programs_and_no_more() {
+    fn other_machines_may_look_for_programs_and_no_more() {
         let allocator = Allocator::builder().build().expect("ports");
         let forwarding = Forwarding::new(allocator, Vec::new());
-        for (program, procedure, stranger_may, local_may) in [
+        for (program, procedure, remote_may, local_may) in [
             (100_001, 0, true, true),
             (100_003, 0, true, true),
             (100_000, 0, false, false),
@@ -155,11 +156,7 @@ mod tests {
                 args: Opaque::default(),
             };
             let may = |ip: [u8; 4]| forwarding.admits(&caller(ip), &call);
-            assert_eq!(
-                may([198, 51, 100, 1]),
-                stranger_may,
-                "{program} {procedure}"
-            );
+            assert_eq!(may([198, 51, 100, 1]), remote_may, "{program} {procedure}");
             assert_eq!(may([127, 0, 0, 1]), local_may, "{program} {procedure}");
         }
     }

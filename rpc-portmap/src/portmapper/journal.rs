@@ -1,4 +1,4 @@
-//! Registrations that outlive the process.
+//! The state file: registrations that survive a restart.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -7,25 +7,26 @@ use std::path::PathBuf;
 use super::files::{self, StateError};
 use crate::registry::{Change, Host, Registry, Replay};
 
-/// So many records are never worth writing the file anew.
+/// The number of records below which the file is not rewritten.
 const FEW: usize = 256;
 
-/// A file to which every change is appended before anybody is told of it, and which is written
-/// anew when most of what it says is outdated.
+/// A file to which every change is appended before the request is answered, and which is rewritten
+/// once most of its records are outdated.
 ///
-/// A record is written with one call, so a process that is killed leaves it whole or not at all;
-/// what a crash of the machine cuts short shows by its checksum.
+/// A record is written with one call, so a killed process leaves it complete or not at all; a
+/// record truncated by a crash of the machine shows by its checksum.
 #[derive(Debug)]
 pub(super) struct Journal {
     path: PathBuf,
     file: File,
     records: usize,
-    /// Whether the last write failed, so that the file is not to be appended to.
+    /// Set when the last write failed: the next change rewrites the file.
     behind: bool,
 }
 
 impl Journal {
-    /// Reads what was registered before into `registry`, and begins a file with what is left of it.
+    /// Reads the earlier registrations into `registry`, and starts a file with those that are still
+    /// valid.
     pub(super) fn open(
         path: PathBuf,
         registry: &mut Registry,
@@ -45,7 +46,7 @@ impl Journal {
         }
     }
 
-    /// Writes down what has changed.
+    /// Stores the changes.
     pub(super) fn record(&mut self, changes: &[Change], registry: &Registry) -> io::Result<()> {
         if changes.is_empty() && !self.behind {
             return Ok(());
@@ -127,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_that_was_never_finished_is_forgotten_and_the_rest_is_not() {
+    fn an_unfinished_record_is_dropped_and_the_rest_is_kept() {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("state");
         let (mut registry, mut journal) = start(&path);
@@ -142,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn the_file_stays_short_whatever_comes_and_goes() {
+    fn the_file_stays_short_under_many_changes() {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("state");
         let (mut registry, mut journal) = start(&path);
@@ -156,12 +157,12 @@ mod tests {
     }
 
     #[test]
-    fn what_others_could_have_written_is_not_believed() {
+    fn a_file_that_other_users_can_write_is_rejected() {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("state");
         drop(start(&path));
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o666)).expect("ours");
-        let refused = files::read(&path).expect_err("anybody could have");
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o666)).expect("own file");
+        let refused = files::read(&path).expect_err("others can write it");
         assert!(
             matches!(refused, StateError::WritableByOthers { .. }),
             "{refused}"

@@ -1,4 +1,4 @@
-//! What was entry of this machine a moment ago.
+//! A short-lived cache of live services.
 
 use std::cell::RefCell;
 use std::net::IpAddr;
@@ -8,15 +8,15 @@ use super::host::LocalHost;
 use crate::registry::{Host, Liveness};
 use crate::rpcbind::{Netid, UniversalAddress};
 
-/// How long a service counts as live after it was entry. Whoever is told of one that has gone since
-/// might as well have asked this much earlier.
+/// The time for which a service counts as live after a check. An answer that is outdated by this
+/// much could as well have been requested that much earlier.
 const LIFETIME: Duration = Duration::from_millis(50);
 
-/// Services that are remembered; two with equal ports modulo this take turns.
+/// Slots of the cache; services whose ports are equal modulo this replace each other.
 const SLOTS: usize = 1024;
 
-/// The services that were entry to be live last, so that a flood of look-ups does not ask the kernel
-/// of the same sockets again and again. That a service is gone is never remembered.
+/// The services found live last, so that a flood of look-ups does not query the kernel for the same
+/// sockets again and again. That a service has ended is never cached.
 #[derive(Debug)]
 pub(super) struct LivenessCache(Box<[Option<Entry>]>);
 
@@ -57,7 +57,7 @@ impl LivenessCache {
     }
 }
 
-/// This machine as it is looked at for a look-up: with a little memory.
+/// The machine as a look-up sees it: through the cache.
 pub(super) struct CachedHost<'a, H = LocalHost> {
     host: &'a H,
     cache: RefCell<&'a mut LivenessCache>,
@@ -98,7 +98,7 @@ mod tests {
 
     use super::*;
 
-    /// A machine that counts how often it is asked.
+    /// A machine that counts its queries.
     struct Asked {
         liveness: Cell<Liveness>,
         times: Cell<u32>,
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn a_service_is_live_for_a_moment_after_it_was_seen_and_gone_at_once() {
+    fn a_service_is_cached_while_live_and_never_once_it_has_ended() {
         let host = Asked {
             liveness: Cell::new(Liveness::Live),
             times: Cell::new(0),

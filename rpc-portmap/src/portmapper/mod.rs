@@ -1,5 +1,5 @@
-//! The portmapper: program 100000, versions 2, 3 and 4, as a service for a
-//! [`Server`].
+//! The portmapper: program 100000, versions 2, 3 and 4 ([RFC
+//! 1833](https://www.rfc-editor.org/rfc/rfc1833)), as a service for a [`Server`].
 //!
 //! ```no_run
 //! use rpc_portmap::portmapper::Portmapper;
@@ -47,13 +47,13 @@ use crate::server::{RateLimit, Server};
 use crate::transport::Listeners;
 use journal::Journal;
 
-/// How often the portmapper looks for services that are gone without having said so.
+/// The interval at which registrations of ended services are removed.
 pub const SWEEP: Duration = Duration::from_secs(60);
 
-/// Datagrams that are answered each second for one source that is not this machine: far more than
-/// a client has to look up, far less than is worth having sent to somebody else.
+/// Datagrams answered per second for one source other than this machine: far more than a client has
+/// to look up, far less than a reflection attack needs.
 const PER_SECOND: u32 = 500;
-/// Datagrams of such a source that are answered after a pause.
+/// Datagrams of such a source that are answered in a burst after a pause.
 const AT_ONCE: u32 = 1000;
 
 /// A portmapper that is ready to be served.
@@ -63,7 +63,7 @@ pub struct Portmapper {
     access: Access,
 }
 
-/// Makes a [`Portmapper`].
+/// A builder of a [`Portmapper`].
 #[derive(Debug, Default)]
 pub struct PortmapperBuilder {
     policy: RegistryPolicy,
@@ -74,19 +74,19 @@ pub struct PortmapperBuilder {
 }
 
 impl PortmapperBuilder {
-    /// Sets who may register what.
+    /// Sets the rules for registrations.
     #[must_use]
     pub fn policy(self, policy: RegistryPolicy) -> Self {
         Self { policy, ..self }
     }
 
-    /// Sets who may ask, and who gets long answers by datagram.
+    /// Sets the access rules for look-ups and lists.
     #[must_use]
     pub fn access(self, access: Access) -> Self {
         Self { access, ..self }
     }
 
-    /// Keeps registrations in a file, so that a restart forgets none of them.
+    /// Stores registrations in a file, from which a restart restores them.
     #[must_use]
     pub fn state(self, file: impl Into<PathBuf>) -> Self {
         Self {
@@ -95,7 +95,7 @@ impl PortmapperBuilder {
         }
     }
 
-    /// Forwards calls to registered programs (`CALLIT`, `BCAST`, `INDIRECT`), which is off otherwise.
+    /// Forwards calls to registered programs (`CALLIT`, `BCAST`, `INDIRECT`); off by default.
     #[must_use]
     pub fn forwarding(self, forwarding: Forwarding) -> Self {
         Self {
@@ -104,7 +104,7 @@ impl PortmapperBuilder {
         }
     }
 
-    /// Registers the portmapper itself where it will be served.
+    /// Registers the portmapper itself at the addresses of these listeners.
     #[must_use]
     pub fn at(self, listeners: &Listeners) -> Self {
         self.at_addresses(&listeners.addresses())
@@ -124,7 +124,7 @@ impl PortmapperBuilder {
         self
     }
 
-    /// The portmapper, with what the state file remembers.
+    /// Builds the portmapper, with the registrations of the state file.
     ///
     /// # Errors
     /// [`StateError`] if the file cannot be used.
@@ -146,12 +146,12 @@ impl PortmapperBuilder {
 }
 
 impl Portmapper {
-    /// Starts a portmapper that remembers nothing and forwards nothing.
+    /// Starts a builder of a portmapper without state file and without forwarding.
     pub fn builder() -> PortmapperBuilder {
         PortmapperBuilder::default()
     }
 
-    /// A server with the three versions of the program.
+    /// Builds a server with the three versions of the program.
     pub fn server(&self) -> Server {
         self.add_to(Server::builder()).build()
     }
@@ -175,12 +175,12 @@ impl Portmapper {
             )))
     }
 
-    /// How many registrations there are, its own included.
+    /// Returns the number of registrations, its own included.
     pub fn registrations(&self) -> usize {
         self.service.len()
     }
 
-    /// Removes services that are gone, again and again: every [`SWEEP`].
+    /// Removes the registrations of ended services every [`SWEEP`], without end.
     pub async fn sweep_periodically(&self) {
         let mut ticks = tokio::time::interval(SWEEP);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);

@@ -8,7 +8,7 @@ use crate::rpcbind::v3::Netbuf;
 use crate::rpcbind::{Netid, UniversalAddress};
 use crate::xdr::Opaque;
 
-/// The `sockaddr` of a universal address; empty if the text is none.
+/// Returns the `sockaddr` of a universal address; empty if the text is not one.
 pub(super) fn from_text(text: &str) -> Netbuf {
     let parsed = UniversalAddress::parse(Netid::Udp, text)
         .or_else(|_| UniversalAddress::parse(Netid::Udp6, text));
@@ -37,7 +37,7 @@ pub(super) fn from_text(text: &str) -> Netbuf {
     }
 }
 
-/// The universal address of a `sockaddr`; empty if the bytes are none.
+/// Returns the universal address of a `sockaddr`; empty if the bytes are not one.
 pub(super) fn to_text(netbuf: &Netbuf) -> String {
     address(&netbuf.bytes)
         .map(|address| UniversalAddress::from(address).to_string())

@@ -1,4 +1,4 @@
-//! The three versions as traits.
+//! The procedures of the three versions, as traits.
 
 use crate::rpcbind::stats::AllStats;
 use crate::rpcbind::v2::CallArgs;
@@ -25,11 +25,11 @@ crate::rpc_program! {
     server Portmap2Server;
     /// Registers a mapping.
     1 => fn set(Mapping) -> bool;
-    /// Takes the mappings of a program's version back.
+    /// Removes the mappings of a program's version.
     2 => fn unset(Mapping) -> bool;
-    /// The port of a program.
+    /// Returns the port of a program.
     3 => fn getport(Mapping) -> u32;
-    /// All mappings.
+    /// Returns all mappings.
     4 => fn dump() -> List<Mapping>;
     /// Calls a registered program.
     5 => fn callit(CallArgs) -> v2::CallResult;
@@ -41,19 +41,19 @@ crate::rpc_program! {
     server Rpcbind3Server;
     /// Registers an address.
     1 => fn set(Rpcb) -> bool;
-    /// Takes an address back, or all.
+    /// Removes an address, or those of all transports.
     2 => fn unset(Rpcb) -> bool;
-    /// The address of a program.
+    /// Returns the address of a program.
     3 => fn getaddr(Rpcb) -> Name;
-    /// All addresses.
+    /// Returns all addresses.
     4 => fn dump() -> RpcbList;
     /// Calls a registered program.
     5 => fn callit(CallArgs) -> v3::CallResult;
-    /// Seconds since 1970.
+    /// Returns the seconds since 1970.
     6 => fn gettime() -> u32;
-    /// An address in the form of its transport.
+    /// Converts an address to the form of its transport.
     7 => fn uaddr2taddr(Name) -> Netbuf;
-    /// An address as text.
+    /// Converts an address to text.
     8 => fn taddr2uaddr(Netbuf) -> Name;
 }
 
@@ -63,26 +63,26 @@ crate::rpc_program! {
     server Rpcbind4Server;
     /// Registers an address.
     1 => fn set(Rpcb) -> bool;
-    /// Takes an address back, or all.
+    /// Removes an address, or those of all transports.
     2 => fn unset(Rpcb) -> bool;
-    /// The address of a program, of any version if need be.
+    /// Returns the address of a program, of another version if needed.
     3 => fn getaddr(Rpcb) -> Name;
-    /// All addresses.
+    /// Returns all addresses.
     4 => fn dump() -> RpcbList;
     /// Calls a registered program.
     5 => fn bcast(CallArgs) -> v3::CallResult;
-    /// Seconds since 1970.
+    /// Returns the seconds since 1970.
     6 => fn gettime() -> u32;
-    /// An address in the form of its transport.
+    /// Converts an address to the form of its transport.
     7 => fn uaddr2taddr(Name) -> Netbuf;
-    /// An address as text.
+    /// Converts an address to text.
     8 => fn taddr2uaddr(Netbuf) -> Name;
-    /// The address of this version of a program.
+    /// Returns the address of this version of a program.
     9 => fn getversaddr(Rpcb) -> Name;
     /// Calls a registered program and answers errors too.
     10 => fn indirect(CallArgs) -> v3::CallResult;
-    /// The addresses of a program on all transports of the caller's family.
+    /// Returns the addresses of a program on all transports of the caller's family.
     11 => fn getaddrlist(Rpcb) -> List<v4::Entry>;
-    /// What was asked how often.
+    /// Returns the counters.
     12 => fn getstat() -> AllStats;
 }

@@ -1,4 +1,4 @@
-//! Counters, as `GETSTAT` shows them.
+//! The counters behind `GETSTAT`.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,11 +12,11 @@ use crate::rpcbind::{Name, Netid, PROGRAM, v2};
 use crate::server::{Caller, Layer, Rejection, Request};
 use crate::xdr::List;
 
-/// The programs that are counted one by one, at most. Only such as were found get a counter, so
-/// nobody can fill this by asking for what does not exist.
+/// The most programs with counters of their own. Only programs that were found get one, so look-ups
+/// of unregistered programs cannot fill the table.
 const MOST: usize = 512;
 
-/// What was asked how often; clones share it.
+/// The counters of all versions; clones share them.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Counters(Arc<Mutex<[Version; 3]>>);
 
@@ -48,7 +48,7 @@ impl Counters {
         self.with(version, |of| bump(&mut of.set));
     }
 
-    /// Counts a registration that was taken back.
+    /// Counts a registration that was removed.
     pub(super) fn unset(&self, version: rpc::Version) {
         self.with(version, |of| bump(&mut of.unset));
     }
@@ -101,7 +101,7 @@ impl Counters {
         });
     }
 
-    /// All counters.
+    /// Returns all counters.
     pub(super) fn snapshot(&self) -> AllStats {
         AllStats(self.lock().each_ref().map(Version::snapshot))
     }
@@ -115,7 +115,7 @@ impl Counters {
     }
 
     fn lock(&self) -> MutexGuard<'_, [Version; 3]> {
-        // Nothing panics while it is locked, and counters are sound at every moment.
+        // Nothing panics while the lock is held, and the counters are valid at every moment.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -166,7 +166,7 @@ impl Version {
     }
 }
 
-/// One more; the wire has 31 bits.
+/// Increments and saturates at 31 bits, the width on the wire.
 fn bump(count: &mut i32) {
     *count = count.saturating_add(1);
 }

@@ -1,4 +1,4 @@
-//! What is written down so that a restart forgets nothing.
+//! Changes as records of a file, so that registrations survive a restart.
 
 use std::collections::BTreeMap;
 
@@ -11,13 +11,13 @@ use crate::xdr::{DecodeError, Decoder, Xdr, from_bytes, put_opaque, to_bytes};
 /// The longest record, in bytes: two names and a few numbers.
 const MAX_RECORD: usize = 1024;
 
-/// Something that happened to a registry.
+/// A change of a registry.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Change {
     /// A registration was made or replaced.
     Set(Registration),
-    /// A registration was taken back, or its service is gone.
+    /// A registration was removed, or its service has ended.
     Unset {
         /// The program.
         program: Program,
@@ -29,8 +29,8 @@ pub enum Change {
 }
 
 impl Change {
-    /// Appends the change as a record that shows whether it was written to its end: a length, so
-    /// many bytes of XDR, and their checksum.
+    /// Appends the change as a record that shows truncation: a length, that many bytes of XDR, and
+    /// their checksum.
     pub fn encode(&self, out: &mut Vec<u8>) {
         let record = to_bytes(&Record::from(self));
         put_opaque(&record, out);
@@ -38,19 +38,19 @@ impl Change {
     }
 }
 
-/// Changes read back from bytes that may end in the middle of one.
+/// The changes read from bytes that may end within a record.
 #[derive(Debug, Default)]
 pub struct Replay {
-    /// What is registered after all of them, in the order in which it was.
+    /// The registrations after all changes, in their order.
     pub registrations: Vec<Registration>,
-    /// How many bytes were good; what follows is a record that was never finished, or damage.
+    /// The length of the valid prefix, in bytes; the rest is an unfinished or damaged record.
     pub good: usize,
-    /// How many records there were.
+    /// The number of records read.
     pub records: usize,
 }
 
 impl Replay {
-    /// Reads changes until the bytes end or make no sense any more.
+    /// Reads changes up to the end of the bytes or the first invalid record.
     pub fn read(bytes: &[u8]) -> Self {
         let mut replay = Self::default();
         let mut order = BTreeMap::new();
@@ -99,7 +99,7 @@ fn next(from: &mut Decoder<'_>) -> Result<Record, DecodeError> {
     from_bytes(bytes)
 }
 
-/// FNV-1a: against records that were cut short, not against anyone who can write to the file.
+/// FNV-1a, against truncated records, not against a writer of the file.
 fn checksum(bytes: &[u8]) -> u32 {
     bytes.iter().fold(0x811c_9dc5, |sum, byte| {
         (sum ^ u32::from(*byte)).wrapping_mul(0x0100_0193)
@@ -107,7 +107,7 @@ fn checksum(bytes: &[u8]) -> u32 {
 }
 
 crate::xdr_struct! {
-    /// A change as it lies in a file. An empty address means that the registration is gone.
+    /// A change in its form in the file. An empty address stands for a removal.
     #[derive(Clone, Debug, Eq, PartialEq)]
     struct Record {
         program: Program,
@@ -120,7 +120,7 @@ crate::xdr_struct! {
 }
 
 impl Record {
-    /// The change; `None` if it is of a kind that this version of the program does not know.
+    /// Returns the change; `None` for a transport that this version does not support.
     fn into_change(self) -> Option<Change> {
         let netid = self.netid.parse().ok()?;
         let (program, version) = (self.program, self.version);

@@ -1,4 +1,4 @@
-//! One registration.
+//! Claims and registrations.
 
 use super::host::{Host, Liveness};
 use super::owner::Owner;
@@ -8,7 +8,7 @@ use crate::rpcbind::{
 };
 use crate::xdr::{Xdr, put_display, put_opaque};
 
-/// That a version of a program is to be found at an address, by whomever.
+/// The claim that a version of a program is served at an address, without an owner.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct Claim {
     /// The program.
@@ -21,29 +21,30 @@ pub struct Claim {
     pub address: UniversalAddress,
 }
 
-/// Why a request to register is no [`Claim`].
+/// The reason why a request to register is not a [`Claim`].
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ClaimError {
-    /// The transport is not known.
+    /// The transport is unknown.
     #[error("the transport is unknown")]
     Netid(#[from] NetidError),
-    /// The address is none of the transport.
-    #[error("the address is none of this transport")]
+    /// The address is not one of the transport.
+    #[error("the address is not one of this transport")]
     Address(#[from] ParseAddressError),
-    /// Version 2 knows TCP (6) and UDP (17).
+    /// Version 2 has TCP (6) and UDP (17) only.
     #[error("protocol {0} is neither TCP (6) nor UDP (17)")]
     Protocol(u32),
-    /// The port is not one.
-    #[error("{0} is no port: ports are 1 to 65535")]
+    /// The port is not in 1 to 65535.
+    #[error("{0} is not a port: ports are 1 to 65535")]
     Port(u32),
 }
 
 impl Claim {
-    /// The claim that a version 3 or 4 request makes.
+    /// Reads the claim of a version 3 or 4 request.
     ///
     /// # Errors
-    /// [`ClaimError`] if transport or address make no sense (RFC 1833 §2.2.1 wants both set).
+    /// [`ClaimError`] if transport or address is malformed ([RFC 1833
+    /// §2.2.1](https://www.rfc-editor.org/rfc/rfc1833#section-2.2.1) requires both).
     pub fn from_rpcb(request: &Rpcb) -> Result<Self, ClaimError> {
         let netid: Netid = request.netid.parse()?;
         Ok(Self {
@@ -54,10 +55,10 @@ impl Claim {
         })
     }
 
-    /// The claim that a version 2 request makes: a port of every IPv4 address.
+    /// Reads the claim of a version 2 request: a port of every IPv4 address.
     ///
     /// # Errors
-    /// [`ClaimError`] if protocol or port make no sense.
+    /// [`ClaimError`] if protocol or port is invalid.
     pub fn from_mapping(request: &Mapping) -> Result<Self, ClaimError> {
         let netid = Netid::from_protocol_number(request.protocol)
             .ok_or(ClaimError::Protocol(request.protocol))?;
@@ -73,7 +74,7 @@ impl Claim {
         })
     }
 
-    /// That these versions of a program are at each of these addresses.
+    /// Builds the claims for these versions of a program at each of these addresses.
     pub fn all(
         program: Program,
         versions: &[Version],
@@ -100,7 +101,7 @@ impl Claim {
     }
 }
 
-/// What can be registered once.
+/// The unit of registration: at most one address per program, version and transport.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub(super) struct Key {
     pub(super) program: Program,
@@ -111,17 +112,17 @@ pub(super) struct Key {
 /// A [`Claim`] that was accepted.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct Registration {
-    /// What is where.
+    /// The claim.
     pub claim: Claim,
-    /// Who said so.
+    /// The owner.
     pub owner: Owner,
-    /// Whether somebody was seen to hold the port when it was registered. Only then does its
-    /// being free mean that the service is gone.
+    /// Set when a process held the port at the time of registration. Only then does a free port
+    /// mean that the service has ended.
     pub witnessed: bool,
 }
 
 impl Registration {
-    /// How version 3 and 4 show it.
+    /// Returns the form of versions 3 and 4.
     pub fn to_rpcb(&self) -> Rpcb {
         Rpcb {
             program: self.claim.program,
@@ -132,7 +133,8 @@ impl Registration {
         }
     }
 
-    /// Appends [`to_rpcb`](Self::to_rpcb) without making it first: lists are long.
+    /// Appends the encoding of [`to_rpcb`](Self::to_rpcb) without allocating it, since lists are
+    /// long.
     pub fn put_rpcb(&self, out: &mut Vec<u8>) {
         self.claim.program.encode(out);
         self.claim.version.encode(out);
@@ -141,7 +143,7 @@ impl Registration {
         put_display(self.owner, out);
     }
 
-    /// How version 2 shows it, if it can: TCP and UDP over IPv4.
+    /// Returns the form of version 2, if it has one: TCP and UDP over IPv4.
     pub fn to_mapping(&self) -> Option<Mapping> {
         Some(Mapping {
             program: self.claim.program,
@@ -151,7 +153,7 @@ impl Registration {
         })
     }
 
-    /// Whether it is the portmapper's own.
+    /// Returns true if the program is the portmapper itself.
     pub const fn is_portmapper(&self) -> bool {
         matches!(self.claim.program, PROGRAM)
     }

@@ -1,25 +1,25 @@
-//! What the registry has to know of the machine.
+//! The machine as the registry sees it.
 
 use std::net::IpAddr;
 
 use crate::rpcbind::{Netid, UniversalAddress};
 
-/// What a [`Registry`](super::Registry) asks about the machine it speaks for.
+/// The queries of a [`Registry`](super::Registry) about its machine.
 pub trait Host {
-    /// Whether a socket is bound to the address.
+    /// Returns the liveness of the address: whether a socket is bound to it.
     fn liveness(&self, netid: Netid, address: &UniversalAddress) -> Liveness;
 
-    /// Whether an interface of the machine has the address.
+    /// Returns true if an interface of the machine has the address.
     fn is_local(&self, address: IpAddr) -> bool;
 }
 
-/// Whether somebody holds the port of a registration.
+/// The liveness of a registration. Closed: a check has these three results.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Liveness {
-    /// A socket is bound to it.
+    /// A socket is bound to the address.
     Live,
-    /// None is.
+    /// No socket is bound to the address.
     Dead,
-    /// It cannot be told; such a registration is kept.
+    /// The check is not possible; the registration is kept.
     Unknown,
 }

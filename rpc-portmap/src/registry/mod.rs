@@ -1,8 +1,37 @@
-//! Which program is where: the portmapper's table, and who may change it.
+//! The portmapper's table of registrations, and the rules for changing it.
 //!
-//! Versions 2, 3 and 4 of the binding protocol are views of one [`Registry`]. It is a plain value:
-//! what it has to know of the machine it asks a [`Host`], and what has to survive a restart comes
-//! out as [`Change`]s. Look-ups cost the same with ten registrations and with ten thousand.
+//! Versions 2, 3 and 4 of the binding protocol are views of one [`Registry`]. It is a plain value
+//! without I/O: it queries the machine through a [`Host`], and returns [`Change`]s that are to
+//! survive a restart. Look-ups cost the same with ten registrations and with ten thousand.
+//!
+//! ```
+//! use std::net::IpAddr;
+//! use rpc_portmap::registry::{Authority, Claim, Host, Liveness, Registry, RegistryPolicy};
+//! use rpc_portmap::rpc::{Program, Version};
+//! use rpc_portmap::rpcbind::{Netid, UniversalAddress};
+//!
+//! struct Machine;
+//!
+//! impl Host for Machine {
+//!     fn liveness(&self, _: Netid, _: &UniversalAddress) -> Liveness {
+//!         Liveness::Unknown
+//!     }
+//!
+//!     fn is_local(&self, _: IpAddr) -> bool {
+//!         true
+//!     }
+//! }
+//!
+//! let mut registry = Registry::new(RegistryPolicy::default());
+//! let (program, version) = (Program::new(0x2000_0001), Version::new(1));
+//! let address = UniversalAddress::parse(Netid::Tcp, "0.0.0.0.160.3")?;
+//! for claim in Claim::all(program, &[version], &[(Netid::Tcp, address)]) {
+//!     registry.set(claim, Authority::Uid(1000), &Machine)?;
+//! }
+//! let found = registry.exact(program, version, Netid::Tcp, &Machine);
+//! assert_eq!(found.and_then(|entry| entry.claim.address.port()), Some(40_963));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod change;
 mod claim;
@@ -32,29 +61,29 @@ pub struct Registry {
     changes: Vec<Change>,
 }
 
-/// What became of a registration that was accepted.
+/// The outcome of a registration that was accepted.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Accepted {
-    /// It is new.
+    /// The registration is new.
     Added,
-    /// It was there already, with the same address.
+    /// The registration existed already, with the same address.
     Unchanged,
-    /// It took the place of this one.
+    /// The registration replaced this one.
     Replaced(Registration),
 }
 
-/// What became of a request to take registrations back.
+/// The outcome of a request to remove registrations.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Removed {
-    /// How many are gone.
+    /// The number of registrations removed.
     pub removed: usize,
-    /// How many stay, because they are somebody else's.
+    /// The number of registrations kept because another owner holds them.
     pub refused: usize,
 }
 
 impl Registry {
-    /// An empty table.
+    /// Builds an empty table.
     pub fn new(policy: RegistryPolicy) -> Self {
         Self {
             policy,
@@ -63,7 +92,7 @@ impl Registry {
         }
     }
 
-    /// Enters the portmapper itself, which no request can change and no file remembers.
+    /// Enters the portmapper itself, which no request can change and no file stores.
     pub fn insert_portmapper(&mut self, claim: Claim) {
         self.table.insert(Registration {
             claim,
@@ -72,14 +101,13 @@ impl Registry {
         });
     }
 
-    /// Registers what `claim` says for `by`.
+    /// Registers `claim` for `by`.
     ///
-    /// The same registration again is accepted, whoever made it first. Another address in the
-    /// place of one that is there is accepted from its owner, from uid 0, and from everyone if
-    /// nobody holds the port any more.
+    /// An equal registration is accepted again from every owner. Another address is accepted from
+    /// the owner, from uid 0, and from every user once no process holds the port any more.
     ///
     /// # Errors
-    /// [`RegistryError`], and nothing has changed.
+    /// [`RegistryError`]; the table is unchanged then.
     pub fn set(
         &mut self,
         claim: Claim,
@@ -98,8 +126,8 @@ impl Registry {
         } else {
             self.policy.check_capacity(&self.table, owner)?;
         }
-        // A port that nobody holds when it is registered may be held where this process cannot
-        // look: in another network namespace. Such an entry is never judged.
+        // A port that is free when it is registered may be held where this process cannot look: in
+        // another network namespace. The liveness of such an entry is never checked.
         let witnessed = host.liveness(claim.netid, &claim.address) == Liveness::Live;
         let registration = Registration {
             claim,
@@ -113,11 +141,11 @@ impl Registry {
         })
     }
 
-    /// Takes back the registrations of a program's version on the given transports, as far as
-    /// they are those of `by`. Nothing to take back is no mistake.
+    /// Removes the registrations of a program's version on the given transports, as far as `by`
+    /// owns them. Nothing to remove is not an error.
     ///
     /// # Errors
-    /// [`RegistryError`] if `by` may not change anything, or this is the portmapper itself.
+    /// [`RegistryError`] if `by` may not change anything, or the program is the portmapper itself.
     pub fn unset(
         &mut self,
         program: Program,
@@ -150,7 +178,8 @@ impl Registry {
         Ok(outcome)
     }
 
-    /// The registration of a program's version on a transport, if somebody still holds its port.
+    /// Looks up the registration of a program's version on a transport; one whose port is no longer
+    /// held is removed.
     pub fn exact(
         &mut self,
         program: Program,
@@ -170,8 +199,8 @@ impl Registry {
         self.table.get(key)
     }
 
-    /// As [`exact`](Self::exact), but if there is no such version, the latest registration of
-    /// another one: its server will say which versions it has, and clients count on that.
+    /// Looks up as [`exact`](Self::exact), then falls back to the latest registration of another
+    /// version: its server replies with the versions it has, and clients rely on that.
     pub fn find(
         &mut self,
         program: Program,
@@ -194,8 +223,8 @@ impl Registry {
         }
     }
 
-    /// The registrations of a program's version on all transports, in the order in which they
-    /// were made.
+    /// Looks up the registrations of a program's version on all transports, in the order of
+    /// registration.
     pub fn by_version(
         &mut self,
         program: Program,
@@ -208,7 +237,7 @@ impl Registry {
             .collect()
     }
 
-    /// Removes the registrations whose port nobody holds any more; how many there were.
+    /// Removes the registrations whose port is no longer held, and returns their number.
     pub fn sweep(&mut self, host: &impl Host) -> usize {
         let dead: Vec<_> = self
             .table
@@ -222,8 +251,8 @@ impl Registry {
         dead.len()
     }
 
-    /// Enters what was registered before a restart, as far as it still makes sense: its address
-    /// is this machine's and nobody is known to have let go of its port. How many were entered.
+    /// Enters the registrations of an earlier run that are still valid: the address is this
+    /// machine's, and the port is not known to be free. Returns the number entered.
     pub fn restore(
         &mut self,
         registrations: impl IntoIterator<Item = Registration>,
@@ -245,23 +274,23 @@ impl Registry {
         entered
     }
 
-    /// All registrations in the order in which they were made.
+    /// Iterates over all registrations in the order in which they were made.
     pub fn iter(&self) -> impl Iterator<Item = &Registration> {
         self.table.iter()
     }
 
-    /// How many there are.
+    /// Returns the number of registrations.
     pub fn len(&self) -> usize {
         self.table.len()
     }
 
-    /// Whether there are none.
+    /// Returns true if there are no registrations.
     pub fn is_empty(&self) -> bool {
         self.table.len() == 0
     }
 
-    /// What has changed since this was last asked, oldest first: to be written down before
-    /// anybody is told.
+    /// Returns the changes since the last call, oldest first. They are to be stored before the
+    /// request is answered.
     pub fn take_changes(&mut self) -> Vec<Change> {
         std::mem::take(&mut self.changes)
     }

@@ -2,31 +2,31 @@
 
 use std::fmt;
 
-/// Where a request comes from, as far as that gives it rights.
+/// The origin of a request, as far as it gives rights.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Authority {
-    /// A process of this machine that runs as this user. Over IP that is uid 0 for a source port
-    /// below 1024 of the loopback interface, to which others cannot bind.
+    /// A process of this machine that runs as this user. Over IP, a source port below 1024 of the
+    /// loopback interface counts as uid 0, since other users cannot bind to it.
     Uid(u32),
-    /// Some process of this machine.
+    /// An unidentified process of this machine.
     Loopback,
     /// Another machine.
     Remote,
 }
 
-/// Whose a registration is.
+/// The owner of a registration.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum Owner {
-    /// A user's.
+    /// A user.
     Uid(u32),
-    /// That of some process of this machine.
+    /// An unidentified process of this machine.
     Unknown,
 }
 
 impl Owner {
-    /// Whether `self` may replace or remove what `holder` registered.
+    /// Returns true if `self` may replace or remove a registration of `holder`.
     pub fn may_change(self, holder: Self) -> bool {
         self == Self::Uid(0) || self == holder
     }
@@ -39,7 +39,7 @@ impl Owner {
     }
 }
 
-/// As `rpcinfo` shows it.
+/// Prints the owner as `rpcinfo` does.
 impl fmt::Display for Owner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

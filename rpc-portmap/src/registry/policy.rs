@@ -1,4 +1,4 @@
-//! Who may register what.
+//! The rules for registrations.
 
 use super::claim::{Claim, ClaimError};
 use super::host::Host;
@@ -7,19 +7,19 @@ use super::table::Table;
 use crate::rpc::Program;
 use crate::rpcbind::PROGRAM;
 
-/// What is allowed.
+/// The rules of a registry.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct RegistryPolicy {
-    /// Programs that only uid 0 may register; by default those whose impostor would be trusted
-    /// with files: NFS, its mount daemon and its lock manager.
+    /// The programs that only uid 0 may register; by default NFS, its mount daemon and its lock
+    /// manager, whose impostor would receive files.
     pub protected: Vec<Program>,
-    /// Whether processes of this machine may register over IP from any source port. Their
-    /// registrations are nobody's in particular, so each may undo the other's.
+    /// Set to let processes of this machine register over IP from any source port. These
+    /// registrations have no owner, so each process may remove those of the others.
     pub unprivileged_loopback: bool,
-    /// How many registrations there may be.
+    /// The most registrations in total.
     pub max_registrations: usize,
-    /// How many of them may be those of one user other than uid 0.
+    /// The most registrations of one user other than uid 0.
     pub max_per_owner: usize,
 }
 
@@ -39,10 +39,11 @@ impl Default for RegistryPolicy {
 }
 
 impl RegistryPolicy {
-    /// Who `by` is.
+    /// Returns the owner that `by` acts as.
     ///
     /// # Errors
-    /// [`RegistryError::NotLocal`] or [`RegistryError::Unprivileged`] if that is nobody who may change anything.
+    /// [`RegistryError::NotLocal`] or [`RegistryError::Unprivileged`] if `by` may not change
+    /// anything.
     pub(super) const fn identify(&self, by: Authority) -> Result<Owner, RegistryError> {
         match by {
             Authority::Uid(uid) => Ok(Owner::Uid(uid)),
@@ -52,7 +53,7 @@ impl RegistryPolicy {
         }
     }
 
-    /// Whether `by` may claim this at all, and as whom.
+    /// Returns the owner if `by` may make this claim.
     pub(super) fn check(
         &self,
         claim: &Claim,
@@ -80,7 +81,7 @@ impl RegistryPolicy {
         Ok(owner)
     }
 
-    /// Whether there is room for one more of `owner`.
+    /// Checks that one more registration of `owner` fits.
     pub(super) fn check_capacity(&self, table: &Table, owner: Owner) -> Result<(), RegistryError> {
         let own_share = owner == Owner::Uid(0) || table.owned_by(owner) < self.max_per_owner;
         if table.len() < self.max_registrations && own_share {
@@ -91,20 +92,17 @@ impl RegistryPolicy {
     }
 }
 
-/// Why a registration is not made or not taken back. On the wire that is just `FALSE`.
+/// The reason why a registration is not made or not removed. The reply carries only `FALSE`.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RegistryError {
     /// The request came from another machine.
     #[error("only processes of this machine may change registrations")]
     NotLocal,
-    /// The request came over IP from a port that anybody can use.
-    #[error(
-        "over IP only source ports below 1024 may change registrations; \
-         use the unix socket, or allow others with --insecure-set"
-    )]
+    /// The request came over IP from a port that is not privileged.
+    #[error("over IP only source ports below 1024 may change registrations; use the unix socket")]
     Unprivileged,
-    /// The portmapper's own registrations do not change.
+    /// The portmapper's own registrations are fixed.
     #[error("program 100000 is the portmapper itself")]
     Portmapper,
     /// Only uid 0 may register this program.
@@ -113,22 +111,22 @@ pub enum RegistryError {
     /// Only uid 0 may register this port.
     #[error("only uid 0 may register port {0}, below 1024")]
     SystemPort(u16),
-    /// The address is not this machine's.
-    #[error("the address is that of another machine")]
+    /// The address is not one of this machine.
+    #[error("the address belongs to another machine")]
     ForeignAddress,
-    /// Somebody else has registered another address, and is still there.
-    #[error("it is registered by {0}, who still holds the port")]
+    /// Another owner has registered another address, and its port is still held.
+    #[error("the service is registered by {0}, and its port is still held")]
     Held(Owner),
-    /// There are as many registrations as may be.
-    #[error("there are too many registrations")]
+    /// The limit on registrations is reached.
+    #[error("the limit on registrations is reached")]
     Full,
-    /// The request makes no sense.
-    #[error("the request makes no sense")]
+    /// The request is malformed.
+    #[error("the request is malformed")]
     Malformed(#[from] ClaimError),
 }
 
 impl RegistryError {
-    /// A word for counters and logs.
+    /// Returns a label for counters and logs.
     pub const fn label(&self) -> &'static str {
         match self {
             Self::NotLocal => "not-local",

@@ -1,4 +1,4 @@
-//! The table itself: an order to show it in, and indices to find things by.
+//! The table of registrations: a list in order, and indices over it.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -7,24 +7,24 @@ use super::owner::Owner;
 use crate::rpc::{Program, Version};
 use crate::rpcbind::Netid;
 
-/// Registrations in the order in which they were made, found by what they are of.
+/// The registrations in the order in which they were made, indexed by key, program and owner.
 ///
-/// The hash of std differs from run to run, so that nobody can choose programs that collide;
-/// nothing that can be seen from outside depends on it.
+/// The hash of std is seeded anew in each run, so that a client cannot choose colliding programs;
+/// nothing visible from outside depends on the hash.
 #[derive(Debug, Default)]
 pub(super) struct Table {
-    /// With holes where something was removed; half of it at most.
+    /// The registrations, with holes where one was removed; at most half of it is holes.
     in_order: Vec<Option<Registration>>,
     positions: HashMap<Key, usize>,
     versions: HashMap<(Program, Netid), BTreeSet<usize>>,
     owned: HashMap<Owner, usize>,
 }
 
-/// So many holes are not worth closing.
+/// The number of holes below which the list is not compacted.
 const FEW: usize = 64;
 
 impl Table {
-    /// Enters a registration; the one whose position it takes comes back.
+    /// Enters a registration and returns the one that it replaces.
     pub(super) fn insert(&mut self, registration: Registration) -> Option<Registration> {
         let key = registration.claim.key();
         let old = self.remove(key);
@@ -56,13 +56,13 @@ impl Table {
         self.in_order.get(*self.positions.get(&key)?)?.as_ref()
     }
 
-    /// The registration of any version of a program that was made last.
+    /// Returns the latest registration of any version of a program.
     pub(super) fn latest(&self, program: Program, netid: Netid) -> Option<Key> {
         let position = self.versions.get(&(program, netid))?.last()?;
         Some(self.in_order.get(*position)?.as_ref()?.claim.key())
     }
 
-    /// The registrations of a version of a program on all transports, in their order.
+    /// Returns the keys of a version of a program on all transports, in their order.
     pub(super) fn keys_of_version(&self, program: Program, version: Version) -> Vec<Key> {
         let keys = Netid::ALL.map(|netid| Key {
             program,
@@ -100,7 +100,7 @@ impl Table {
         self.in_order.push(Some(registration));
     }
 
-    /// Numbers the positions anew when most of them are holes: rarely enough to cost nothing.
+    /// Compacts the list once most of it is holes: rarely enough to cost nothing.
     fn close_holes(&mut self) {
         if self.in_order.len() <= FEW + 2 * self.positions.len() {
             return;

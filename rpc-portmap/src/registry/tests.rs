@@ -129,7 +129,7 @@ fn the_same_again_is_accepted_and_another_address_only_from_owner_and_root() {
 }
 
 #[test]
-fn a_dead_holder_is_in_nobodys_way_and_a_live_one_stays() {
+fn a_registration_with_a_free_port_is_replaced_and_one_with_a_held_port_stays() {
     let host = Machine::holding([4000, 4001]);
     let mut registry = Registry::new(RegistryPolicy::default());
     registry.set(udp(7, 1, 4000), ALICE, &host).expect("free");
@@ -143,7 +143,7 @@ fn a_dead_holder_is_in_nobodys_way_and_a_live_one_stays() {
 }
 
 #[test]
-fn a_port_that_nobody_was_seen_to_hold_is_never_judged() {
+fn a_port_that_was_free_at_registration_is_never_checked() {
     let host = Machine::default();
     let mut registry = Registry::new(RegistryPolicy::default());
     registry.set(udp(7, 1, 4000), ALICE, &host).expect("free");
@@ -157,7 +157,7 @@ fn a_port_that_nobody_was_seen_to_hold_is_never_judged() {
 }
 
 #[test]
-fn a_machine_that_cannot_tell_evicts_nothing() {
+fn a_machine_without_liveness_evicts_nothing() {
     let mut host = Machine::holding([4000]);
     let mut registry = Registry::new(RegistryPolicy::default());
     registry.set(udp(7, 1, 4000), ALICE, &host).expect("free");
@@ -234,7 +234,7 @@ fn what_a_user_may_not_register_root_may() {
 }
 
 #[test]
-fn strangers_change_nothing_and_other_ports_of_loopback_only_if_allowed() {
+fn other_machines_change_nothing_and_other_ports_of_loopback_only_if_allowed() {
     let host = Machine::default();
     let mut registry = Registry::new(RegistryPolicy::default());
     for (by, error) in [
@@ -289,7 +289,7 @@ fn an_address_is_the_machines_own_or_all_of_them() {
 }
 
 #[test]
-fn nobody_fills_the_table() {
+fn no_user_fills_the_table() {
     let host = Machine::default();
     let mut registry = Registry::new(RegistryPolicy {
         max_registrations: 4,
@@ -317,7 +317,7 @@ fn nobody_fills_the_table() {
 }
 
 #[test]
-fn requests_that_make_no_sense_are_no_claims() {
+fn malformed_requests_are_no_claims() {
     let mapping = |protocol, port| Mapping {
         program: 7.into(),
         version: 1.into(),
@@ -352,7 +352,7 @@ fn requests_that_make_no_sense_are_no_claims() {
 }
 
 #[test]
-fn a_restart_restores_what_still_makes_sense() {
+fn a_restart_restores_what_is_still_valid() {
     let host = Machine::holding([4000, 4001]);
     let mut before = Registry::new(RegistryPolicy::default());
     before.set(udp(1, 1, 4000), ALICE, &host).expect("free");

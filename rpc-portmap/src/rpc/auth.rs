@@ -1,4 +1,4 @@
-//! Who is calling: credentials and verifiers.
+//! Credentials and verifiers ([RFC 5531 §8.2](https://www.rfc-editor.org/rfc/rfc5531#section-8.2)).
 
 use super::error::{AuthStat, RpcError};
 use crate::xdr::{DecodeError, Decoder, Xdr, put_opaque};
@@ -15,18 +15,18 @@ const AUTH_NONE: u32 = 0;
 /// `AUTH_SYS` (appendix A).
 const AUTH_SYS: u32 = 1;
 
-/// Whom a caller claims to be.
+/// The identity that a caller claims.
 ///
-/// Other flavours are refused with `AUTH_REJECTEDCRED`, also the probe of
-/// [RFC 9289 §4.1](https://www.rfc-editor.org/rfc/rfc9289#section-4.1) (`AUTH_TLS`), whose sender
-/// learns by it that there is no TLS here.
+/// Other flavours are rejected with `AUTH_REJECTEDCRED`, including the probe of [RFC 9289
+/// §4.1](https://www.rfc-editor.org/rfc/rfc9289#section-4.1) (`AUTH_TLS`), whose sender concludes
+/// that there is no TLS here.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Credential<'a> {
-    /// Nobody in particular (`AUTH_NONE`).
+    /// No identity (`AUTH_NONE`).
     #[default]
     None,
-    /// A user of some machine, without any proof (`AUTH_SYS`).
+    /// A user of some machine, unverified (`AUTH_SYS`).
     Sys(AuthSys<'a>),
 }
 
@@ -40,7 +40,7 @@ impl<'a> Credential<'a> {
         let flavour = from.u32().map_err(|_| RpcError::GarbageArgs)?;
         let body = auth_body(from, AuthStat::BadCred)?;
         match flavour {
-            // What AUTH_NONE carries "should be" empty (§10.1); it means nothing if it is not.
+            // The body of AUTH_NONE "should be" empty (§10.1) and is ignored if it is not.
             AUTH_NONE => Ok(Self::None),
             AUTH_SYS => AuthSys::decode(body)
                 .map(Self::Sys)
@@ -69,7 +69,7 @@ pub(super) fn put_none(out: &mut Vec<u8>) {
     put_opaque(&[], out);
 }
 
-/// Reads a verifier. Nothing that is understood here carries one that means anything.
+/// Reads a verifier and ignores it: no supported flavour uses one.
 pub(super) fn skip_verifier(from: &mut Decoder<'_>) -> Result<(), RpcError> {
     from.u32().map_err(|_| RpcError::GarbageArgs)?;
     auth_body(from, AuthStat::BadVerf).map(|_| ())
@@ -85,15 +85,15 @@ fn auth_body<'a>(from: &mut Decoder<'a>, too_long: AuthStat) -> Result<&'a [u8],
 /// The body of an `AUTH_SYS` credential ([RFC 5531, appendix A](https://www.rfc-editor.org/rfc/rfc5531#appendix-A)).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct AuthSys<'a> {
-    /// Any number.
+    /// An arbitrary number of the caller's.
     pub stamp: u32,
     /// The name of the caller's machine, at most [`MAX_MACHINE_NAME`] bytes.
     pub machine: &'a [u8],
-    /// The user.
+    /// The user id.
     pub uid: u32,
-    /// Its group.
+    /// The group id.
     pub gid: u32,
-    /// Further groups.
+    /// The supplementary groups.
     pub gids: Gids<'a>,
 }
 
@@ -123,12 +123,12 @@ impl<'a> AuthSys<'a> {
     }
 }
 
-/// Supplementary groups as they lie in a message, at most [`MAX_GIDS`].
+/// Supplementary groups in their form on the wire, at most [`MAX_GIDS`].
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Gids<'a>(&'a [u8]);
 
 impl<'a> Gids<'a> {
-    /// The groups.
+    /// Iterates over the groups.
     pub fn iter(&self) -> impl Iterator<Item = u32> + use<'a> {
         let (numbers, _) = self.0.as_chunks();
         numbers.iter().copied().map(u32::from_be_bytes)
@@ -140,7 +140,7 @@ impl<'a> Gids<'a> {
     }
 
     fn encode(&self, out: &mut Vec<u8>) {
-        // At most 16, or there would be no such value.
+        // At most 16, which every constructor checks.
         u32::try_from(self.0.len() / 4)
             .unwrap_or_default()
             .encode(out);

@@ -1,4 +1,4 @@
-//! Calls.
+//! Calls ([RFC 5531 §9](https://www.rfc-editor.org/rfc/rfc5531#section-9)).
 
 use super::auth::{Credential, put_none, skip_verifier};
 use super::error::RpcError;
@@ -16,32 +16,33 @@ use crate::xdr::{Decoder, Xdr};
 /// ```
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Call<'a> {
-    /// The transaction: the reply carries the same number.
+    /// The transaction id, which the reply repeats.
     pub xid: u32,
-    /// Which program.
+    /// The program.
     pub program: Program,
-    /// Which version of it.
+    /// Its version.
     pub version: Version,
-    /// Which of its procedures.
+    /// Its procedure.
     pub procedure: Procedure,
-    /// Who calls.
+    /// The identity that the caller claims.
     pub credential: Credential<'a>,
     /// The arguments, not decoded yet.
     pub args: &'a [u8],
 }
 
 impl<'a> Call<'a> {
-    /// Reads a call. Nothing of it is believed beyond what is there.
+    /// Reads a call. The transaction id is read first, so that every later error can be answered.
     ///
     /// # Errors
-    /// [`CallDecodeError::Faulty`] with what to answer, or [`CallDecodeError::NotACall`] if there is nobody
-    /// to answer to.
+    /// [`CallDecodeError::Faulty`] with the error to reply, or [`CallDecodeError::NotACall`] if no
+    /// reply may be sent.
     pub fn decode(message: &'a [u8]) -> Result<Self, CallDecodeError> {
         let mut from = Decoder::new(message);
         let xid = from.u32().map_err(|_| CallDecodeError::NotACall)?;
         match from.u32() {
             Ok(CALL) => {}
-            // Answering what is not a call could go on for ever between two servers.
+            // Answering a message that is not a call could start an endless exchange between two
+            // servers.
             _ => return Err(CallDecodeError::NotACall),
         }
         Self::after_xid(xid, from).map_err(|error| CallDecodeError::Faulty { xid, error })
@@ -70,7 +71,7 @@ impl<'a> Call<'a> {
         })
     }
 
-    /// Appends the call, with a verifier that says nothing.
+    /// Appends the call, with an empty verifier.
     pub fn encode(&self, out: &mut Vec<u8>) {
         for number in [
             self.xid,
@@ -88,19 +89,19 @@ impl<'a> Call<'a> {
     }
 }
 
-/// Why a message is not a call that can be carried out.
+/// The reason why a message is not a call that can be carried out.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CallDecodeError {
-    /// It has no transaction id, or is a reply: it must not be answered.
-    #[error("the message is no RPC call")]
+    /// The message has no transaction id, or is a reply: it must not be answered.
+    #[error("the message is not an RPC call")]
     NotACall,
-    /// It is a call that can be answered only with what is wrong with it.
+    /// The call can be answered only with an error.
     #[error("the call cannot be carried out")]
     Faulty {
-        /// Its transaction.
+        /// Its transaction id.
         xid: u32,
-        /// What to answer.
+        /// The error to reply.
         #[source]
         error: RpcError,
     },
@@ -158,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn another_version_of_rpc_is_told_which_one_is_spoken() {
+    fn another_version_of_rpc_is_answered_with_the_supported_one() {
         for version in [0, 1, 3, u8::MAX] {
             let mut bytes = hex::bytes(GETPORT);
             bytes[11] = version;
@@ -181,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn flavours_that_nobody_here_understands_are_rejected_tls_among_them() {
+    fn unsupported_flavours_are_rejected_tls_among_them() {
         for flavour in [2, 3, 6, 7, 390_003, u32::MAX] {
             let error = refusal(&with_auth(flavour, 8, 0));
             assert_eq!(error, RpcError::Auth(AuthStat::RejectedCred));
@@ -210,7 +211,7 @@ mod tests {
         }
     }
 
-    /// The call with a credential of a flavour and length, and a verifier of a length.
+    /// Returns the call with a credential of a flavour and length, and a verifier of a length.
     fn with_auth(flavour: u32, credential: usize, verifier: usize) -> Vec<u8> {
         let mut bytes = hex::bytes(GETPORT)[..24].to_vec();
         flavour.encode(&mut bytes);

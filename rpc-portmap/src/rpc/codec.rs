@@ -7,17 +7,17 @@ use tokio_util::codec::{Decoder, Encoder};
 
 use super::record::{RecordLimits, RecordReader, put_record};
 
-/// Turns a byte stream into records and back, for use with [`tokio_util::codec::Framed`].
+/// A codec between a byte stream and records, for [`tokio_util::codec::Framed`].
 #[derive(Clone, Debug)]
 pub struct RecordCodec(RecordReader);
 
 impl RecordCodec {
-    /// A codec at the start of a stream.
+    /// Builds a codec at the start of a stream.
     pub const fn new(limits: RecordLimits) -> Self {
         Self(RecordReader::new(limits))
     }
 
-    /// Whether a record has begun and is not whole yet.
+    /// Returns true if a record has begun and is not complete.
     pub const fn is_midway(&self) -> bool {
         self.0.is_midway()
     }

@@ -1,10 +1,10 @@
-//! Why a call is not carried out.
+//! Errors that a reply carries.
 
 use std::fmt;
 
 use super::number::Version;
 
-/// Why a call is not carried out, as the answer says it ([RFC 5531 §9](https://www.rfc-editor.org/rfc/rfc5531#section-9):
+/// The error in a reply ([RFC 5531 §9](https://www.rfc-editor.org/rfc/rfc5531#section-9):
 /// `accept_stat` other than `SUCCESS`, and `reject_stat`).
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, thiserror::Error)]
 #[non_exhaustive]
@@ -12,7 +12,7 @@ pub enum RpcError {
     /// `PROG_UNAVAIL`: the server does not have the program.
     #[error("the server does not have this program")]
     ProgUnavail,
-    /// `PROG_MISMATCH`: it has the program, but not in this version.
+    /// `PROG_MISMATCH`: the server has the program, but not in this version.
     #[error("the server has versions {low} to {high} of this program only")]
     ProgMismatch {
         /// The lowest version it has.
@@ -26,42 +26,43 @@ pub enum RpcError {
     /// `GARBAGE_ARGS`: the arguments cannot be decoded.
     #[error("the server cannot decode the arguments")]
     GarbageArgs,
-    /// `SYSTEM_ERR`: the server has a trouble of its own.
-    #[error("the server has an error of its own, such as no memory")]
+    /// `SYSTEM_ERR`: the server failed.
+    #[error("the server failed for a reason of its own, such as lack of memory")]
     SystemErr,
-    /// `RPC_MISMATCH`: it speaks other versions of RPC itself.
-    #[error("the server speaks RPC versions {low} to {high} only")]
+    /// `RPC_MISMATCH`: the server supports other versions of RPC itself.
+    #[error("the server supports RPC versions {low} to {high} only")]
     RpcMismatch {
-        /// The lowest version it speaks.
+        /// The lowest version it supports.
         low: u32,
         /// The highest one.
         high: u32,
     },
-    /// `AUTH_ERROR`: it does not take the caller for whom the credential says.
-    #[error("the server refuses the credential: {0}")]
+    /// `AUTH_ERROR`: the server rejects the credential or verifier.
+    #[error("the server rejects the credential: {0}")]
     Auth(AuthStat),
 }
 
-/// Why a credential is refused (`auth_stat`, §9).
+/// The reason why a credential is rejected (`auth_stat`, §9).
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum AuthStat {
     /// `AUTH_BADCRED` (1): the credential is malformed.
     BadCred,
-    /// `AUTH_REJECTEDCRED` (2): the client must begin anew, or the flavour is not known here.
+    /// `AUTH_REJECTEDCRED` (2): the client must begin a new session, or the flavour is not
+    /// supported.
     RejectedCred,
     /// `AUTH_BADVERF` (3): the verifier is malformed.
     BadVerf,
     /// `AUTH_REJECTEDVERF` (4): the verifier is too old or was used before.
     RejectedVerf,
-    /// `AUTH_TOOWEAK` (5): refused for reasons of security.
+    /// `AUTH_TOOWEAK` (5): rejected for security reasons.
     TooWeak,
-    /// Any other number that a server sends.
+    /// Any other number.
     Other(u32),
 }
 
 impl AuthStat {
-    /// The reason with this number.
+    /// Returns the reason with this number.
     pub const fn from_wire(number: u32) -> Self {
         match number {
             1 => Self::BadCred,
@@ -73,7 +74,7 @@ impl AuthStat {
         }
     }
 
-    /// The number on the wire.
+    /// Returns the number on the wire.
     pub const fn to_wire(self) -> u32 {
         match self {
             Self::BadCred => 1,

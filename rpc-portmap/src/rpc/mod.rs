@@ -1,8 +1,9 @@
 //! ONC RPC messages and records ([RFC 5531](https://www.rfc-editor.org/rfc/rfc5531)).
 //!
-//! [`Call::decode`] reads the transaction id before anything else, so that whatever is wrong with
-//! the rest can be answered; what is wrong is a [`RpcError`], and [`reply::error`] is its form on the
-//! wire. [`Reply`] is the caller's view. [`RecordReader`] takes a byte stream apart.
+//! [`Call::decode`] reads the transaction id first, so that every later error can be answered; that
+//! error is an [`RpcError`], and [`reply::error`] writes it. [`Reply`] is the caller's view of an
+//! answer. [`RecordReader`] splits a byte stream into records. [`Program`], [`Version`] and
+//! [`Procedure`] are the numbers that identify a remote procedure.
 
 pub mod auth;
 pub mod call;

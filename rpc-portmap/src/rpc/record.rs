@@ -3,7 +3,7 @@
 /// The bit of a fragment's header that marks the last one of its record.
 const LAST: u32 = 1 << 31;
 
-/// How much of a record is taken before the sender is given up.
+/// Limits on a record, beyond which a stream is closed.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct RecordLimits {
@@ -37,7 +37,7 @@ impl Default for RecordLimits {
     }
 }
 
-/// Puts records together from the bytes of a stream.
+/// A reader that assembles records from the bytes of a stream.
 ///
 /// ```text
 ///  1 bit    31 bits
@@ -62,7 +62,7 @@ pub struct RecordReader {
     fragments: u32,
     header: [u8; 4],
     header_len: usize,
-    /// What is still to come of the current fragment; `None` between fragments.
+    /// The rest of the current fragment; `None` between fragments.
     fragment: Option<Fragment>,
 }
 
@@ -73,7 +73,7 @@ struct Fragment {
 }
 
 impl RecordReader {
-    /// A reader at the start of a stream.
+    /// Builds a reader at the start of a stream.
     pub const fn new(limits: RecordLimits) -> Self {
         Self {
             limits,
@@ -85,11 +85,12 @@ impl RecordReader {
         }
     }
 
-    /// Takes bytes from the front of `input` until a record is whole; `None` if more are needed.
+    /// Consumes bytes from the front of `input` until a record is complete; `None` if more are
+    /// needed.
     ///
     /// # Errors
-    /// [`RecordError`] as soon as a header announces more than the limits allow: the rest of the
-    /// stream makes no sense then.
+    /// [`RecordError`] as soon as a header announces more than the limits allow; the stream cannot
+    /// be read further.
     pub fn read(&mut self, input: &mut &[u8]) -> Result<Option<Vec<u8>>, RecordError> {
         loop {
             let Some(fragment) = &mut self.fragment else {
@@ -115,12 +116,12 @@ impl RecordReader {
         }
     }
 
-    /// Whether a record has begun and is not whole yet.
+    /// Returns true if a record has begun and is not complete.
     pub const fn is_midway(&self) -> bool {
         self.header_len > 0 || self.fragment.is_some() || self.fragments > 0
     }
 
-    /// The next header, once it is whole.
+    /// Returns the next header, once it is complete.
     fn header(&mut self, input: &mut &[u8]) -> Option<u32> {
         while self.header_len < self.header.len() {
             let (first, rest) = input.split_first()?;
@@ -166,20 +167,20 @@ pub fn put_record(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
     }
 }
 
-/// Why a byte stream is given up.
+/// A record that exceeds the limits.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RecordError {
     /// A record is longer than allowed.
     #[error("a record of more than {max} bytes")]
     TooLong {
-        /// What is allowed, in bytes.
+        /// The limit, in bytes.
         max: usize,
     },
     /// A record has more fragments than allowed.
     #[error("a record of more than {max} fragments")]
     TooManyFragments {
-        /// What is allowed.
+        /// The limit.
         max: u32,
     },
 }
@@ -225,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reader_knows_whether_a_record_is_unfinished() {
+    fn a_reader_reports_an_unfinished_record() {
         let mut reader = RecordReader::new(SMALL);
         for (bytes, midway) in [
             (&b"\0"[..], true),

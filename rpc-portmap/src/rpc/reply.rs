@@ -1,4 +1,4 @@
-//! Replies.
+//! Replies ([RFC 5531 §9](https://www.rfc-editor.org/rfc/rfc5531#section-9)).
 
 use super::auth::{MAX_AUTH_BODY, put_none};
 use super::error::{AuthStat, RpcError};
@@ -11,7 +11,7 @@ const ACCEPTED: u32 = 0;
 /// `MSG_DENIED` of `reply_stat` (§9).
 const DENIED: u32 = 1;
 
-/// Appends what comes before the results of a successful call: 24 bytes.
+/// Appends the header of a successful reply: 24 bytes.
 ///
 /// ```text
 ///  4 bytes  4         4            8                    4
@@ -23,7 +23,7 @@ pub fn success(xid: u32, out: &mut Vec<u8>) {
     accepted(xid, 0, out);
 }
 
-/// Appends the answer to a call that is not carried out: 20 to 32 bytes.
+/// Appends the reply to a call that is not carried out: 20 to 32 bytes.
 pub fn error(xid: u32, error: RpcError, out: &mut Vec<u8>) {
     match error {
         RpcError::ProgUnavail => accepted(xid, 1, out),
@@ -62,9 +62,9 @@ fn denied(xid: u32, status: u32, out: &mut Vec<u8>) {
 /// A reply as its caller reads it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Reply<'a> {
-    /// The transaction it belongs to.
+    /// The transaction id of the call.
     pub xid: u32,
-    /// The results, not decoded yet, or why there are none.
+    /// The results, not decoded yet, or the error.
     pub outcome: Result<&'a [u8], RpcError>,
 }
 
@@ -72,7 +72,7 @@ impl<'a> Reply<'a> {
     /// Reads a reply.
     ///
     /// # Errors
-    /// [`ReplyDecodeError`] if the message is none.
+    /// [`ReplyDecodeError`] if the message is not a reply.
     pub fn decode(message: &'a [u8]) -> Result<Self, ReplyDecodeError> {
         let mut from = Decoder::new(message);
         let xid = from.u32()?;
@@ -121,17 +121,17 @@ fn reject_status(from: &mut Decoder<'_>) -> Result<RpcError, ReplyDecodeError> {
     }
 }
 
-/// Why a message is no reply.
+/// The reason why a message is not a reply.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReplyDecodeError {
-    /// It is a call.
+    /// The message is a call.
     #[error("a call where a reply was expected")]
     ACall,
-    /// A number that the RFC does not know.
+    /// The message has a number that the RFC does not define.
     #[error("an unknown {0} in a reply")]
     Unknown(&'static str),
-    /// It ends too early, or its verifier is too long.
+    /// The message ends too early, or its verifier is too long.
     #[error("a malformed reply")]
     Malformed(#[from] DecodeError),
 }
@@ -141,7 +141,7 @@ mod tests {
     use super::*;
     use crate::hex;
 
-    /// Every answer there is, and its bytes after the transaction id.
+    /// Returns every error, with its bytes after the transaction id.
     fn golden() -> [(RpcError, &'static str); 8] {
         [
             (
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_reply_says_so() {
+    fn what_is_not_a_reply_is_an_error() {
         let read = |digits| Reply::decode(&hex::bytes(digits)).expect_err("no reply");
         assert_eq!(read("00000007 00000000"), ReplyDecodeError::ACall);
         assert_eq!(

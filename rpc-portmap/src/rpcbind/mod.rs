@@ -1,9 +1,9 @@
 //! The binding protocols on the wire: program 100000, versions 2, 3 and 4
 //! ([RFC 1833](https://www.rfc-editor.org/rfc/rfc1833)).
 //!
-//! [`v2`] is the old port mapper, which knows TCP and UDP over IPv4 only; [`v3`] and [`v4`] name a
-//! transport by a [`Netid`] and an address by text, a [`UniversalAddress`]
-//! ([RFC 5665](https://www.rfc-editor.org/rfc/rfc5665)).
+//! [`v2`] is the original port mapper, limited to TCP and UDP over IPv4; [`v3`] and [`v4`] name a
+//! transport by a [`Netid`] and an address by text, a [`UniversalAddress`] ([RFC
+//! 5665](https://www.rfc-editor.org/rfc/rfc5665)).
 
 pub mod netid;
 pub mod stats;
@@ -26,21 +26,20 @@ use crate::xdr::Text;
 pub const PROGRAM: Program = Program::new(100_000);
 /// Its port, for TCP and UDP.
 pub const PORT: u16 = 111;
-/// The unix sockets it is found at on Linux, the abstract one first: clients try them in this order.
+/// The abstract unix socket of the portmapper on Linux; clients try it before [`SOCKET`].
 pub const ABSTRACT_SOCKET: &str = "@/run/rpcbind.sock";
-/// The unix socket in the file system.
+/// The unix socket of the portmapper in the file system.
 pub const SOCKET: &str = "/run/rpcbind.sock";
 
-/// The multicast group of IPv6 in which programs are looked for
-/// ([RFC 1833 §3.2](https://www.rfc-editor.org/rfc/rfc1833#section-3.2) broadcasts; IPv6 has this
-/// group of IANA's instead).
+/// The IPv6 multicast group in which clients look for programs. IPv4 broadcasts instead ([RFC 1833
+/// §3.2](https://www.rfc-editor.org/rfc/rfc1833#section-3.2)); IANA assigned this group.
 pub const GROUP: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 0x202);
 
-/// The longest string of the binding protocols that is taken, in bytes. The RFC has no bound;
+/// The longest string of the binding protocols that is accepted, in bytes. The RFC has no bound;
 /// netids have a handful of characters, addresses at most 108.
 pub const MAX_STRING: usize = 255;
-/// The longest arguments and results of a forwarded call, in bytes: what fits into a datagram of
-/// the size that libraries agreed on.
+/// The longest arguments and results of a forwarded call, in bytes: the datagram size that RPC
+/// libraries settled on.
 pub const MAX_FORWARDED: usize = 8800;
 
 /// A string of the binding protocols.

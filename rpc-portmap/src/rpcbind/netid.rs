@@ -1,4 +1,4 @@
-//! Transports by name.
+//! The names of transports.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -29,7 +29,9 @@ pub enum Netid {
     Rdma6,
 }
 
-/// How a transport carries messages (`nc_semantics` of RFC 1833 §2.1).
+/// The way in which a transport carries messages (`nc_semantics`, [RFC 1833
+/// §2.1](https://www.rfc-editor.org/rfc/rfc1833#section-2.1)). Closed: the wire has these three
+/// values.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Semantics {
     /// `NC_TPI_CLTS`: datagrams.
@@ -40,7 +42,7 @@ pub enum Semantics {
     OrderlyConnection = 3,
 }
 
-/// What kind of address a transport has.
+/// The address family of a transport. Closed: every [`Netid`] belongs to one of these.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Family {
     /// IPv4.
@@ -52,7 +54,7 @@ pub enum Family {
 }
 
 impl Family {
-    /// The family of an IP address; that of IPv4 also for an IPv4 address written as IPv6.
+    /// Returns the family of an IP address; IPv4 also for an IPv4-mapped IPv6 address.
     pub fn from_ip(address: IpAddr) -> Self {
         if address.to_canonical().is_ipv4() {
             Self::Inet
@@ -61,7 +63,7 @@ impl Family {
         }
     }
 
-    /// The name of the family (`nc_protofmly`).
+    /// Returns the name of the family (`nc_protofmly`).
     pub const fn name(self) -> &'static str {
         match self {
             Self::Inet => "inet",
@@ -72,7 +74,7 @@ impl Family {
 }
 
 impl Netid {
-    /// All of them.
+    /// All transports.
     pub const ALL: [Self; 9] = [
         Self::Udp,
         Self::Tcp,
@@ -85,7 +87,7 @@ impl Netid {
         Self::Rdma6,
     ];
 
-    /// The name on the wire.
+    /// Returns the name on the wire.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Udp => "udp",
@@ -100,7 +102,7 @@ impl Netid {
         }
     }
 
-    /// What kind of address it has.
+    /// Returns the family of its addresses.
     pub const fn family(self) -> Family {
         match self {
             Self::Udp | Self::Tcp | Self::Sctp | Self::Rdma => Family::Inet,
@@ -109,7 +111,7 @@ impl Netid {
         }
     }
 
-    /// How it carries messages.
+    /// Returns the way in which it carries messages.
     pub const fn semantics(self) -> Semantics {
         match self {
             Self::Udp | Self::Udp6 => Semantics::Datagrams,
@@ -118,7 +120,7 @@ impl Netid {
         }
     }
 
-    /// The protocol above the family (`nc_proto`); `-` if there is none.
+    /// Returns the protocol above the family (`nc_proto`); `-` if there is none.
     pub const fn protocol(self) -> &'static str {
         match self {
             Self::Udp | Self::Udp6 => "udp",
@@ -128,7 +130,7 @@ impl Netid {
         }
     }
 
-    /// The same transport over the other family of IP addresses, or itself.
+    /// Returns the same transport over the other family of IP addresses, or itself.
     #[must_use]
     pub const fn over(self, family: Family) -> Self {
         match (self, family) {
@@ -140,7 +142,7 @@ impl Netid {
         }
     }
 
-    /// The transport with this number in version 2, which knows two.
+    /// Returns the transport with this number in version 2: 6 for TCP, 17 for UDP.
     pub const fn from_protocol_number(number: u32) -> Option<Self> {
         match number {
             6 => Some(Self::Tcp),
@@ -149,7 +151,7 @@ impl Netid {
         }
     }
 
-    /// The number in version 2, if that can name the transport.
+    /// Returns the number in version 2, if that version can name the transport.
     pub const fn protocol_number(self) -> Option<u32> {
         match self {
             Self::Tcp => Some(6),
@@ -169,7 +171,7 @@ impl FromStr for Netid {
     type Err = NetidError;
 
     fn from_str(text: &str) -> Result<Self, NetidError> {
-        // Solaris' name for the same thing.
+        // The name of `local` in Solaris.
         if text == "unix" {
             return Ok(Self::Local);
         }
@@ -180,7 +182,7 @@ impl FromStr for Netid {
     }
 }
 
-/// A name that no transport has.
+/// The text is not the name of a transport.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("no such transport; there are udp, tcp, udp6, tcp6, local, sctp, sctp6, rdma and rdma6")]
 pub struct NetidError;
@@ -200,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn version_2_knows_two_transports() {
+    fn version_2_has_two_transports() {
         for number in 0..=256 {
             let known = Netid::from_protocol_number(number);
             assert_eq!(known.is_some(), number == 6 || number == 17);

@@ -1,4 +1,5 @@
-//! What was asked how often (`GETSTAT`, [RFC 1833 §2.1](https://www.rfc-editor.org/rfc/rfc1833#section-2.1)).
+//! The counters of a portmapper (`GETSTAT`, [RFC 1833
+//! §2.1](https://www.rfc-editor.org/rfc/rfc1833#section-2.1)).
 
 use super::Name;
 use crate::rpc::{Procedure, Program, Version};
@@ -8,16 +9,16 @@ use crate::xdr::{DecodeError, Decoder, List, Xdr};
 pub const PROCEDURES: usize = 13;
 
 crate::xdr_struct! {
-    /// How often the address of a program was asked for (`rpcbs_addrlist`).
+    /// The look-ups of the address of one program (`rpcbs_addrlist`).
     #[derive(Clone, Debug, Eq, PartialEq)]
     pub struct AddressCount {
         /// The program.
         pub program: Program,
-        /// The version that was asked for.
+        /// The requested version.
         pub version: Version,
-        /// How often there was an answer.
+        /// Look-ups that found an address.
         pub success: i32,
-        /// How often there was none.
+        /// Look-ups that did not.
         pub failure: i32,
         /// The transport.
         pub netid: Name,
@@ -25,7 +26,7 @@ crate::xdr_struct! {
 }
 
 crate::xdr_struct! {
-    /// How often a call was forwarded (`rpcbs_rmtcalllist`).
+    /// The calls forwarded to one procedure (`rpcbs_rmtcalllist`).
     #[derive(Clone, Debug, Eq, PartialEq)]
     pub struct ForwardCount {
         /// The program.
@@ -34,11 +35,11 @@ crate::xdr_struct! {
         pub version: Version,
         /// Its procedure.
         pub procedure: Procedure,
-        /// How often it was answered.
+        /// Calls that were answered.
         pub success: i32,
-        /// How often it was not.
+        /// Calls that were not.
         pub failure: i32,
-        /// How often it came as `INDIRECT`.
+        /// Calls that came as `INDIRECT`.
         pub indirect: i32,
         /// The transport.
         pub netid: Name,
@@ -51,9 +52,9 @@ crate::xdr_struct! {
     pub struct VersionStats {
         /// Calls of each procedure, by its number.
         pub calls: CallCounts,
-        /// Registrations that were taken.
+        /// Accepted registrations.
         pub set: i32,
-        /// Registrations that were taken back.
+        /// Removed registrations.
         pub unset: i32,
         /// Look-ups by program.
         pub addresses: List<AddressCount>,

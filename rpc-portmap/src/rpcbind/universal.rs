@@ -1,4 +1,4 @@
-//! Addresses as text.
+//! Universal addresses ([RFC 5665 §5.2](https://www.rfc-editor.org/rfc/rfc5665#section-5.2)).
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -8,9 +8,9 @@ use super::netid::{Family, Netid};
 /// The longest path of a unix socket, in bytes (`sun_path` on Linux).
 const MAX_PATH: usize = 108;
 
-/// Where a service is, in the form of
-/// [RFC 5665 §5.2.3](https://www.rfc-editor.org/rfc/rfc5665#section-5.2.3): `192.0.2.1.3.120` is
-/// port 3 · 256 + 120 of 192.0.2.1, `::.0.111` port 111 of every IPv6 address.
+/// The address of a service in the form of [RFC 5665
+/// §5.2.3](https://www.rfc-editor.org/rfc/rfc5665#section-5.2.3): `192.0.2.1.3.120` is port 3 · 256
+/// + 120 of 192.0.2.1, `::.0.111` port 111 of every IPv6 address.
 ///
 /// ```
 /// use rpc_portmap::rpcbind::{Netid, UniversalAddress};
@@ -43,7 +43,7 @@ impl UniversalAddress {
         }
     }
 
-    /// The IP address and the port, if it has them.
+    /// Returns the IP address and the port, if it has them.
     pub const fn socket_addr(&self) -> Option<SocketAddr> {
         match self {
             Self::Ip(ip, port) => Some(SocketAddr::new(*ip, *port)),
@@ -51,7 +51,7 @@ impl UniversalAddress {
         }
     }
 
-    /// The port, if it has one.
+    /// Returns the port, if it has one.
     pub const fn port(&self) -> Option<u16> {
         match self {
             Self::Ip(_, port) => Some(*port),
@@ -59,8 +59,8 @@ impl UniversalAddress {
         }
     }
 
-    /// The same port of `asked` if this means every address of the machine and `asked` is one of
-    /// the same family: what someone who reached the machine there can use.
+    /// Returns the same port at `asked` if this is the wildcard address of the same family: the
+    /// form that a client which reached the machine at `asked` can use.
     #[must_use]
     pub fn merged(&self, asked: IpAddr) -> Self {
         match self {
@@ -90,20 +90,20 @@ impl fmt::Display for UniversalAddress {
     }
 }
 
-/// Why a text is not an address of a service.
+/// The reason why a text is not the address of a service.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ParseAddressError {
     /// Not of the form `h1.h2.h3.h4.p1.p2`.
-    #[error("no IPv4 address of the form h1.h2.h3.h4.p1.p2")]
+    #[error("not an IPv4 address of the form h1.h2.h3.h4.p1.p2")]
     NotInet,
     /// Not of the form `IPv6.p1.p2`.
-    #[error("no IPv6 address of the form x:x::x.p1.p2")]
+    #[error("not an IPv6 address of the form x:x::x.p1.p2")]
     NotInet6,
-    /// Not a path that a socket could have.
-    #[error("no path of a unix socket: it begins with / or @ and has at most 108 bytes")]
+    /// Not a path that a unix socket can have.
+    #[error("not a path of a unix socket, which begins with / or @ and has at most 108 bytes")]
     NotAPath,
-    /// Nothing listens on port 0.
+    /// Port 0, on which nothing can listen.
     #[error("port 0, on which nothing can listen")]
     PortZero,
 }
@@ -125,7 +125,7 @@ fn ip<I: std::str::FromStr + Into<IpAddr>>(
     }
 }
 
-/// One to three digits; `u8::from_str` alone would take a sign.
+/// Parses one to three digits; `u8::from_str` alone would accept a sign.
 fn octet(text: &str) -> Option<u8> {
     let digits = text.len() <= 3 && text.bytes().all(|byte| byte.is_ascii_digit());
     digits.then(|| text.parse().ok()).flatten()

@@ -6,19 +6,19 @@ use crate::xdr::Opaque;
 
 /// The version's number.
 pub const VERSION: Version = Version::new(2);
-/// Registers a [`Mapping`]; whether it was taken.
+/// Registers a [`Mapping`]; returns true if it was accepted.
 pub const SET: Procedure = Procedure::new(1);
-/// Takes back every [`Mapping`] of a program's version; protocol and port are ignored.
+/// Removes every [`Mapping`] of a program's version; protocol and port are ignored.
 pub const UNSET: Procedure = Procedure::new(2);
-/// The port of a [`Mapping`], whose own port is ignored; 0 if there is none.
+/// Returns the port of a [`Mapping`], whose own port is ignored; 0 if there is none.
 pub const GETPORT: Procedure = Procedure::new(3);
-/// All [`Mapping`]s.
+/// Returns all [`Mapping`]s.
 pub const DUMP: Procedure = Procedure::new(4);
 /// Calls a procedure of a registered program: [`CallArgs`], [`CallResult`].
 pub const CALLIT: Procedure = Procedure::new(5);
 
 crate::xdr_struct! {
-    /// Where a version of a program is (`mapping`).
+    /// The port of a version of a program (`mapping`).
     #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
     pub struct Mapping {
         /// The program.
@@ -27,7 +27,7 @@ crate::xdr_struct! {
         pub version: Version,
         /// 6 for TCP, 17 for UDP.
         pub protocol: u32,
-        /// The port; 32 bits on the wire, of which 16 can make sense.
+        /// The port; 32 bits on the wire, of which 1 to 65535 are valid.
         pub port: u32,
     }
 }
@@ -42,7 +42,7 @@ crate::xdr_struct! {
         pub version: Version,
         /// Its procedure.
         pub procedure: Procedure,
-        /// The arguments, as they are to be sent.
+        /// The arguments, encoded.
         pub args: Opaque<MAX_FORWARDED>,
     }
 }
@@ -53,7 +53,7 @@ crate::xdr_struct! {
     pub struct CallResult {
         /// The port of the program.
         pub port: u32,
-        /// Its results, as they came.
+        /// Its results, encoded.
         pub results: Opaque<MAX_FORWARDED>,
     }
 }

@@ -6,25 +6,25 @@ use crate::xdr::Opaque;
 
 /// The version's number.
 pub const VERSION: Version = Version::new(3);
-/// Registers an [`Rpcb`]; whether it was taken.
+/// Registers an [`Rpcb`]; returns true if it was accepted.
 pub const SET: Procedure = Procedure::new(1);
-/// Takes an [`Rpcb`] back; with an empty netid, those of all transports.
+/// Removes an [`Rpcb`]; with an empty netid, those of all transports.
 pub const UNSET: Procedure = Procedure::new(2);
-/// The address of a program; empty if there is none.
+/// Returns the address of a program; empty if there is none.
 pub const GETADDR: Procedure = Procedure::new(3);
-/// All [`Rpcb`]s.
+/// Returns all [`Rpcb`]s.
 pub const DUMP: Procedure = Procedure::new(4);
-/// Calls a procedure of a registered program and is silent if that fails.
+/// Calls a procedure of a registered program; failures are not answered.
 pub const CALLIT: Procedure = Procedure::new(5);
-/// Seconds since 1970.
+/// Returns the seconds since 1970.
 pub const GETTIME: Procedure = Procedure::new(6);
-/// A universal address in the form of the transport: [`Netbuf`].
+/// Converts a universal address to the form of the transport, a [`Netbuf`].
 pub const UADDR2TADDR: Procedure = Procedure::new(7);
-/// The other way round.
+/// Converts a [`Netbuf`] to a universal address.
 pub const TADDR2UADDR: Procedure = Procedure::new(8);
 
 crate::xdr_struct! {
-    /// Where a version of a program is (`rpcb`, §2.1).
+    /// The address of a version of a program (`rpcb`, §2.1).
     #[derive(Clone, Debug, Default, Eq, PartialEq)]
     pub struct Rpcb {
         /// The program.
@@ -35,7 +35,7 @@ crate::xdr_struct! {
         pub netid: Name,
         /// The universal address.
         pub address: Name,
-        /// Who registered it.
+        /// The owner of the registration.
         pub owner: Name,
     }
 }
@@ -46,7 +46,7 @@ crate::xdr_struct! {
     pub struct CallResult {
         /// The universal address of the program.
         pub address: Name,
-        /// Its results, as they came.
+        /// Its results, encoded.
         pub results: Opaque<MAX_FORWARDED>,
     }
 }
@@ -55,9 +55,9 @@ crate::xdr_struct! {
     /// An address in the form of its transport: on Linux, a `sockaddr` (`netbuf`, §2.1).
     #[derive(Clone, Debug, Default, Eq, PartialEq)]
     pub struct Netbuf {
-        /// The size of the buffer that the sender has.
+        /// The size of the sender's buffer, in bytes.
         pub max_len: u32,
-        /// What is in it.
+        /// The address.
         pub bytes: Opaque<{ super::MAX_STRING }>,
     }
 }

@@ -1,4 +1,4 @@
-//! Who calls.
+//! The origin of a call.
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use crate::rpc::Credential;
 use crate::rpcbind::Netid;
 
-/// Who calls, and how.
+/// The origin of a call: transport, peer address or user, and the credential's claim.
 #[derive(Clone, Debug)]
 pub struct Caller {
     transport: Netid,
@@ -19,15 +19,15 @@ pub struct Caller {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Peer {
-    /// Somebody at an address.
+    /// A socket address, over UDP or TCP.
     Ip(SocketAddr),
-    /// A process of this machine, as the kernel knows it.
+    /// A process of this machine, by the kernel's peer credentials (`SO_PEERCRED`).
     Unix {
         /// Its user.
         uid: u32,
         /// Its group.
         gid: u32,
-        /// Its number, if the kernel tells.
+        /// Its process id, if the kernel reports one.
         pid: Option<i32>,
     },
 }
@@ -41,7 +41,7 @@ impl fmt::Display for Peer {
     }
 }
 
-/// The user that an `AUTH_SYS` credential names. Anybody can write anything there.
+/// The user that an `AUTH_SYS` credential names. The claim is not verified.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct ClaimedUser {
     /// The user.
@@ -53,7 +53,7 @@ pub struct ClaimedUser {
 }
 
 impl Caller {
-    /// A caller; `local` is the address of this machine that was called.
+    /// Builds a caller; `local` is the address of this machine that received the call.
     pub const fn new(transport: Netid, peer: Peer, local: Option<IpAddr>) -> Self {
         Self {
             transport,
@@ -63,17 +63,17 @@ impl Caller {
         }
     }
 
-    /// The transport.
+    /// Returns the transport.
     pub const fn transport(&self) -> Netid {
         self.transport
     }
 
-    /// The other end.
+    /// Returns the other end of the transport.
     pub const fn peer(&self) -> Peer {
         self.peer
     }
 
-    /// The address of the other end, if it has one.
+    /// Returns the IP address of the other end, if it has one.
     pub const fn ip(&self) -> Option<IpAddr> {
         match self.peer {
             Peer::Ip(address) => Some(address.ip()),
@@ -81,20 +81,20 @@ impl Caller {
         }
     }
 
-    /// The address of this machine that was called.
+    /// Returns the address of this machine that received the call.
     pub const fn local(&self) -> Option<IpAddr> {
         self.local
     }
 
-    /// The user that the credential names, if it names one.
+    /// Returns the user that the credential names, if it names one.
     pub const fn claimed(&self) -> Option<&ClaimedUser> {
         self.claimed.as_ref()
     }
 
-    /// Whether nobody but a process of this machine can have sent the call.
+    /// Returns true if only a process of this machine can have sent the call.
     pub const fn is_this_machine(&self) -> bool {
         match self.peer {
-            // The kernel drops what comes from outside with such an address.
+            // The kernel drops packets from outside that carry a loopback address.
             Peer::Ip(address) => address.ip().to_canonical().is_loopback(),
             Peer::Unix { .. } => true,
         }

@@ -1,4 +1,4 @@
-//! How many connections there may be, and who goes when there are too many.
+//! Limits on open connections, and eviction of idle ones.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::caller::Peer;
 
-/// The entries of a server.
+/// The open connections of a server, bounded in total and per peer.
 #[derive(Debug)]
 pub(super) struct Connections {
     most: usize,
@@ -25,17 +25,17 @@ struct Entries {
 
 #[derive(Debug)]
 struct Entry {
-    /// Since when nothing has been asked; `None` while something is being answered.
+    /// The start of the idle period; `None` while a call is being answered.
     idle_since: Option<Instant>,
-    /// Whether it may be asked to leave.
+    /// Set for TCP; a unix connection is never evicted.
     evictable: bool,
-    /// Whose share it counts towards; `None` for those who may have all.
+    /// The peer whose share it counts towards; `None` for peers without a share.
     from: Option<PeerKey>,
     evicted: CancellationToken,
 }
 
-/// Who shares a share of the connections: a machine (IPv6: a network of /64, of which a machine can
-/// take any number of addresses), or a user of this one.
+/// The unit that shares a limit: a /32 of IPv4 or a /64 of IPv6, since a machine can take any
+/// number of addresses of its /64; on the unix socket, a user.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum PeerKey {
     Prefix(IpAddr),
@@ -43,7 +43,8 @@ enum PeerKey {
 }
 
 impl PeerKey {
-    /// Root runs services by the dozen, and this machine's own TCP is not told apart by user.
+    /// Returns `None` for root, who runs services by the dozen, and for loopback TCP, on which
+    /// users cannot be distinguished.
     fn new(peer: &Peer) -> Option<Self> {
         match peer {
             Peer::Unix { uid: 0, .. } => None,
@@ -69,10 +70,10 @@ impl Connections {
         }
     }
 
-    /// A permit for a connection; `None` if all that it could have are open by such as may stay.
+    /// Issues a permit for a connection; `None` if no connection can be evicted.
     ///
-    /// TCP connections that are idle may be asked to leave. Unix connections are not: the kernel's
-    /// own to its portmapper is idle for months.
+    /// Idle TCP connections can be evicted. Unix connections cannot: the kernel's connection to its
+    /// portmapper stays idle for months.
     pub(super) fn admit(self: &Arc<Self>, peer: &Peer, now: Instant) -> Option<ConnectionPermit> {
         let from = PeerKey::new(peer);
         let evictable = matches!(peer, Peer::Ip(_));
@@ -102,13 +103,14 @@ impl Connections {
         })
     }
 
-    /// Makes room for a descriptor, if there is one to spare.
+    /// Evicts the TCP connection that has been idle for longest, to free a descriptor.
     pub(super) fn evict_idle(&self) -> bool {
         self.lock().evict_idle(|_| true)
     }
 
     fn lock(&self) -> MutexGuard<'_, Entries> {
-        // Nothing panics while it is locked, and a table of connections is sound at every moment.
+        // Nothing panics while the lock is held, and every intermediate state of the table is
+        // valid.
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -136,7 +138,7 @@ impl Entries {
     }
 }
 
-/// The right to be connected.
+/// A place in the table of connections, freed on drop.
 #[derive(Debug)]
 pub(super) struct ConnectionPermit {
     number: u64,
@@ -145,17 +147,17 @@ pub(super) struct ConnectionPermit {
 }
 
 impl ConnectionPermit {
-    /// Says that something is being answered.
+    /// Marks the connection as busy: a call is being answered.
     pub(super) fn busy(&self) {
         self.set(None);
     }
 
-    /// Says that everything has been answered.
+    /// Marks the connection as idle since `now`: all calls are answered.
     pub(super) fn idle(&self, now: Instant) {
         self.set(Some(now));
     }
 
-    /// Waits until somebody else needs the permit more.
+    /// Waits until the connection is evicted in favour of another one.
     pub(super) async fn evicted(&self) {
         self.evicted.cancelled().await;
     }
@@ -202,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn a_peer_with_its_share_makes_room_for_itself_and_is_in_nobodys_way() {
+    fn a_peer_at_its_share_evicts_only_its_own_connections() {
         let connections = Arc::new(Connections::new(100, 2));
         let other = connections
             .admit(&ip("192.0.2.9"), at(0))

@@ -18,10 +18,10 @@ use super::streams::Shared;
 use crate::rpcbind::{Family, Netid};
 use crate::transport::{call_buffer, now};
 
-/// Datagrams taken before others get a turn.
+/// Datagrams received in one run before the task yields.
 const BATCH: usize = 32;
 
-/// One socket and what answers on it.
+/// The task that receives the calls of one UDP socket.
 pub(super) struct DatagramServer {
     buffer: Buffer,
     context: Arc<Context>,
@@ -31,14 +31,14 @@ pub(super) struct DatagramServer {
     alive: mpsc::Sender<std::convert::Infallible>,
 }
 
-/// What a call by datagram needs until it is answered.
+/// The parts that a call by datagram uses until it is answered.
 struct Context {
     socket: tokio::net::UdpSocket,
     dispatcher: Arc<Dispatcher>,
     replies: Option<Arc<ReplyCache>>,
 }
 
-/// A call that came.
+/// A received call.
 struct Datagram {
     message: Vec<u8>,
     peer: SocketAddr,
@@ -67,12 +67,12 @@ impl DatagramServer {
         })
     }
 
-    /// Answers until it is told to stop.
+    /// Answers calls until the server stops.
     pub(super) async fn run(mut self) {
         loop {
             tokio::select! {
                 () = self.stop.cancelled() => return,
-                // An error of the socket is that of a datagram: the next one may be fine.
+                // A socket error reports the fate of an earlier datagram; the next one may be fine.
                 _ = self.context.socket.readable() => {}
             }
             for _ in 0..BATCH {
@@ -98,7 +98,8 @@ impl DatagramServer {
         })
     }
 
-    /// Answers at once what needs not wait; what has to wait does so elsewhere.
+    /// Answers without a task of its own if the method is ready on the first poll; otherwise spawns
+    /// one, if fewer than the limit are waiting.
     async fn handle(&self, datagram: Datagram) {
         let mut work = Box::pin(Arc::clone(&self.context).answer(datagram));
         if poll_once(work.as_mut()).await.is_ready() {
@@ -125,7 +126,7 @@ impl Context {
             peer,
             local,
         } = datagram;
-        // A dual-stack socket has peers of IPv4 too, in the form of IPv6.
+        // A dual-stack socket reports IPv4 peers as IPv4-mapped IPv6 addresses.
         let from = SocketAddr::new(peer.ip().to_canonical(), peer.port());
         let transport = Netid::Udp.over(Family::from_ip(from.ip()));
         let caller = Caller::new(transport, Peer::Ip(from), Some(local.ip().to_canonical()));
@@ -146,7 +147,7 @@ impl Context {
         }
     }
 
-    /// Answers what was answered before; `Err` if there is nothing more to do.
+    /// Repeats a cached reply; `Err` if nothing is left to do.
     fn look_up(
         &self,
         message: &[u8],
@@ -166,7 +167,7 @@ impl Context {
         }
     }
 
-    /// A reply that the system does not take now is lost, as any datagram may be.
+    /// Sends a reply; one that the system does not accept now is lost, as any datagram may be.
     fn send(&self, bytes: &[u8], local: SocketAddr, peer: SocketAddr) {
         let _ = reply(&self.socket, bytes, local, peer);
     }

@@ -1,4 +1,4 @@
-//! From a message to its reply.
+//! The way from a message to its reply: decoding, layers, procedure.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -15,7 +15,7 @@ use crate::rpc::{
 /// The longest reply that fits into a datagram, in bytes.
 const MAX_DATAGRAM: usize = 65_507;
 
-/// The programs and what surrounds them.
+/// The programs of a server and the layers around them.
 #[derive(Default)]
 pub(super) struct Dispatcher {
     programs: HashMap<Program, BTreeMap<Version, Arc<dyn ProgramVersion>>>,
@@ -32,7 +32,7 @@ impl Dispatcher {
         self.layers.push(layer);
     }
 
-    /// The programs with their versions.
+    /// Returns the programs with their versions.
     pub(super) fn programs(&self) -> impl Iterator<Item = (Program, Vec<Version>)> {
         let versions = |versions: &BTreeMap<_, _>| versions.keys().copied().collect();
         self.programs
@@ -40,7 +40,7 @@ impl Dispatcher {
             .map(move |(program, of)| (*program, versions(of)))
     }
 
-    /// The reply to a message, if it deserves one.
+    /// Returns the reply to a message; `None` for a message that is not answered.
     pub(super) async fn answer(&self, caller: Caller, message: &[u8]) -> Option<Vec<u8>> {
         let mut out = Vec::with_capacity(64);
         let call = match Call::decode(message) {
@@ -70,15 +70,16 @@ impl Dispatcher {
         }
     }
 
-    /// Whether a datagram from this caller is looked at.
+    /// Returns true if no layer drops datagrams of this caller.
     pub(super) fn accepts_datagram(&self, caller: &Caller) -> bool {
         self.layers
             .iter()
             .all(|layer| layer.accepts_datagram(caller))
     }
 
-    /// The reply as it may be sent by datagram: another one if it would be too much for a sender
-    /// who may not be who it says, none if any would be.
+    /// Returns the reply to send by datagram: `SYSTEM_ERR` if it is longer than a datagram,
+    /// `AUTH_TOOWEAK` if a layer does not allow its length towards a source address that may be
+    /// forged, `None` if not even that is allowed.
     pub(super) fn for_datagram(
         &self,
         caller: &Caller,
@@ -101,7 +102,8 @@ impl Dispatcher {
         admits(out.len()).then_some(out)
     }
 
-    /// Lets the layers see the call, carries it out and lets those see the outcome that let it pass.
+    /// Passes the call through the layers, carries it out, and reports the outcome to the layers
+    /// that passed it.
     async fn run(
         &self,
         caller: &Caller,

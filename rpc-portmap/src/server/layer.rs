@@ -1,44 +1,44 @@
-//! What surrounds all procedures of a server: access, limits, counters, logs.
+//! Layers around all procedures of a server: access, limits, counters, logs.
 
 use std::fmt;
 
 use super::caller::Caller;
 use crate::rpc::{Procedure, Program, RpcError, Version};
 
-/// Sees every call before and after it is carried out.
+/// An observer and filter of every call, before and after it is carried out.
 ///
-/// The layers that were added first see a call first and its outcome last.
+/// Layers added first see a call first and its outcome last.
 pub trait Layer: Send + Sync + 'static {
-    /// Whether a datagram is looked at, before anything of it is. What is not is dropped. (Callers
-    /// on streams are slowed down by their transport and are not asked about.)
+    /// Returns true if a datagram of this caller is decoded; otherwise it is dropped. Callers on
+    /// streams are slowed down by the transport and are not passed to this method.
     fn accepts_datagram(&self, caller: &Caller) -> bool {
         let _ = caller;
         true
     }
 
-    /// Whether the call may go on.
+    /// Passes a call on, or rejects it.
     ///
     /// # Errors
-    /// [`Rejection`] with what the caller is told.
+    /// [`Rejection`] with the error to send, or without an answer.
     fn before(&self, caller: &Caller, request: &Request) -> Result<(), Rejection> {
         let _ = (caller, request);
         Ok(())
     }
 
-    /// Learns what became of a call that [`before`](Self::before) let go on.
+    /// Receives the outcome of a call that [`before`](Self::before) passed.
     fn after(&self, caller: &Caller, request: &Request, outcome: Outcome) {
         let _ = (caller, request, outcome);
     }
 
-    /// Whether a reply of so many bytes may be sent by datagram for a request of so many bytes,
-    /// whose sender may have forged its address.
+    /// Returns true if a reply of `reply_bytes` may be sent by datagram for a request of
+    /// `request_bytes`, whose source address may be forged.
     fn allows_reply(&self, caller: &Caller, request_bytes: usize, reply_bytes: usize) -> bool {
         let _ = (caller, request_bytes, reply_bytes);
         true
     }
 }
 
-/// What is asked for.
+/// The procedure that is called, and the size of the message.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Request {
     /// The program.
@@ -51,13 +51,13 @@ pub struct Request {
     pub bytes: usize,
 }
 
-/// What became of a call.
+/// The outcome of a call.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Outcome {
-    /// It was answered with results of so many bytes.
+    /// It was answered with results.
     Done {
-        /// The results, in bytes.
+        /// The length of the results, in bytes.
         bytes: usize,
     },
     /// It was answered with an error.
@@ -76,13 +76,13 @@ impl fmt::Display for Outcome {
     }
 }
 
-/// A call that is not carried out.
+/// The reason why a layer or a program does not carry a call out.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Rejection {
-    /// The caller is told why.
+    /// The error is sent to the caller.
     Error(RpcError),
-    /// The caller is told nothing.
+    /// No reply is sent.
     Silent,
 }
 

@@ -1,14 +1,15 @@
-//! A framework for RPC services.
+//! A framework for RPC services: programs, layers, limits, registration.
 //!
 //! [`rpc_program!`](crate::rpc_program) turns a list of procedures into a trait with one async
-//! method for each. A [`Server`] carries any number of programs and versions and answers by
-//! itself what is the same for all of them: the procedure NULL, `PROG_UNAVAIL`, `PROG_MISMATCH`
-//! with the lowest and highest version, `PROC_UNAVAIL`, `GARBAGE_ARGS`, and `SYSTEM_ERR` where a
-//! method panics.
+//! method for each. A [`Server`] carries any number of programs and versions and answers the common
+//! cases by itself ([RFC 5531 §9](https://www.rfc-editor.org/rfc/rfc5531#section-9)): the procedure
+//! NULL, `PROG_UNAVAIL`, `PROG_MISMATCH` with the lowest and highest version, `PROC_UNAVAIL`,
+//! `GARBAGE_ARGS`, and `SYSTEM_ERR` for a method that panics.
 //!
-//! A [`Layer`] surrounds all procedures; there are [`Networks`] for who may call, [`RateLimit`] for
-//! how often, [`Trace`] for the log and [`Statistics`] to count. [`ServerLimits`] bound what callers may
-//! hold, and [`ServerBuilder::reply_cache`] keeps repeated datagrams from being carried out twice.
+//! A [`Layer`] surrounds all procedures: [`Networks`] for access, [`RateLimit`] for datagrams per
+//! second, [`Trace`] for the log, [`Statistics`] for counters. [`ServerLimits`] bound what callers
+//! may hold, and [`ServerBuilder::reply_cache`] keeps repeated datagrams from being carried out
+//! twice.
 //!
 //! ```
 //! use std::sync::Arc;
@@ -76,24 +77,24 @@ use connections::Connections;
 use dispatcher::Dispatcher;
 use reply_cache::ReplyCache;
 
-/// What a server allows itself and its callers.
+/// The limits of a server towards its callers.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct ServerLimits {
-    /// The longest record of a stream, and its most fragments.
+    /// The longest record of a stream, in bytes, and its most fragments.
     pub record: RecordLimits,
-    /// Connections open at once; fewer where the process may not have so many descriptors. When they
-    /// are all taken, the TCP connection that has been idle for longest makes room; unix
-    /// connections stay.
+    /// The most open connections; fewer if the process may not open so many descriptors. At the
+    /// limit the TCP connection that has been idle for longest is evicted; unix connections are
+    /// not.
     pub connections: usize,
-    /// Connections open at once from one other machine (IPv6: one network of /64) or of one user
-    /// other than root; when it has them all, its own that has been idle for longest makes room.
+    /// The most open connections of one other machine (IPv6: one /64) or of one user other than
+    /// root; at this limit the peer's own connection that has been idle for longest is evicted.
     pub connections_per_peer: usize,
-    /// How long a caller on a stream may take to accept a reply.
+    /// The time within which a caller on a stream has to accept a reply.
     pub write: Duration,
-    /// Calls by datagram that may be waiting for something at once; further ones are dropped.
+    /// The most calls by datagram that wait for a method to finish; further ones are dropped.
     pub waiting_datagrams: usize,
-    /// How long calls may go on after the server was told to stop.
+    /// The time for which calls may continue after the server was stopped.
     pub drain: Duration,
 }
 
@@ -110,7 +111,7 @@ impl Default for ServerLimits {
     }
 }
 
-/// Programs that are ready to be served.
+/// A set of programs that is ready to be served.
 #[derive(Debug)]
 pub struct Server {
     dispatcher: Arc<Dispatcher>,
@@ -118,7 +119,7 @@ pub struct Server {
     reply_cache: Option<usize>,
 }
 
-/// Makes a [`Server`].
+/// A builder of a [`Server`].
 #[derive(Debug, Default)]
 pub struct ServerBuilder {
     dispatcher: Dispatcher,
@@ -127,7 +128,7 @@ pub struct ServerBuilder {
 }
 
 impl ServerBuilder {
-    /// Adds a version of a program; in place of the same one, if it was added before.
+    /// Adds a version of a program; it replaces one with the same numbers.
     #[must_use]
     pub fn version(mut self, version: impl ProgramVersion) -> Self {
         self.dispatcher.mount(Arc::new(version));
@@ -141,23 +142,23 @@ impl ServerBuilder {
         self
     }
 
-    /// Sets what is allowed.
+    /// Sets the limits towards callers.
     #[must_use]
     pub const fn limits(mut self, limits: ServerLimits) -> Self {
         self.limits = limits;
         self
     }
 
-    /// Keeps this many replies to datagrams for a minute, so that a call that is sent again because its
-    /// reply was lost is answered again and not carried out again (RFC 5531 §5). Calls that may be
-    /// carried out twice do without.
+    /// Caches this many replies to datagrams for a minute, so that a call that is retransmitted
+    /// because its reply was lost is answered from the cache and not carried out twice ([RFC 5531
+    /// §5](https://www.rfc-editor.org/rfc/rfc5531#section-5)). Idempotent programs do without.
     #[must_use]
     pub const fn reply_cache(mut self, replies: usize) -> Self {
         self.reply_cache = Some(replies);
         self
     }
 
-    /// The server.
+    /// Builds the server.
     pub fn build(self) -> Server {
         Server {
             dispatcher: Arc::new(self.dispatcher),
@@ -173,7 +174,7 @@ impl Server {
         ServerBuilder::default()
     }
 
-    /// What a server at these addresses can register: all its programs in all their versions.
+    /// Returns the claims of a server at these addresses: all its programs in all their versions.
     pub fn claims(&self, addresses: &[(Netid, UniversalAddress)]) -> Vec<Claim> {
         let programs = self.dispatcher.programs();
         programs
@@ -187,11 +188,11 @@ impl Server {
         RegistrationGuard::new(self.claims(addresses))
     }
 
-    /// Serves until `shutdown` is done, then finishes the calls that have begun, for as long as
-    /// [`ServerLimits::drain`] allows. Dropping the future stops everything at once.
+    /// Serves until `shutdown` is done, then finishes the calls that have begun, for at most
+    /// [`ServerLimits::drain`]. Dropping the future stops all tasks.
     ///
     /// # Errors
-    /// What the system says if a socket cannot be used; nothing that a caller does is an error.
+    /// The system's error if a socket cannot be used; no action of a caller is an error.
     pub async fn serve(
         self,
         listeners: impl Into<Listeners>,
@@ -206,7 +207,7 @@ impl Server {
         drop(alive);
         shutdown.await;
         stop.cancel();
-        // All that is served holds a sender; the channel ends with the last one.
+        // Every task holds a sender; the channel ends with the last one.
         let drained = tokio::time::timeout(self.limits.drain, ended.recv());
         let _ = drained.await;
         Ok(())
@@ -231,7 +232,7 @@ impl Server {
                     () = abort.cancelled() => {}
                     () = task => {}
                 }
-                // The sockets went with the task; now their ports may go back.
+                // The sockets are closed with the task; only then are their ports returned.
                 drop((alive, guards));
             });
         };
@@ -261,11 +262,11 @@ impl Server {
     }
 }
 
-/// Descriptors for anything but connections: listeners, files, the runtime's own.
+/// Descriptors kept for anything but connections: listeners, files, the runtime's own.
 const OTHER_DESCRIPTORS: u64 = 32;
 
-/// How many connections there are descriptors for. Newcomers are let in at once then, instead of
-/// waiting until the system has refused one.
+/// Returns the number of connections that the descriptor limit allows, so that an idle connection
+/// is evicted before the system fails an accept.
 fn affordable_connections() -> usize {
     let known = Host::new().open_files().ok().flatten();
     known.map_or(usize::MAX, |files| {

@@ -1,4 +1,4 @@
-//! Programs as traits.
+//! Programs as traits, and the macro that declares them.
 
 use std::pin::Pin;
 
@@ -9,16 +9,17 @@ use crate::rpc::{Procedure, Program, Version};
 /// A future on the heap, as a trait object returns it.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
-/// A version of a program, as a server carries it. Use [`rpc_program!`](crate::rpc_program) to
-/// write one.
+/// A version of a program that a server can carry. [`rpc_program!`](crate::rpc_program) writes
+/// implementations.
 pub trait ProgramVersion: Send + Sync + 'static {
-    /// The number of the program.
+    /// Returns the number of the program.
     fn program(&self) -> Program;
 
-    /// The number of the version.
+    /// Returns the number of the version.
     fn version(&self) -> Version;
 
-    /// Carries a procedure out and appends its results. NULL is never asked for.
+    /// Carries a procedure out and appends its results. The server answers NULL without this
+    /// method.
     fn call<'a>(
         &'a self,
         caller: &'a Caller,
@@ -28,12 +29,13 @@ pub trait ProgramVersion: Send + Sync + 'static {
     ) -> BoxFuture<'a, Result<(), Rejection>>;
 }
 
-/// Declares a version of a program: a trait with one method for each procedure, what makes an
-/// implementation part of a [`Server`](crate::server::Server), and a typed client.
+/// Declares a version of a program: a trait with one async method for each procedure, an adapter
+/// that makes an implementation part of a [`Server`](crate::server::Server), and a typed client.
 ///
 /// A procedure takes one argument or none and returns one result or none; several make up an
-/// [`xdr_struct!`](crate::xdr_struct). The line with `client` can be left out. See
-/// [`server`](crate::server) for an example.
+/// [`xdr_struct!`](crate::xdr_struct). Program and version are `u32` literals or values of
+/// [`Program`](crate::rpc::Program) and [`Version`](crate::rpc::Version). The line with `client`
+/// can be left out.
 #[macro_export]
 macro_rules! rpc_program {
     (
@@ -59,7 +61,7 @@ macro_rules! rpc_program {
     };
 }
 
-/// The server's side of a program: not for use by itself.
+/// The server's side of a program: internal to the macros.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __rpc_service {
@@ -91,7 +93,7 @@ macro_rules! __rpc_service {
         $vis struct $server<S>(std::sync::Arc<S>);
 
         impl<S> $server<S> {
-            /// Takes what carries the procedures out.
+            /// Wraps the implementation of the procedures.
             $vis fn new(service: std::sync::Arc<S>) -> Self {
                 Self(service)
             }
@@ -140,7 +142,7 @@ macro_rules! __rpc_service {
     };
 }
 
-/// The client's side of a program: not for use by itself.
+/// The client's side of a program: internal to the macros.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __rpc_client {
@@ -180,7 +182,7 @@ macro_rules! __rpc_client {
     };
 }
 
-/// The first of two: not for use by itself.
+/// Expands to the first of two: internal to the macros.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __rpc_first {
@@ -189,7 +191,7 @@ macro_rules! __rpc_first {
     };
 }
 
-/// What is given, or nothing: not for use by itself.
+/// Expands to its tokens, or to `()`: internal to the macros.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __rpc_or_unit {

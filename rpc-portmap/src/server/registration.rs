@@ -1,4 +1,4 @@
-//! A service that can be found.
+//! Registration of a service with the portmapper, for as long as the service runs.
 
 use std::io::{self, Write as _};
 use std::os::linux::net::SocketAddrExt;
@@ -17,16 +17,16 @@ use crate::rpc::{Call, Credential};
 use crate::rpcbind::{ABSTRACT_SOCKET, Name, PROGRAM, Rpcb, SOCKET, v3};
 use crate::xdr;
 
-/// How long to wait before the portmapper is looked for again; doubled up to [`LAST_WAIT`].
+/// The first wait before the portmapper is tried again; doubled up to [`LAST_WAIT`].
 const FIRST_WAIT: Duration = Duration::from_millis(100);
-/// The longest wait for a portmapper that is away.
+/// The longest wait between two attempts to connect to the portmapper.
 const LAST_WAIT: Duration = Duration::from_secs(10);
 
-/// Keeps a service registered with this machine's portmapper for as long as this value lives.
+/// A registration with this machine's portmapper that lasts as long as this value.
 ///
-/// The portmapper may be away at first, or go and come back: the service is registered when it is
-/// there, and again when it has forgotten it. That is noticed at once, because a connection stays open.
-/// Dropping the value takes the registration back.
+/// The portmapper may be absent at first, or restart: the service is registered when the portmapper
+/// becomes reachable, and again after a restart, which the loss of the open connection reveals.
+/// Dropping the value removes the registration.
 #[derive(Debug)]
 pub struct RegistrationGuard {
     requests: Vec<Rpcb>,
@@ -35,40 +35,42 @@ pub struct RegistrationGuard {
     task: JoinHandle<()>,
 }
 
-/// How things stand with a [`RegistrationGuard`].
+/// The state of a [`RegistrationGuard`].
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum RegistrationState {
-    /// No portmapper is there (yet, or any more).
+    /// No portmapper is reachable, or none is any more.
     Unreachable,
-    /// The portmapper knows the service.
+    /// The portmapper has accepted the service.
     Registered,
-    /// The portmapper does not accept the service: somebody else is registered, or may.
+    /// The portmapper rejects the service: another owner holds the registration, or this user may
+    /// not register it.
     Refused,
 }
 
 impl RegistrationGuard {
-    /// Registers programs with this machine's portmapper, now or when it is there.
+    /// Registers programs with this machine's portmapper, as soon as it is reachable.
     pub fn new(claims: impl IntoIterator<Item = Claim>) -> Self {
         Self::start(claims, None)
     }
 
-    /// As [`new`](Self::new), with the portmapper that listens at this unix socket.
+    /// Registers programs with the portmapper behind this unix socket: a path, or an abstract name
+    /// after `@`.
     pub fn at_socket(claims: impl IntoIterator<Item = Claim>, socket: &str) -> Self {
         Self::start(claims, Some(socket.to_owned()))
     }
 
-    /// How things stand.
+    /// Returns the current state.
     pub fn state(&self) -> RegistrationState {
         *self.state.borrow()
     }
 
-    /// Waits until the portmapper has accepted or refused the service.
+    /// Waits until the portmapper has accepted or rejected the service.
     pub async fn settled(&mut self) -> RegistrationState {
         let settled = self
             .state
             .wait_for(|state| *state != RegistrationState::Unreachable);
-        // It fails when the task that keeps the state has ended, which is when this is dropped.
+        // The wait fails once the task that reports the state has ended, which happens on drop.
         settled
             .await
             .map_or(RegistrationState::Unreachable, |state| *state)
@@ -91,14 +93,13 @@ impl Drop for RegistrationGuard {
     fn drop(&mut self) {
         self.task.abort();
         if self.state() == RegistrationState::Registered {
-            // If the portmapper is away it has forgotten the service anyhow, or will find its
-            // port free.
+            // An absent portmapper has lost the registration, or will find the port free.
             let _ = unregister(&self.requests, self.socket.as_deref());
         }
     }
 }
 
-/// Registers, and does so again whenever the portmapper has gone and come back.
+/// Registers, and registers again whenever the portmapper has restarted.
 async fn keep_registered(
     requests: Vec<Rpcb>,
     socket: Option<String>,
@@ -112,7 +113,7 @@ async fn keep_registered(
                 register(&rpcbind, &requests, &report).await;
                 rpcbind.client().closed().await;
                 report.send_replace(RegistrationState::Unreachable);
-                info!("the portmapper is gone");
+                info!("lost the connection to the portmapper");
             }
             Err(error) => debug!(%error, "no portmapper"),
         }
@@ -129,7 +130,7 @@ async fn register(rpcbind: &Rpcbind, requests: &[Rpcb], report: &watch::Sender<R
         }
         Ok(false) => {
             report.send_replace(RegistrationState::Refused);
-            warn!("the portmapper refuses the registration: somebody else may have it");
+            warn!("the portmapper rejects the registration: another owner may hold it");
         }
         Err(error) => warn!(%error, "the portmapper does not answer"),
     }
@@ -147,7 +148,7 @@ async fn set_all(rpcbind: &Rpcbind, requests: &[Rpcb]) -> Result<bool, CallError
         if rpcbind.set(request).await? {
             continue;
         }
-        // What a predecessor of the same user left behind is in the way.
+        // A registration left behind by an earlier process of the same user is removed first.
         rpcbind.unset(request).await?;
         if !rpcbind.set(request).await? {
             return Ok(false);
@@ -156,9 +157,9 @@ async fn set_all(rpcbind: &Rpcbind, requests: &[Rpcb]) -> Result<bool, CallError
     Ok(true)
 }
 
-/// Sends what takes the registrations back and does not wait for answers: this is called where
-/// nothing can wait. A connection for each, because rpcbind reads no more than one call from a
-/// connection that is closed.
+/// Sends UNSET for all registrations without waiting for answers, since this runs in `drop`. Each
+/// goes over a connection of its own, because rpcbind reads only one call from a connection that is
+/// closed.
 fn unregister(requests: &[Rpcb], socket: Option<&str>) -> io::Result<()> {
     for (xid, request) in (1..).zip(requests) {
         let args = xdr::to_bytes(request);

@@ -1,4 +1,4 @@
-//! Replies that may have to be sent again.
+//! A cache of replies to datagrams, for retransmitted calls.
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasher, RandomState};
@@ -6,10 +6,10 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// How long a reply is kept.
+/// The time for which a reply is kept.
 const LIFE: Duration = Duration::from_secs(60);
 
-/// The replies to the last datagrams.
+/// The replies to the latest datagrams.
 #[derive(Debug)]
 pub(super) struct ReplyCache {
     capacity: usize,
@@ -23,20 +23,21 @@ struct Inner {
     order: VecDeque<(Instant, Key)>,
 }
 
-/// A call, told from another one with the same transaction id by all of its bytes.
+/// A call, identified by its peer and a keyed hash over all of its bytes, not by the transaction id
+/// alone.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub(super) struct Key {
     peer: SocketAddr,
     digest: u64,
 }
 
-/// What is known of a call.
+/// The result of a look-up.
 pub(super) enum Lookup {
-    /// Nothing: carry it out, and say so with [`ReplyCache::store`].
+    /// The call is new: carry it out and pass the reply to [`ReplyCache::store`].
     New(Key),
-    /// It is being carried out.
+    /// The same call is being carried out.
     InProgress,
-    /// It was answered with this.
+    /// The same call was answered with this reply.
     Answered(Arc<[u8]>),
 }
 
@@ -67,7 +68,7 @@ impl ReplyCache {
         }
     }
 
-    /// Keeps the reply to a call, if the call is still known.
+    /// Keeps the reply to a call, if the entry has not expired.
     pub(super) fn store(&self, key: Key, reply: &[u8]) {
         if let Some(entry) = self.lock().replies.get_mut(&key) {
             *entry = Some(reply.into());
@@ -75,13 +76,13 @@ impl ReplyCache {
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
-        // Nothing panics while it is locked, and losing a reply is allowed at any time.
+        // Nothing panics while the lock is held, and a lost reply is allowed at any time.
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Inner {
-    /// Drops what is old, and what is too much, so that there is room for one.
+    /// Drops expired entries, and the oldest ones until one more fits.
     fn expire(&mut self, capacity: usize, now: Instant) {
         while let Some((since, key)) = self.order.front().copied() {
             if self.order.len() < capacity && now.saturating_duration_since(since) < LIFE {

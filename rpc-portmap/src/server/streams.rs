@@ -20,17 +20,17 @@ use crate::rpc::record::put_record;
 use crate::rpcbind::{Family, Netid};
 use crate::transport::{AsyncUnixEndpoint, now};
 
-/// What every task of a server has.
+/// The state that all tasks of a server share.
 #[derive(Clone)]
 pub(super) struct Shared {
     pub(super) dispatcher: Arc<Dispatcher>,
     pub(super) limits: ServerLimits,
     pub(super) connections: Arc<Connections>,
-    /// Take nothing new.
+    /// Cancelled to stop accepting calls.
     pub(super) stop: CancellationToken,
-    /// Leave everything.
+    /// Cancelled to stop all tasks.
     pub(super) abort: CancellationToken,
-    /// Held by all that is served; nobody ever sends anything.
+    /// Held by every task and never used to send; the channel ends with the last task.
     pub(super) alive: mpsc::Sender<std::convert::Infallible>,
 }
 
@@ -38,9 +38,9 @@ pub(super) struct Shared {
 const READ: usize = 8 << 10;
 /// Replies that are gathered before they are written, in bytes.
 const GATHER: usize = 64 << 10;
-/// How long a connection that has to evicted_token takes to close.
+/// The time that an evicted connection takes to close.
 const LEAVING: Duration = Duration::from_millis(1);
-/// How long to wait when the system has no descriptor for a new connection, and nobody can evicted_token.
+/// The wait when the system has no descriptor for a new connection and none can be evicted.
 const NO_DESCRIPTOR: Duration = Duration::from_millis(50);
 
 pub(super) async fn accept_tcp(listener: TcpListener, shared: Shared) {
@@ -73,14 +73,14 @@ fn admit_tcp(stream: TcpStream, peer: SocketAddr, shared: &Shared) {
     let Ok(local) = stream.local_addr() else {
         return;
     };
-    // A dual-stack socket has peers of IPv4 too, in the form of IPv6.
+    // A dual-stack socket reports IPv4 peers as IPv4-mapped IPv6 addresses.
     let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
     let transport = Netid::Tcp.over(Family::from_ip(peer.ip()));
     let peer = Peer::Ip(peer);
     let Some(permit) = shared.connections.admit(&peer, now()) else {
         return;
     };
-    // Replies are written whole; waiting for more would only delay them.
+    // Replies are written whole; Nagle's algorithm would only delay them.
     let _ = stream.set_nodelay(true);
     let caller = Caller::new(transport, peer, Some(local.ip().to_canonical()));
     shared.spawn_connection(stream, caller, permit);
@@ -110,30 +110,31 @@ impl Shared {
         tokio::spawn(async move {
             tokio::select! {
                 () = shared.abort.cancelled() => {}
-                // How a connection ends is its peer's business.
+                // A connection ends with its peer; the error is not the server's.
                 _ = serve_connection(stream, caller, &permit, &shared) => {}
             }
         });
     }
 
-    /// Goes on after a connection could not be accepted: at once if that was the connection's
-    /// fault, with one connection less if the system has run out of descriptors.
+    /// Continues after a failed accept: without a pause if the connection itself was aborted, with
+    /// one idle connection evicted if the system has run out of descriptors.
     async fn recover(&self, error: &io::Error) {
-        let theirs = [
+        let of_connection = [
             io::ErrorKind::ConnectionAborted,
             io::ErrorKind::ConnectionReset,
         ];
-        if !theirs.contains(&error.kind()) {
+        if !of_connection.contains(&error.kind()) {
             let evicted = self.connections.evict_idle();
             sleep(if evicted { LEAVING } else { NO_DESCRIPTOR }).await;
         }
     }
 }
 
-/// Answers call after call until the peer goes, breaks the protocol, or does not take its replies.
+/// Answers call after call until the peer closes, breaks the protocol, or does not accept its
+/// replies in time.
 ///
-/// One call at a time: a peer that sends faster than it is answered is held up by its own
-/// transport, and replies come in the order of the calls.
+/// Calls are answered one at a time: a peer that sends faster than it is answered is held back by
+/// its own transport, and replies keep the order of the calls.
 async fn serve_connection<S>(
     mut stream: S,
     caller: Caller,
@@ -170,7 +171,7 @@ where
     }
 }
 
-/// Writes what has been gathered, if the peer takes it in time.
+/// Writes the gathered replies, unless the peer does not accept them within `deadline`.
 async fn write(
     stream: &mut (impl AsyncWrite + Unpin),
     out: &mut Vec<u8>,
@@ -179,7 +180,7 @@ async fn write(
     if !out.is_empty() {
         timeout(deadline, stream.write_all(out)).await??;
         out.clear();
-        // One long reply does not mean that the next one is long.
+        // Shrinks the buffer again: one long reply does not predict another.
         out.shrink_to(2 * GATHER);
     }
     Ok(())

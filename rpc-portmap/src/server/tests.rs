@@ -23,7 +23,7 @@ crate::rpc_program! {
     3 => fn hang() -> u32;
     /// Panics.
     4 => fn panic() -> u32;
-    /// How many calls there were.
+    /// Returns the number of calls so far.
     5 => fn count() -> u32;
     /// Very much.
     6 => fn much() -> Opaque<1_000_000>;
@@ -44,7 +44,7 @@ struct Service {
 
 impl Tester1 for Service {
     async fn double(&self, _: &Caller, number: u32) -> Result<u64, RpcError> {
-        // Not ready at once, so that the other path of datagrams is taken too.
+        // Not ready on the first poll, so that the task of its own is covered too.
         if number > 100 {
             tokio::task::yield_now().await;
         }
@@ -156,7 +156,7 @@ async fn a_call_ends_by_its_deadline_and_the_connection_lives_on() {
 }
 
 #[tokio::test]
-async fn nobody_at_a_port_is_known_at_once() {
+async fn a_closed_port_fails_a_call_without_a_timeout() {
     let running = Running::start(tester());
     let (udp, tcp) = (running.udp, running.tcp);
     running.stop().await;
@@ -222,7 +222,7 @@ async fn a_record_that_is_too_long_ends_the_connection() {
 }
 
 #[tokio::test]
-async fn a_peer_that_does_not_read_is_in_nobodys_way_and_is_given_up() {
+async fn a_peer_that_does_not_read_delays_no_other_and_is_closed() {
     let limits = ServerLimits {
         write: Duration::from_millis(100),
         ..ServerLimits::default()
@@ -279,7 +279,7 @@ async fn a_repeated_datagram_is_answered_again_but_carried_out_once() {
 }
 
 #[tokio::test]
-async fn a_reply_that_fits_no_datagram_is_a_fault() {
+async fn a_reply_that_fits_no_datagram_is_an_error() {
     let running = Running::start(tester());
     let client = Tester1Client(Client::udp(running.udp).expect("loopback"));
     let failed = client.much().await;
@@ -290,7 +290,7 @@ async fn a_reply_that_fits_no_datagram_is_a_fault() {
     running.stop().await;
 }
 
-/// Writes down what it sees, and lets no reply out that is longer than its request.
+/// A layer that records its calls and allows no reply longer than its request.
 struct Gate(&'static str, Arc<std::sync::Mutex<Vec<String>>>);
 
 impl Layer for Gate {
@@ -349,19 +349,19 @@ async fn statistics_count_what_became_of_calls() {
     running.stop().await;
 }
 
-/// Hears only every other datagram.
+/// A layer that accepts every other datagram.
 #[derive(Default)]
-struct HardOfHearing(std::sync::atomic::AtomicBool);
+struct EveryOther(std::sync::atomic::AtomicBool);
 
-impl Layer for HardOfHearing {
+impl Layer for EveryOther {
     fn accepts_datagram(&self, _: &Caller) -> bool {
         self.0.fetch_xor(true, std::sync::atomic::Ordering::Relaxed)
     }
 }
 
 #[tokio::test]
-async fn a_datagram_that_is_not_heard_is_not_answered_even_if_it_is_malformed() {
-    let running = Running::start(tester().layer(HardOfHearing::default()));
+async fn a_datagram_that_a_layer_drops_is_not_answered_even_if_it_is_malformed() {
+    let running = Running::start(tester().layer(EveryOther::default()));
     let socket = tokio::net::UdpSocket::from_std(udp_socket()).expect("a socket");
     socket.connect(running.udp).await.expect("loopback");
     for xid in 0..4_u32 {
@@ -369,13 +369,13 @@ async fn a_datagram_that_is_not_heard_is_not_answered_even_if_it_is_malformed() 
         bytes.extend([0; 4]);
         socket.send(&bytes).await.expect("sent");
     }
-    for heard in [1_u32, 3] {
+    for accepted in [1_u32, 3] {
         let mut reply = [0; 64];
         let length = socket.recv(&mut reply).await.expect("a reply");
         let reply = Reply::decode(&reply[..length]).expect("a reply");
         assert_eq!(
             (reply.xid, reply.outcome),
-            (heard, Err(RpcError::GarbageArgs))
+            (accepted, Err(RpcError::GarbageArgs))
         );
     }
     running.stop().await;
@@ -406,7 +406,7 @@ async fn shutdown_lets_a_call_finish() {
     other
         .null(0x2000_0001.into(), 3.into())
         .await
-        .expect("answered meanwhile");
+        .expect("answered while the other call waits");
     let stopping = tokio::spawn(running.stop());
     other.closed().await;
     release.notify_one();

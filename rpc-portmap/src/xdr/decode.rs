@@ -1,8 +1,8 @@
-//! The cursor.
+//! The cursor over XDR data.
 
 use super::DecodeError;
 
-/// How deep lists, arrays and optional values may lie inside each other.
+/// The depth to which lists, arrays and optional values may be nested.
 pub const MAX_DEPTH: u32 = 16;
 
 /// A cursor over borrowed bytes.
@@ -23,7 +23,7 @@ pub struct Decoder<'a> {
 }
 
 impl<'a> Decoder<'a> {
-    /// A cursor at the start of `bytes`.
+    /// Builds a cursor at the start of `bytes`.
     pub const fn new(bytes: &'a [u8]) -> Self {
         Self {
             rest: bytes,
@@ -51,8 +51,8 @@ impl<'a> Decoder<'a> {
         Ok(u64::from_be_bytes(*number))
     }
 
-    /// Reads opaque data of a fixed length and the bytes that fill its last unit (§4.9). Those
-    /// should be zero, but senders exist that do not clear them, and they mean nothing.
+    /// Reads opaque data of a fixed length and its padding (§4.9). The padding should be zero, but
+    /// some senders do not clear it, and it is ignored.
     ///
     /// # Errors
     /// [`DecodeError::Truncated`].
@@ -77,7 +77,7 @@ impl<'a> Decoder<'a> {
         self.fixed(length)
     }
 
-    /// Reads a number of bytes or elements that may be at most `max`.
+    /// Reads a number of bytes or elements, at most `max`.
     ///
     /// # Errors
     /// [`DecodeError::TooLong`] or [`DecodeError::Truncated`].
@@ -89,11 +89,11 @@ impl<'a> Decoder<'a> {
         }
     }
 
-    /// Reads what lies inside a list, an array or an optional value.
+    /// Reads the content of a list, an array or an optional value.
     ///
     /// # Errors
-    /// [`DecodeError::TooDeep`] when that is [`MAX_DEPTH`] levels down, so that no sequence of
-    /// bytes decides how much stack is used; and those of `inside`.
+    /// [`DecodeError::TooDeep`] at a depth of more than [`MAX_DEPTH`] levels, so that the input
+    /// does not decide how much stack is used; and the errors of `inside`.
     pub fn nested<T>(
         &mut self,
         inside: impl FnOnce(&mut Self) -> Result<T, DecodeError>,
@@ -107,7 +107,7 @@ impl<'a> Decoder<'a> {
         Ok(value)
     }
 
-    /// What has not been read yet.
+    /// Returns the bytes that are not read yet.
     pub const fn remaining(&self) -> &'a [u8] {
         self.rest
     }

@@ -1,25 +1,25 @@
-//! What can be wrong with bytes that should be XDR.
+//! Errors of encoding and decoding.
 
-/// Why bytes are not the value that was expected.
+/// The reason why bytes are not the expected value.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DecodeError {
     /// The bytes end before the value does.
     #[error("the data ends {missing} bytes before the value does")]
     Truncated {
-        /// How many bytes more the value needs, as far as is known.
+        /// The number of missing bytes, as far as is known.
         missing: usize,
     },
-    /// A length field says more than the protocol allows.
+    /// A length field exceeds the protocol's bound.
     #[error("a length of {length} where at most {max} is allowed")]
     TooLong {
-        /// What the field says.
+        /// The value of the field.
         length: u32,
-        /// What is allowed.
+        /// The bound.
         max: usize,
     },
-    /// A number that is none of the values of an enumeration or the arms of a union.
-    #[error("{value} is no {what}")]
+    /// A number that is not one of the values of an enumeration or the arms of a union.
+    #[error("{value} is not a {what}")]
     UnknownValue {
         /// The name of the type.
         what: &'static str,
@@ -27,20 +27,20 @@ pub enum DecodeError {
         value: u32,
     },
     /// A string that is not UTF-8 (of which the RFC's ASCII is a part).
-    #[error("a string that is not text")]
+    #[error("a string that is not UTF-8")]
     NotText,
-    /// Values inside values inside values, deeper than any protocol needs.
+    /// Values nested deeper than any protocol needs.
     #[error("nested deeper than {} levels", super::MAX_DEPTH)]
     TooDeep,
 }
 
-/// A value does not fit into the bounds of its type.
+/// The value does not fit into the bounds of its type.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("{length} bytes where at most {max} are allowed")]
 #[non_exhaustive]
 pub struct LengthError {
-    /// How long it is, in bytes or elements.
+    /// The length of the value, in bytes or elements.
     pub length: usize,
-    /// How long it may be.
+    /// The bound, in the same unit.
     pub max: usize,
 }

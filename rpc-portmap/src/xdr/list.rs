@@ -1,14 +1,13 @@
-//! Many values: counted arrays and linked lists.
+//! Counted arrays and linked lists.
 
 use std::ops::Deref;
 
 use super::{DecodeError, Decoder, LengthError, Xdr};
 
-/// A linked list, as the binding protocols write theirs: before each element the number 1, after
-/// the last one the number 0 (optional data whose last field is the list's rest, §4.19).
+/// A linked list in the form of the binding protocols: the number 1 before each element, 0 after
+/// the last one (optional data whose last field is the rest of the list, §4.19).
 ///
-/// Its end is known only when it is there, so it is read in a loop and grows with the bytes that
-/// are really there.
+/// The list is read in a loop, and its memory grows with the bytes received, not with a count.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct List<T>(pub Vec<T>);
 
@@ -44,12 +43,12 @@ impl<T: Xdr> Xdr for List<T> {
     }
 }
 
-/// At most `MAX` values with their number before them: `type name<MAX>` (§4.13).
+/// At most `MAX` values, preceded by their number: `type name<MAX>` (§4.13).
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Array<T, const MAX: usize>(Vec<T>);
 
 impl<T, const MAX: usize> Array<T, MAX> {
-    /// Takes values over, if they are few enough.
+    /// Takes values, if there are at most `MAX`.
     ///
     /// # Errors
     /// [`LengthError`] if there are more than `MAX`.
@@ -90,7 +89,7 @@ impl<T: Xdr, const MAX: usize> Xdr for Array<T, MAX> {
     fn decode(from: &mut Decoder<'_>) -> Result<Self, DecodeError> {
         let count = from.length(MAX)?;
         from.nested(|from| {
-            // Not `with_capacity`: the count is what a peer says, the elements are what it sent.
+            // Not `with_capacity`: the count is the peer's claim, the elements are what arrived.
             let mut values = Vec::new();
             for _ in 0..count {
                 values.push(T::decode(from)?);

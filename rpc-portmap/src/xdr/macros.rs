@@ -30,16 +30,16 @@ macro_rules! xdr_struct {
     };
 }
 
-/// Declares an enumeration (§4.3). A number that has no name is an error.
+/// Declares an enumeration (§4.3). Decoding a number without a name is an error.
 ///
 /// ```
 /// rpc_portmap::xdr_enum! {
 ///     /// A colour.
 ///     #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 ///     pub enum Colour {
-///         /// Like blood.
+///         /// About 700 nm.
 ///         Red = 2,
-///         /// Like grass.
+///         /// About 530 nm.
 ///         Green = 3,
 ///     }
 /// }
@@ -80,16 +80,16 @@ macro_rules! xdr_enum {
     };
 }
 
-/// Declares a discriminated union (§4.15): a number that says which value follows, if any.
+/// Declares a discriminated union (§4.15): a number that selects the value that follows, if any.
 ///
 /// ```
 /// rpc_portmap::xdr_union! {
-///     /// What became of it.
+///     /// The outcome of a job.
 ///     #[derive(Clone, Debug, Eq, PartialEq)]
 ///     pub enum Outcome {
-///         /// It worked; so much was done.
+///         /// Success, with the number of items.
 ///         0 => Done(u64),
-///         /// It did not.
+///         /// Failure.
 ///         1 => Failed,
 ///     }
 /// }
@@ -132,7 +132,7 @@ macro_rules! xdr_union {
     };
 }
 
-/// One arm of a union: not for use by itself.
+/// One arm of a union: internal to the macros.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __xdr_arm {

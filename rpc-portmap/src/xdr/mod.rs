@@ -1,9 +1,9 @@
 //! XDR, the encoding of ONC RPC ([RFC 4506](https://www.rfc-editor.org/rfc/rfc4506)).
 //!
-//! Everything is a multiple of four bytes, big endian. [`Decoder`] is a cursor over bytes that
-//! somebody else sent: a length is compared with a cap and with what is left before it is used,
-//! nothing is allocated because a length field says so, lists are read in a loop and nesting ends
-//! at [`MAX_DEPTH`].
+//! Every value is a multiple of four bytes, big endian. [`Decoder`] is a cursor over untrusted
+//! bytes: a length is compared with a cap and with the remaining bytes before it is used, no
+//! allocation is sized by a length field, lists are read in a loop and nesting ends at
+//! [`MAX_DEPTH`].
 //!
 //! Types of a protocol are declared with [`xdr_struct!`](crate::xdr_struct),
 //! [`xdr_enum!`](crate::xdr_enum) and [`xdr_union!`](crate::xdr_union):
@@ -15,7 +15,7 @@
 //!     /// A point with a name of at most 8 bytes.
 //!     #[derive(Clone, Debug, Eq, PartialEq)]
 //!     pub struct Point {
-//!         /// How far right.
+//!         /// The horizontal position.
 //!         pub x: i32,
 //!         /// Its name.
 //!         pub name: Text<8>,
@@ -43,27 +43,27 @@ pub use error::{DecodeError, LengthError};
 pub use list::{Array, List};
 pub use opaque::{Opaque, Text, put_display, put_opaque};
 
-/// A value with a form on the wire.
+/// A value with an XDR encoding.
 pub trait Xdr: Sized {
-    /// Appends the value: always a multiple of four bytes.
+    /// Appends the encoding of the value, a multiple of four bytes.
     fn encode(&self, out: &mut Vec<u8>);
 
-    /// Reads the value and leaves the cursor behind it.
+    /// Reads the value and advances the cursor past it.
     ///
     /// # Errors
-    /// [`DecodeError`] if the bytes are no such value.
+    /// [`DecodeError`] if the bytes are not such a value.
     fn decode(from: &mut Decoder<'_>) -> Result<Self, DecodeError>;
 }
 
-/// The bytes of one value.
+/// Returns the encoding of one value.
 pub fn to_bytes(value: &impl Xdr) -> Vec<u8> {
     let mut bytes = Vec::new();
     value.encode(&mut bytes);
     bytes
 }
 
-/// Reads one value. What follows it is ignored: programs that send buffers of a fixed size exist,
-/// and the RFCs do not forbid it.
+/// Reads one value. Bytes after it are ignored: some programs send buffers of a fixed size, and the
+/// RFCs do not forbid it.
 ///
 /// # Errors
 /// [`DecodeError`] if the bytes do not begin with such a value.

@@ -6,12 +6,12 @@ use std::str::FromStr;
 
 use super::{DecodeError, Decoder, LengthError, Xdr};
 
-/// At most `MAX` bytes that mean nothing to XDR: `opaque name<MAX>` (§4.10).
+/// At most `MAX` uninterpreted bytes: `opaque name<MAX>` (§4.10).
 #[derive(Clone, Debug, Default, Eq, Hash, PartialEq)]
 pub struct Opaque<const MAX: usize>(Vec<u8>);
 
 impl<const MAX: usize> Opaque<MAX> {
-    /// Takes bytes over, if they are few enough.
+    /// Takes bytes, if there are at most `MAX`.
     ///
     /// # Errors
     /// [`LengthError`] if there are more than `MAX`.
@@ -20,7 +20,7 @@ impl<const MAX: usize> Opaque<MAX> {
         Ok(Self(bytes))
     }
 
-    /// Gives the bytes back.
+    /// Returns the bytes.
     pub fn into_inner(self) -> Vec<u8> {
         self.0
     }
@@ -44,13 +44,13 @@ impl<const MAX: usize> Xdr for Opaque<MAX> {
     }
 }
 
-/// At most `MAX` bytes of text: `string name<MAX>` (§4.11). The RFC says ASCII; all of UTF-8 is
-/// taken.
+/// At most `MAX` bytes of text: `string name<MAX>` (§4.11). The RFC has ASCII; all of UTF-8 is
+/// accepted.
 #[derive(Clone, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Text<const MAX: usize>(String);
 
 impl<const MAX: usize> Text<MAX> {
-    /// Takes a string over, if it is short enough.
+    /// Takes a string, if it has at most `MAX` bytes.
     ///
     /// # Errors
     /// [`LengthError`] if it has more than `MAX` bytes.
@@ -60,7 +60,7 @@ impl<const MAX: usize> Text<MAX> {
         Ok(Self(text))
     }
 
-    /// The longest beginning of `text` that fits.
+    /// Truncates `text` to the longest prefix that fits.
     pub fn truncated(text: &str) -> Self {
         // `str::floor_char_boundary` is younger than the compilers this crate supports.
         let end = (0..=MAX.min(text.len()))
@@ -110,17 +110,17 @@ impl<const MAX: usize> Xdr for Text<MAX> {
     }
 }
 
-/// Appends counted bytes and what fills their last unit (§4.10).
+/// Appends counted bytes and their padding (§4.10).
 ///
 /// # Panics
-/// If there are 4 GiB or more, which no length field can say.
+/// Panics at 4 GiB or more, which a length field cannot express.
 pub fn put_opaque(bytes: &[u8], out: &mut Vec<u8>) {
     let length = u32::try_from(bytes.len()).expect("messages are far smaller than 4 GiB");
     length.encode(out);
     put_fixed(bytes, out);
 }
 
-/// Appends what `value` displays as a counted string, without making one first.
+/// Appends the display form of `value` as a counted string, without allocating it.
 ///
 /// # Panics
 /// As [`put_opaque`].
@@ -129,7 +129,7 @@ pub fn put_display(value: impl fmt::Display, out: &mut Vec<u8>) {
 
     let start = out.len();
     0_u32.encode(out);
-    // Writing to a vector does not fail; a value that refuses to be displayed is cut short.
+    // Writing to a vector does not fail; a value whose display fails is cut short.
     let _ = write!(out, "{value}");
     let written = out.len() - start - 4;
     let length = u32::try_from(written).expect("messages are far smaller than 4 GiB");
@@ -144,7 +144,7 @@ pub(super) fn put_fixed(bytes: &[u8], out: &mut Vec<u8>) {
     put_residual(bytes.len(), out);
 }
 
-/// Appends the zeros that fill the last unit of `length` bytes.
+/// Appends the zeros that pad `length` bytes.
 fn put_residual(length: usize, out: &mut Vec<u8>) {
     let residual = length.next_multiple_of(4) - length;
     out.extend(std::iter::repeat_n(0, residual));

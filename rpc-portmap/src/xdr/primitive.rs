@@ -55,7 +55,7 @@ impl Xdr for i64 {
     }
 }
 
-/// `bool` (§4.4): 0 or 1. Any other number counts as true, as it does for every C program.
+/// `bool` (§4.4): 0 or 1. Any other number counts as true, as in C programs.
 impl Xdr for bool {
     fn encode(&self, out: &mut Vec<u8>) {
         u32::from(*self).encode(out);

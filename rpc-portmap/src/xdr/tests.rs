@@ -3,7 +3,7 @@ use proptest::prelude::*;
 use super::*;
 
 crate::xdr_struct! {
-    /// Everything at once.
+    /// A structure with a field of every kind.
     #[derive(Clone, Debug, Eq, PartialEq)]
     struct Everything {
         signed: i32,

@@ -1,4 +1,4 @@
-//! What all versions have in common: the registry, its journal and its counters.
+//! The state that all versions share: registry, journal, counters, forwarding.
 
 mod portmap2;
 mod rpcbind;
@@ -22,20 +22,20 @@ use crate::server::{Caller, Peer};
 use crate::transport::now;
 use crate::xdr::Xdr;
 
-/// Source ports of the loopback interface below this one are root's.
+/// Source ports of the loopback interface below this one can be bound by root only.
 const SYSTEM_PORTS: u16 = 1024;
 
-/// A list shows services that went without saying so no longer than this.
+/// The longest time for which a list may show services that have ended.
 const FRESH: Duration = Duration::from_secs(1);
 
-/// The registry and what it is asked by.
+/// The portmapper as the procedures use it.
 #[derive(Debug)]
 pub(super) struct Service {
     state: Mutex<State>,
     pub(super) host: LocalHost,
     pub(super) counters: Counters,
     forwarding: Option<Forwarding>,
-    /// The first port that everybody may bind to.
+    /// The first port that unprivileged processes may bind to.
     first_unprivileged_port: u16,
 }
 
@@ -44,9 +44,9 @@ pub(super) struct State {
     pub(super) registry: Registry,
     journal: Option<Journal>,
     liveness: LivenessCache,
-    /// When services that are gone were last looked for.
+    /// The time of the last sweep.
     swept: Option<Instant>,
-    /// All of it as it was last asked for, if nothing has changed since: lists are asked for much
+    /// The encoded list of the last DUMP, if nothing has changed since: lists are requested much
     /// more often than they change.
     list: Option<Vec<u8>>,
 }
@@ -149,7 +149,7 @@ impl Service {
         }
     }
 
-    /// The address of a program for whoever asks; the text is empty if there is none.
+    /// Returns the address of a program for this caller; empty if there is none.
     pub(super) fn address(
         &self,
         caller: &Caller,
@@ -193,9 +193,9 @@ impl Service {
         found
     }
 
-    /// The address as the caller can use it: the wildcard becomes the address that the caller
-    /// reached this machine by. Over a unix socket nobody knows that; there the caller's hint
-    /// counts (RFC 1833 §2.2.1), if it is an address of this machine.
+    /// Returns the address as the caller can use it: the wildcard becomes the address at which the
+    /// caller reached this machine. Over a unix socket there is none; the caller's hint replaces it
+    /// (RFC 1833 §2.2.1), if it is an address of this machine.
     pub(super) fn merged(
         &self,
         caller: &Caller,
@@ -214,7 +214,7 @@ impl Service {
         }
     }
 
-    /// The state, without what is gone, unless that was looked for a moment ago.
+    /// Returns the state without ended services, swept at most [`FRESH`] ago.
     pub(super) fn swept(&self) -> MutexGuard<'_, State> {
         let now = now();
         let mut state = self.lock();
@@ -240,7 +240,7 @@ impl Service {
         call: CallArgs,
         indirect: bool,
     ) -> Result<(UniversalAddress, v2::CallResult), RpcError> {
-        // Without the option there are no such procedures.
+        // Without forwarding these procedures do not exist.
         let forwarding = self.forwarding.as_ref().ok_or(RpcError::ProcUnavail)?;
         if !forwarding.admits(caller, &call) {
             return Err(RpcError::SystemErr);
@@ -276,8 +276,8 @@ impl Service {
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
-        // A panic while it is locked would be an error in the registry, whose state is sound
-        // between any two of its steps: better to go on than to stop serving the whole machine.
+        // A panic under the lock would be a bug of the registry, whose state is valid between any
+        // two steps: serving on is better than stopping the lookups of the whole machine.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -288,12 +288,12 @@ impl State {
         let gone = self.registry.sweep(host);
         self.save_changes();
         if gone > 0 {
-            info!(gone, "services are gone without having said so");
+            info!(gone, "removed services that ended without unregistering");
         }
     }
 
-    /// Writes changes down. If that fails the registrations still hold while the process lives,
-    /// and the next change writes all of them.
+    /// Stores the changes. If that fails the registrations stay valid while the process runs, and
+    /// the next change writes all of them.
     pub(super) fn save_changes(&mut self) {
         let changes = self.registry.take_changes();
         if !changes.is_empty() {
@@ -302,13 +302,13 @@ impl State {
         if let Some(journal) = &mut self.journal
             && let Err(error) = journal.record(&changes, &self.registry)
         {
-            warn!(%error, "registrations cannot be saved: a restart would forget them");
+            warn!(%error, "cannot save registrations; a restart would lose them");
         }
     }
 }
 
-/// The transport that is meant: over IP the one the call came by, whatever the request says
-/// (RFC 1833 §2.2.1), over a unix socket the one the request names.
+/// Returns the requested transport: over IP that of the call, regardless of the request (RFC 1833
+/// §2.2.1), over a unix socket the one in the request.
 fn asked_netid(caller: &Caller, request: &Rpcb) -> Option<Netid> {
     match caller.transport() {
         Netid::Local if !request.netid.is_empty() => request.netid.parse().ok(),

@@ -15,7 +15,7 @@ use crate::server::Caller;
 use crate::transport::seconds_since_1970;
 use crate::xdr::List;
 
-/// Versions 3 and 4 have nearly everything in common.
+/// The parts that versions 3 and 4 have in common.
 impl Service {
     fn set_rpcb(&self, caller: &Caller, asked: Version, request: &Rpcb) -> bool {
         self.register(caller, asked, Claim::from_rpcb(request))
@@ -162,7 +162,7 @@ impl Rpcbind4 for Service {
     }
 }
 
-/// The transports an UNSET is for: all, if it names none.
+/// Returns the transports of an UNSET: all, if it names none.
 fn unset_netids(request: &Rpcb) -> Result<Vec<Netid>, ClaimError> {
     if request.netid.is_empty() {
         return Ok(Netid::ALL.to_vec());
