@@ -1,4 +1,4 @@
-//! Serves a boot script that is made anew for each machine, on port 6969.
+//! Serves a boot script generated for each client, on port 6969.
 //!
 //! ```text
 //! $ cargo run -p eport-tftpd --example dynamic
@@ -16,7 +16,7 @@ use tftpd::{
 async fn main() -> Result<(), Box<dyn Error>> {
     let scripts = Dynamic::new(|name, client| async move {
         match name.as_bytes() {
-            // A database could be asked here, or another server: this may take its time.
+            // This may take time, for example a query of a database or of another server.
             b"boot.ipxe" => Ok(Content::from(format!(
                 "#!ipxe\necho {client} boots\nkernel vmlinuz ip=dhcp hostname=node-{}\nboot\n",
                 client.port()

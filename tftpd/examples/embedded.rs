@@ -1,8 +1,8 @@
-//! Fetches a file from a server in the same process over a link that loses what a script says.
+//! Reads a file from a server in the same process, over a link that loses packets by a script.
 //!
 //! ```text
 //! $ cargo run -p eport-tftpd --example embedded
-//! 100000 bytes in spite of it all; 22 packets sent again
+//! 100000 bytes over a lossy link; 22 packets sent again
 //! ```
 
 use std::error::Error;
@@ -24,7 +24,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let kernel = Client::new()?.get_bytes(server.address(), "kernel").await?;
     let resent: u32 = server.stop()?.iter().map(|record| record.resent).sum();
     println!(
-        "{} bytes in spite of it all; {resent} packets sent again",
+        "{} bytes over a lossy link; {resent} packets sent again",
         kernel.len()
     );
     Ok(())

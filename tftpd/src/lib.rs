@@ -1,10 +1,7 @@
 //! A TFTP server and client whose transfer ports come from one allocator.
 //!
-//! * [`Server`] serves a [`backend`] to any number of clients, each on a port of its own that is
-//!   leased from [`eport_core::Allocator`].
-//! * [`proto`] is the protocol without any I/O: packets, options, and the state machines of both
-//!   sides of a transfer.
-//! * [`testing`] is a server for tests, on a network as bad as a test wants it:
+//! Each transfer of a [`Server`] or a [`Client`] has a UDP port of its own, leased from an
+//! [`eport_core::Allocator`] and released when the transfer ends.
 //!
 //! ```
 //! # #[cfg(not(all(feature = "server", feature = "client")))]
@@ -12,20 +9,51 @@
 //! # #[cfg(all(feature = "server", feature = "client"))]
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! use tftpd::{Client, Server, backend::Memory, testing::{PacketId, Script, TestServer}};
+//! use tftpd::{Client, Listener, Server, backend::Memory};
 //!
-//! let files = Memory::new().with("kernel", vec![7; 5000]);
-//! let link = Script::new().lose(PacketId::Data(3)).repeat(PacketId::Ack(4));
-//! let server = TestServer::start_with_link(Server::builder().backend(files), link)?;
-//! let kernel = Client::new()?.get_bytes(server.address(), "kernel").await?;
-//! assert_eq!(kernel, [7; 5000]);
+//! // A server on a free port of the loopback address.
+//! let listener = Listener::bind("127.0.0.1:0".parse()?)?;
+//! let address = listener.local_addr().expect("bound");
+//! let files = Memory::new().with("boot.ipxe", "#!ipxe\nshell\n");
+//! let server = Server::builder().backend(files).build()?;
+//! let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+//! let serving = tokio::spawn(server.serve(listener, async { drop(stopped.await) }));
+//!
+//! let script = Client::new()?.get_bytes(address, "boot.ipxe").await?;
+//! assert_eq!(script, b"#!ipxe\nshell\n");
+//!
+//! drop(stop);
+//! assert_eq!(serving.await??.sent, 1);
 //! # Ok(()) }
 //! ```
 //!
+//! # Modules
+//!
+//! | module | feature | content |
+//! |---|---|---|
+//! | [`server`] | `server` | [`Server`], its builder, limits, records and summary |
+//! | [`backend`] | `server` | sources of files: the trait [`Backend`](backend::Backend), a directory, memory, an async function |
+//! | [`testing`] | `server` | a server inside a test, and a link that loses, repeats and delays packets by a script |
+//! | [`client`] | `client` | [`Client`], streams, probes, [`TransferError`](client::TransferError) |
+//! | [`proto`] | none | the protocol without I/O: packets, options, and the state machines of both sides |
+//! | [`policy`] | none | checks of a request: access lists, file names, rewriting rules |
+//!
+//! Each module's page has an example. Entry points by task:
+//!
+//! | task | item |
+//! |---|---|
+//! | serve a directory | [`Server`] with [`backend::FileSystem`] |
+//! | serve generated files | [`backend::Dynamic`], or an own [`Backend`](backend::Backend) |
+//! | read or write a file | [`Client::get`], [`Client::put`] |
+//! | restrict clients, rewrite names | [`policy::RequestPolicy`] |
+//! | test a client against packet loss | [`testing::TestServer`] |
+//! | drive a transfer on an own event loop | [`proto::Sender`], [`proto::Receiver`] |
+//!
 //! # Features
-//! `server` and `client` bring the two halves, `cli` the binaries; all three are on by default.
-//! Without any of them only [`proto`] and [`policy`] are built, with no dependency on a runtime
-//! or on sockets.
+//!
+//! `server` and `client` are the two halves, `cli` builds the programs `tftpd` and `tftp`; all three
+//! are on by default. Without them the crate consists of [`proto`] and [`policy`], and depends on no
+//! runtime and no sockets. `net` is what `server` and `client` share; it is not chosen by itself.
 
 #![warn(clippy::exhaustive_enums, clippy::exhaustive_structs)]
 

@@ -111,7 +111,7 @@ fn content_of_unknown_size_ends_where_its_reader_ends() {
     let runtime = Runtime::new().expect("a runtime");
     for size in [0, 1, 511, 512, 513, 5000] {
         let backend = Dynamic::on(runtime.handle().clone(), move |_, _| async move {
-            Ok(Content::of_unknown_size(Arc::new(Counted(size))))
+            Ok(Content::with_unknown_size(Arc::new(Counted(size))))
         });
         serve(Server::builder().backend(backend), &allocator(), |server| {
             let socket = socket();

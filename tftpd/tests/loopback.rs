@@ -1,4 +1,4 @@
-//! Server and client in one process, over real sockets: what a program that embeds them sees.
+//! Server and client in one process, over real sockets.
 
 use std::{
     future::Future,
@@ -19,7 +19,7 @@ use tokio::sync::oneshot;
 
 type Records = Arc<Mutex<Vec<Record>>>;
 
-/// Runs `test` against a server on `address` and answers with what the server recorded.
+/// Runs `test` against a server on `address` and returns the server's records.
 async fn with_server<F: Future>(
     address: &str,
     files: Memory,
@@ -47,7 +47,7 @@ async fn with_server<F: Future>(
     (output, records, summary)
 }
 
-/// Requests that cannot be served are turned away at once.
+/// Returns limits under which requests that cannot be served are refused immediately.
 fn no_waiting() -> Caps {
     let mut caps = Caps::default();
     caps.hold = Duration::ZERO;
@@ -58,7 +58,7 @@ fn allocator() -> Allocator {
     Allocator::builder().build().expect("ports")
 }
 
-/// Bytes in which each position is recognisable.
+/// Returns bytes in which each position is recognisable.
 fn content(size: usize) -> Vec<u8> {
     (0_u64..)
         .flat_map(|word| word.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_le_bytes())
@@ -142,7 +142,7 @@ async fn transfers_run_side_by_side_on_ports_of_their_own() {
 }
 
 #[tokio::test]
-async fn what_is_refused_costs_no_port_and_says_why() {
+async fn a_refused_request_takes_no_port_and_is_answered_with_the_reason() {
     let ports = allocator();
     let ((), records, summary) =
         with_server("127.0.0.1:0", Memory::new(), &ports, async |server| {
@@ -176,14 +176,14 @@ async fn what_is_refused_costs_no_port_and_says_why() {
 }
 
 #[tokio::test]
-async fn a_size_probe_is_neither_success_nor_failure_and_frees_its_port_at_once() {
+async fn a_size_probe_is_neither_success_nor_failure_and_frees_its_port() {
     let ports = allocator();
     let ((), records, _) = with_server(
         "127.0.0.1:0",
         Memory::new().with("x", content(5000)),
         &ports,
         async |server| {
-            let socket = tokio::net::UdpSocket::from_std(stranger()).expect("registered");
+            let socket = tokio::net::UdpSocket::from_std(foreign_socket()).expect("registered");
             socket
                 .send_to(b"\x00\x01x\x00octet\x00tsize\x000\x00", server)
                 .await
@@ -216,7 +216,7 @@ async fn the_same_request_again_is_answered_by_the_same_transfer_and_another_one
         .with("a", content(5000))
         .with("b", content(5000));
     let ((), records, _) = with_server("127.0.0.1:0", files, &ports, async |server| {
-        let socket = tokio::net::UdpSocket::from_std(stranger()).expect("registered");
+        let socket = tokio::net::UdpSocket::from_std(foreign_socket()).expect("registered");
         let mut buffer = [0; 600];
         let mut ask = async |request: &[u8]| {
             socket.send_to(request, server).await.expect("sent");
@@ -241,14 +241,14 @@ async fn the_same_request_again_is_answered_by_the_same_transfer_and_another_one
 }
 
 #[tokio::test]
-async fn a_client_that_is_gone_gives_its_port_back_at_once() {
+async fn icmp_port_unreachable_frees_the_port() {
     let ports = allocator();
     let ((), records, _) = with_server(
         "127.0.0.1:0",
         Memory::new().with("x", content(5000)),
         &ports,
         async |server| {
-            let socket = stranger();
+            let socket = foreign_socket();
             socket
                 .send_to(b"\x00\x01x\x00octet\x00", server)
                 .expect("sent");
@@ -268,7 +268,7 @@ async fn a_client_that_is_gone_gives_its_port_back_at_once() {
 }
 
 #[tokio::test]
-async fn when_no_port_is_left_the_request_is_met_with_silence() {
+async fn a_request_gets_no_answer_when_no_port_is_free() {
     let spec: PortSpec = "61007".parse().expect("a range");
     let ports = Allocator::builder().ports(spec).build().expect("one port");
     let held = ports
@@ -300,8 +300,8 @@ async fn when_no_port_is_left_the_request_is_met_with_silence() {
 }
 
 #[tokio::test]
-async fn nothing_that_listens_is_known_at_once() {
-    let closed = stranger().local_addr().expect("bound");
+async fn a_closed_server_port_is_reported_without_waiting() {
+    let closed = foreign_socket().local_addr().expect("bound");
     let started = tokio::time::Instant::now();
     let error = Client::new()
         .expect("ports")
@@ -320,7 +320,7 @@ async fn nothing_that_listens_is_known_at_once() {
 }
 
 #[tokio::test]
-async fn a_shutdown_lets_running_transfers_finish_and_hears_no_new_ones() {
+async fn a_shutdown_finishes_running_transfers_and_accepts_no_new_ones() {
     let ports = allocator();
     let listener = Listener::bind("127.0.0.1:0".parse().expect("an address")).expect("bound");
     let address = listener.local_addr().expect("bound");
@@ -331,7 +331,7 @@ async fn a_shutdown_lets_running_transfers_finish_and_hears_no_new_ones() {
     let (stop, stopped) = oneshot::channel::<()>();
     let serving = tokio::spawn(server.serve(listener, async { drop(stopped.await) }));
 
-    let socket = tokio::net::UdpSocket::from_std(stranger()).expect("registered");
+    let socket = tokio::net::UdpSocket::from_std(foreign_socket()).expect("registered");
     socket
         .send_to(b"\x00\x01x\x00octet\x00", address)
         .await
@@ -339,7 +339,7 @@ async fn a_shutdown_lets_running_transfers_finish_and_hears_no_new_ones() {
     let mut buffer = [0; 600];
     let (_, transfer) = socket.recv_from(&mut buffer).await.expect("DATA 1");
     drop(stop);
-    // Nothing else binds this port now; that it is closed shows that no more requests are heard.
+    // Nothing else binds this port now; a closed port shows that the server accepts no requests.
     let late = Client::with_allocator(ports.clone()).answer_within(Duration::from_secs(1));
     loop {
         match late.get_bytes(address, "missing").await {
@@ -362,14 +362,14 @@ async fn a_shutdown_lets_running_transfers_finish_and_hears_no_new_ones() {
 }
 
 #[tokio::test]
-async fn requests_that_make_no_sense_are_answered_and_strays_are_not() {
+async fn malformed_requests_are_answered_and_other_packets_are_not() {
     let ports = allocator();
     let ((), _, summary) = with_server(
         "127.0.0.1:0",
         Memory::new().with("x", "1"),
         &ports,
         async |server| {
-            let socket = tokio::net::UdpSocket::from_std(stranger()).expect("registered");
+            let socket = tokio::net::UdpSocket::from_std(foreign_socket()).expect("registered");
             let mut buffer = [0; 600];
             for (request, code) in [
                 (&b"\x00\x01x\x00binary\x00"[..], ErrorCode::IllegalOperation),
@@ -397,7 +397,7 @@ async fn requests_that_make_no_sense_are_answered_and_strays_are_not() {
             ] {
                 socket.send_to(stray, server).await.expect("sent");
             }
-            // What is answered next is the next request: the strays were not.
+            // The next answer is to the next request: other packets were not answered.
             socket
                 .send_to(b"\x00\x01missing\x00octet\x00", server)
                 .await
@@ -410,13 +410,13 @@ async fn requests_that_make_no_sense_are_answered_and_strays_are_not() {
     assert_eq!(summary.sent, 0);
 }
 
-/// A socket that belongs to no allocator.
-fn stranger() -> std::net::UdpSocket {
+/// Returns a socket outside of the allocator.
+fn foreign_socket() -> std::net::UdpSocket {
     let any = "127.0.0.1:0".parse().expect("an address");
     eport_core::bind::udp(any, &eport_core::bind::UdpOptions::default()).expect("a socket")
 }
 
-/// Lets the server work until `condition` holds.
+/// Waits until `condition` holds.
 async fn until(condition: impl Fn() -> bool) {
     for _ in 0..5000 {
         if condition() {

@@ -1,4 +1,4 @@
-//! Files that clients write, over real sockets: what is refused, what is kept, what is left behind.
+//! Uploads over real sockets: refusals, stored files, and files left behind.
 
 #![expect(clippy::disallowed_methods, reason = "tests make files")]
 
@@ -77,7 +77,7 @@ fn what_may_not_be_written_is_refused_with_its_own_code() {
         ] {
             assert_eq!(refusal(server, name, options), code, "{name}");
         }
-        // Not announced, but too large all the same.
+        // Too large, without a tsize.
         let mut put = Put::begin(server, "large", "");
         put.data(1, &[1; 512]);
         assert_eq!(put.answer(), ack(1));
@@ -107,7 +107,7 @@ fn what_may_not_be_written_is_refused_with_its_own_code() {
 }
 
 #[test]
-fn what_is_too_large_is_told_from_a_disk_that_is_full() {
+fn too_large_and_disk_full_have_different_endings() {
     let root = tempfile::tempdir().expect("a directory");
     let mut policy = UploadPolicy::default();
     policy.max_size = 1000;
@@ -140,7 +140,7 @@ fn a_broken_upload_leaves_nothing_and_replaces_nothing() {
         gone.data(1, &[1; 512]);
         assert_eq!(gone.answer(), ack(1));
         drop(gone);
-        // The server is stopped while this one is in flight.
+        // The server stops during this upload.
         let mut stopped = Put::begin(server, "config", "");
         stopped.data(1, &[1; 512]);
         assert_eq!(stopped.answer(), ack(1));
@@ -360,7 +360,7 @@ fn names(directory: &Path) -> Vec<String> {
     names
 }
 
-/// Runs `test` while a server serves `files`; then stops it at once.
+/// Runs `test` while a server serves `files`, then stops it without a drain time.
 fn with_server(files: impl Backend, test: impl FnOnce(SocketAddr)) -> Summary {
     let allocator = allocator();
     let server = Server::builder().backend(files).drain(Duration::ZERO);

@@ -1,8 +1,8 @@
-//! What the pure parts cost: packets, options, names, and the two state machines in virtual time.
+//! The cost of the pure parts: packets, options, names, and the two state machines in virtual time.
 //!
 //! ```text
-//! cargo bench -p eport-tftpd              all of it, in about half a minute
-//! cargo bench -p eport-tftpd -- sender    only what has this in its name
+//! cargo bench -p eport-tftpd              all benchmarks, in about half a minute
+//! cargo bench -p eport-tftpd -- sender    those with this in their name
 //! ```
 
 mod codec;

@@ -25,14 +25,14 @@ use crate::policy::Name;
 use upload::FileUpload;
 pub use upload::{Overwrite, UploadPolicy};
 
-/// Serves a directory.
+/// A backend that serves a directory.
 ///
-/// The kernel itself keeps every look-up inside the root (`openat2` with `RESOLVE_IN_ROOT`, Linux
-/// 5.6): an absolute name, `..` or a symbolic link cannot lead out, whatever happens to the tree
-/// meanwhile. Transfers of the same file share one descriptor, and each goes on reading the file
-/// it began with when another is renamed over it. One that is written over in its place, with as
-/// many bytes or fewer, ends the transfers that read it: no client is given parts of two versions
-/// as a whole. What is appended meanwhile is left out.
+/// The kernel confines every look-up to the root (`openat2` with `RESOLVE_IN_ROOT`, Linux 5.6): an
+/// absolute name, `..` or a symbolic link cannot lead out, even if the tree changes during the
+/// look-up. Transfers of the same file share one descriptor, and each continues to read the file
+/// that it opened if another is renamed over it. Overwriting a file in place, with as many bytes or
+/// fewer, ends the transfers that read it, so that no client receives a mix of two versions. Bytes
+/// appended during a transfer are not sent.
 #[derive(Debug)]
 pub struct FileSystem {
     root: OwnedFd,
@@ -49,10 +49,10 @@ struct Uploads {
 }
 
 impl FileSystem {
-    /// Serves what is below `root`.
+    /// Returns a backend for the files below `root`.
     ///
     /// # Errors
-    /// [`RootError`] if there is no such directory or it cannot be read by this user.
+    /// [`RootError`] if the directory does not exist or this user cannot enter it.
     pub fn new(root: impl AsRef<Path>) -> Result<Self, RootError> {
         let root = directory(root.as_ref())?;
         Ok(Self {
@@ -63,9 +63,9 @@ impl FileSystem {
         })
     }
 
-    /// Finds files whose names differ from what is asked for in nothing but the case of letters,
-    /// where that is unambiguous: the Windows boot manager asks for `\\Boot\\BCD`. What is spelled
-    /// alike costs nothing more.
+    /// Finds files whose names differ from the request in nothing but the case of letters, if
+    /// exactly one does: the Windows boot manager asks for `\\Boot\\BCD`. An exact match costs no
+    /// directory scan.
     #[must_use]
     pub fn ignoring_case(self) -> Self {
         Self {
@@ -74,7 +74,7 @@ impl FileSystem {
         }
     }
 
-    /// Lets clients write files below the root.
+    /// Allows uploads below the root.
     #[must_use]
     pub fn with_uploads(self, policy: UploadPolicy) -> Self {
         Self {
@@ -86,7 +86,7 @@ impl FileSystem {
         }
     }
 
-    /// Lets clients write files below `directory`, from where they cannot be read.
+    /// Allows uploads below `directory`, which is not served.
     ///
     /// # Errors
     /// As [`new`](Self::new).
@@ -113,7 +113,7 @@ impl FileSystem {
         }
     }
 
-    /// One descriptor for all transfers of the same version of a file.
+    /// Returns the shared descriptor for all transfers of the same version of a file.
     fn share(&self, file: File, identity: Identity) -> Arc<OpenFile> {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(shared) = open.get(&identity).and_then(Weak::upgrade) {
@@ -138,7 +138,7 @@ impl Backend for FileSystem {
         if !metadata.is_file() {
             return Err(OpenError::NotAFile);
         }
-        let identity = Identity::of(&metadata);
+        let identity = Identity::from_metadata(&metadata);
         Ok(Content::new(self.share(file, identity), identity.size).into())
     }
 
@@ -154,30 +154,30 @@ impl Backend for FileSystem {
     }
 }
 
-/// Why a directory cannot be served.
+/// The reason why a directory cannot be served.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RootError {
     /// There is no such directory.
     #[error("the directory {0:?} does not exist")]
     NotFound(PathBuf),
-    /// It is something else.
+    /// The path is not a directory.
     #[error("{0:?} is not a directory")]
     NotADirectory(PathBuf),
-    /// This user may not enter it.
+    /// This user cannot enter the directory.
     #[error("the directory {0:?} cannot be entered: permission denied")]
     Denied(PathBuf),
-    /// Anything else that the system says.
+    /// Any other error of the system.
     #[error("the directory {path:?} cannot be opened")]
     Io {
-        /// Which.
+        /// The directory.
         path: PathBuf,
-        /// Why.
+        /// The error of the system.
         source: io::Error,
     },
 }
 
-/// What tells one version of a file from another.
+/// The identity of one version of a file.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 struct Identity {
     device: u64,
@@ -187,7 +187,7 @@ struct Identity {
 }
 
 impl Identity {
-    fn of(metadata: &Metadata) -> Self {
+    fn from_metadata(metadata: &Metadata) -> Self {
         Self {
             device: metadata.dev(),
             inode: metadata.ino(),
@@ -197,7 +197,7 @@ impl Identity {
     }
 }
 
-/// A file, and which version of it was opened.
+/// A file, and the version that was opened.
 #[derive(Debug)]
 struct OpenFile {
     file: File,
@@ -205,11 +205,11 @@ struct OpenFile {
 }
 
 impl OpenFile {
-    /// Whether the bytes up to the size it was opened with are those of one version. The kernel
-    /// sets the time before it writes the bytes, so whoever reads first and asks afterwards cannot
-    /// miss a change.
+    /// Returns true if the bytes up to the size at opening are those of one version. The kernel sets
+    /// the modification time before it writes the bytes, so a check after the read detects every
+    /// change.
     fn is_of_one_version(&self) -> io::Result<bool> {
-        let now = Identity::of(&self.file.metadata()?);
+        let now = Identity::from_metadata(&self.file.metadata()?);
         Ok(now == self.version || now.size > self.version.size)
     }
 }
@@ -221,8 +221,8 @@ impl ReadAt for OpenFile {
             [slice] => nix::sys::uio::pread(&self.file, slice, at)?,
             slices => nix::sys::uio::preadv(&self.file, slices, at)?,
         };
-        // Nobody has the file as a whole before its end: asking once is enough. A file that is read
-        // at once is of one version, whichever that is.
+        // Checking once, at the end, is enough: before it the client's file is incomplete. A file
+        // that fits into one read is of one version.
         let is_end = offset > 0 && offset + read as u64 >= self.version.size;
         if is_end && !self.is_of_one_version()? {
             return Err(io::Error::other("the file was changed while it was read"));
@@ -264,7 +264,7 @@ fn open_below(root: &OwnedFd, name: &[u8]) -> nix::Result<File> {
     openat2(root, name, how(flags)).map(File::from)
 }
 
-/// How every look-up is done: it does not lead out of the root.
+/// Returns the flags of every look-up: confined to the root, without magic links.
 fn how(flags: OFlag) -> OpenHow {
     let resolve = ResolveFlag::RESOLVE_IN_ROOT | ResolveFlag::RESOLVE_NO_MAGICLINKS;
     OpenHow::new().flags(flags).resolve(resolve)

@@ -27,12 +27,12 @@ pub struct Memory {
 }
 
 impl Memory {
-    /// No files yet, and none may be written.
+    /// Returns a read-only set without files.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// These files and one more. A leading slash makes no difference, as in a request.
+    /// Adds a file. A leading slash makes no difference, as in a request.
     #[must_use]
     pub fn with(self, name: impl AsRef<[u8]>, bytes: impl Into<Vec<u8>>) -> Self {
         self.lock()
@@ -40,8 +40,7 @@ impl Memory {
         self
     }
 
-    /// The same files, and clients may write more, or others over them, of at most `max_size`
-    /// bytes each.
+    /// Allows uploads of at most `max_size` bytes each, which may replace files.
     #[must_use]
     pub fn writable(self, max_size: u64) -> Self {
         Self {
@@ -50,19 +49,19 @@ impl Memory {
         }
     }
 
-    /// What is in the file, if there is one of that name.
+    /// Returns the content of the file; `None` if there is no file of that name.
     pub fn read(&self, name: impl AsRef<[u8]>) -> Option<Vec<u8>> {
         self.lock()
             .get(&key(name.as_ref()))
             .map(|bytes| bytes.0.clone())
     }
 
-    /// How many files there are.
+    /// Returns the number of files.
     pub fn len(&self) -> usize {
         self.lock().len()
     }
 
-    /// Whether there is none.
+    /// Returns true if there are no files.
     pub fn is_empty(&self) -> bool {
         self.lock().is_empty()
     }
@@ -73,7 +72,7 @@ impl Memory {
     }
 }
 
-/// A name that no request can spell is kept as it is, and never found.
+/// Returns the key of a file. A name that no request can spell is kept as it is, and never found.
 fn key(name: &[u8]) -> Vec<u8> {
     Name::from_request(name).map_or_else(|_| name.to_vec(), |name| name.as_bytes().to_vec())
 }

@@ -1,8 +1,27 @@
-//! Where files come from.
+//! Sources of files.
 //!
-//! A [`Backend`] turns a name into [`Content`]: something that can be read at any offset.
-//! [`FileSystem`] serves a directory, [`Memory`] a set of files, [`Dynamic`] what a function of
-//! yours makes for each client.
+//! A [`Backend`] maps a name to [`Content`], which can be read at any offset. [`FileSystem`] serves
+//! a directory, [`Memory`] a set of files, [`Dynamic`] the results of an asynchronous function.
+//!
+//! ```
+//! use std::net::SocketAddr;
+//! use tftpd::{Server, backend::{Backend, Content, OpenError, Opened}, policy::Name};
+//!
+//! /// Serves each client its own address.
+//! struct Whoami;
+//!
+//! impl Backend for Whoami {
+//!     fn open_read(&self, name: &Name, client: SocketAddr) -> Result<Opened, OpenError> {
+//!         match name.as_bytes() {
+//!             b"whoami" => Ok(Content::from(client.ip().to_string()).into()),
+//!             _ => Err(OpenError::NotFound),
+//!         }
+//!     }
+//! }
+//!
+//! let server = Server::builder().backend(Whoami).build()?;
+//! # let _ = server; Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod fs;
 mod memory;
@@ -18,16 +37,16 @@ pub use upload::{StoreError, Upload};
 
 use crate::{policy::Name, proto::ErrorCode};
 
-/// A source of files. Called from the engine's thread: answer at once, never block.
+/// A source of files. The engine's thread calls the methods, so they must not block.
 pub trait Backend: Send + Sync + 'static {
-    /// Opens the file that `client` asks for by `name`.
+    /// Opens the file `name` for `client`.
     ///
     /// # Errors
-    /// [`OpenError`], which decides what the client and the log are told.
+    /// [`OpenError`], which determines the ERROR packet and the log record.
     fn open_read(&self, name: &Name, client: SocketAddr) -> Result<Opened, OpenError>;
 
-    /// Begins the file that `client` wants to write as `name`; `announced` is how many bytes it
-    /// says they are, if it does. By default nothing may be written.
+    /// Begins an upload of `client` under `name`; `announced` is the size in bytes of the client's
+    /// `tsize`, if it sent one. The default denies all uploads.
     ///
     /// # Errors
     /// As [`open_read`](Self::open_read).
@@ -57,23 +76,23 @@ impl<B: Backend + ?Sized> Backend for Arc<B> {
     }
 }
 
-/// Bytes that can be read at any offset, as often as packets get lost.
+/// Bytes that can be read at any offset, repeatedly: lost packets are read again.
 pub trait ReadAt: Send + Sync {
-    /// Fills the slices in order with what is at `offset` bytes from the beginning. Fewer bytes
-    /// than the slices hold mean that the content ends there.
+    /// Fills the slices in order from `offset` bytes after the beginning, and returns the bytes
+    /// read. Fewer bytes than the slices hold mean that the content ends there.
     ///
     /// # Errors
-    /// What the system says; the transfer ends.
+    /// The error of the system; the transfer ends.
     fn read_at(&self, slices: &mut [IoSliceMut<'_>], offset: u64) -> io::Result<usize>;
 }
 
-/// What opening a file gives.
+/// The result of opening a file.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Opened {
     /// The content.
     Ready(Content),
-    /// The content is being made; see [`pending`].
+    /// The content is being prepared; see [`pending`].
     Pending(Pending),
 }
 
@@ -83,7 +102,7 @@ impl From<Content> for Opened {
     }
 }
 
-/// A file opened for one transfer: what it is, and how large it is for all of that transfer.
+/// A file opened for one transfer, with a size that is fixed for that transfer.
 #[derive(Clone)]
 pub struct Content {
     reader: Arc<dyn ReadAt>,
@@ -91,7 +110,7 @@ pub struct Content {
 }
 
 impl Content {
-    /// Content of `size` bytes that `reader` reads.
+    /// Returns content of `size` bytes, read through `reader`.
     pub fn new(reader: Arc<dyn ReadAt>, size: u64) -> Self {
         Self {
             reader,
@@ -99,27 +118,27 @@ impl Content {
         }
     }
 
-    /// Content that ends where `reader` reads less than it is asked for. No size is announced.
-    pub fn of_unknown_size(reader: Arc<dyn ReadAt>) -> Self {
+    /// Returns content that ends at the first short read of `reader`. No `tsize` is sent.
+    pub fn with_unknown_size(reader: Arc<dyn ReadAt>) -> Self {
         Self { reader, size: None }
     }
 
-    /// In bytes, if that is known.
+    /// Returns the size in bytes, if known.
     pub fn size(&self) -> Option<u64> {
         self.size
     }
 
-    /// See [`ReadAt::read_at`].
+    /// Reads as [`ReadAt::read_at`] does.
     ///
     /// # Errors
-    /// What the reader says.
+    /// The error of the reader.
     pub fn read_at(&self, slices: &mut [IoSliceMut<'_>], offset: u64) -> io::Result<usize> {
         self.reader.read_at(slices, offset)
     }
 }
 
 impl<B: Into<Vec<u8>>> From<B> for Content {
-    /// Content that is held in memory.
+    /// Returns content held in memory.
     fn from(bytes: B) -> Self {
         let bytes = memory::Bytes::from(bytes.into());
         let size = bytes.len();
@@ -135,39 +154,40 @@ impl fmt::Debug for Content {
     }
 }
 
-/// Why a file cannot be read, or not be written.
+/// The reason why a file cannot be opened for reading or writing.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum OpenError {
-    /// There is none of that name.
+    /// There is no file of that name.
     #[error("not found")]
     NotFound,
-    /// It may not be read.
+    /// Access to the file is denied.
     #[error("permission denied")]
     Denied,
-    /// It is a directory, a device, a socket or a pipe.
+    /// The name is that of a directory, a device, a socket or a pipe.
     #[error("not a regular file")]
     NotAFile,
-    /// Nothing may be written here.
+    /// Uploads are not allowed.
     #[error("read-only")]
     ReadOnly,
-    /// It cannot be stored.
+    /// The upload cannot be stored.
     #[error(transparent)]
     Store(StoreError),
     /// The name is longer than the file system allows.
     #[error("name too long")]
     NameTooLong,
-    /// This process or machine has run short of something. The client is told nothing, so that it
-    /// asks again.
+    /// This process or machine lacks descriptors or memory. No answer is sent, so that the client
+    /// repeats its request.
     #[error("out of resources: {0}")]
     Busy(io::Error),
-    /// Anything else that the system says.
+    /// Any other error of the system.
     #[error("{0}")]
     Io(io::Error),
 }
 
 impl OpenError {
-    /// What the client is told; `None`: nothing, it will ask again.
+    /// Returns the code for the client; `None` if no answer is sent and the client will repeat its
+    /// request.
     ///
     /// Only 1 and 2 are final for all firmware: U-Boot starts over on any other code.
     pub fn wire_code(&self) -> Option<ErrorCode> {

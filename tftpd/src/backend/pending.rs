@@ -1,4 +1,4 @@
-//! Content that takes time to make.
+//! Content that is prepared asynchronously.
 
 use std::{
     fmt,
@@ -12,11 +12,11 @@ use tokio::runtime::Handle;
 use super::{Backend, Content, OpenError, Opened};
 use crate::policy::Name;
 
-/// Serves what an asynchronous function makes of a name: a file from another server, a
-/// configuration from a database, a menu for the client that asks.
+/// A backend that serves the results of an asynchronous function: a file from another server, a
+/// configuration from a database, a menu for each client.
 ///
-/// The function runs on a tokio runtime; the engine goes on with its transfers meanwhile. A client
-/// that repeats its request while it waits starts nothing twice.
+/// The function runs on a tokio runtime, beside the engine's transfers. A repeated request of a
+/// client that waits does not call it again.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -43,7 +43,7 @@ where
     F: Fn(Name, SocketAddr) -> M + Send + Sync + 'static,
     M: Future<Output = Result<Content, OpenError>> + Send + 'static,
 {
-    /// A backend that runs `make` on the runtime it is called from.
+    /// Returns a backend that runs `make` on the current runtime.
     ///
     /// # Panics
     /// Outside of a tokio runtime; there, use [`on`](Self::on).
@@ -51,7 +51,7 @@ where
         Self::on(Handle::current(), make)
     }
 
-    /// A backend that runs `make` on `runtime`.
+    /// Returns a backend that runs `make` on `runtime`.
     pub fn on(runtime: Handle, make: F) -> Self {
         Self { runtime, make }
     }
@@ -76,18 +76,29 @@ impl<F> fmt::Debug for Dynamic<F> {
     }
 }
 
-/// Content that is promised, and the pending, for a [`Backend`] that does not answer at once.
+/// Returns a one-shot channel for content, for a [`Backend`] that prepares it asynchronously: the
+/// backend returns [`Opened::Pending`] and sends the content later.
+///
+/// ```
+/// use tftpd::backend::{Content, Opened, pending};
+///
+/// let (sender, content) = pending();
+/// std::thread::spawn(move || sender.send(Ok(Content::from("hello"))));
+/// let opened = Opened::Pending(content); // the result of `Backend::open_read`
+/// # let _ = opened;
+/// ```
 pub fn pending() -> (ContentSender, Pending) {
     let state = Arc::new(Mutex::new(State::Waiting(None)));
     (ContentSender(Arc::clone(&state)), Pending(state))
 }
 
-/// To be kept once. Dropped unkept, the client gets no answer and asks again.
+/// The sending half of [`pending`]. Dropped without a [`send`](Self::send), the client gets no
+/// answer and repeats its request.
 #[derive(Debug)]
-#[must_use = "a promise that is dropped is broken"]
+#[must_use = "dropping the sender leaves the request without an answer"]
 pub struct ContentSender(Arc<Mutex<State>>);
 
-/// What was promised.
+/// The receiving half of [`pending`], for [`Opened::Pending`].
 #[derive(Debug)]
 pub struct Pending(Arc<Mutex<State>>);
 
@@ -98,7 +109,7 @@ enum State {
 }
 
 impl ContentSender {
-    /// Here is the content, or why there is none.
+    /// Sends the content, or the error.
     pub fn send(self, content: Result<Content, OpenError>) {
         settle(&self.0, content);
     }
@@ -113,7 +124,7 @@ impl Drop for ContentSender {
     }
 }
 
-/// Notes the first result and tells who waits for it.
+/// Stores the first result and calls the waker.
 fn settle(state: &Mutex<State>, content: Result<Content, OpenError>) {
     let mut state = lock(state);
     if let State::Waiting(waker) = &mut *state {
@@ -127,7 +138,7 @@ fn settle(state: &Mutex<State>, content: Result<Content, OpenError>) {
 }
 
 impl Pending {
-    /// Has `wake` called when the promise is kept, or now if it is already.
+    /// Registers `wake` to be called once the result is there; calls it now if it is.
     pub(crate) fn on_ready(&self, wake: impl FnOnce() + Send + 'static) {
         let mut state = lock(&self.0);
         if let State::Waiting(waker) = &mut *state {
@@ -138,7 +149,7 @@ impl Pending {
         }
     }
 
-    /// What was promised, once it is there.
+    /// Takes the result, once it is there.
     pub(crate) fn take(&self) -> Option<Result<Content, OpenError>> {
         let mut state = lock(&self.0);
         match std::mem::replace(&mut *state, State::Taken) {

@@ -1,53 +1,53 @@
-//! Files that clients write.
+//! Uploads.
 
 use std::io;
 
 use super::OpenError;
 use crate::proto::ErrorCode;
 
-/// A file on its way in. Nobody sees it before it is [committed](Self::commit); dropped before
-/// that it leaves nothing behind and replaces nothing.
+/// An upload. It becomes visible when it is [committed](Self::commit); dropped before that, it
+/// leaves no file and replaces none.
 pub trait Upload: Send {
-    /// Takes the next bytes. Called from the engine's thread, once per window or so.
+    /// Appends the next bytes. The engine's thread calls this about once per window.
     ///
     /// # Errors
-    /// [`StoreError`]; the client is told and the transfer ends.
+    /// [`StoreError`]; an ERROR is sent and the transfer ends.
     fn append(&mut self, bytes: &[u8]) -> Result<(), StoreError>;
 
-    /// The last byte has come: makes the file last and gives it its name. The client's last block
-    /// is acknowledged when this has returned. Called from a thread that may wait for the disk.
+    /// Makes the complete file durable and gives it its name. The client's last block is
+    /// acknowledged after this has returned. A thread that may wait for the disk calls this.
     ///
     /// # Errors
     /// As [`append`](Self::append).
     fn commit(self: Box<Self>) -> Result<(), StoreError>;
 }
 
-/// Why a file cannot be stored.
+/// The reason why an upload cannot be stored.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreError {
-    /// There is no room, or this user's share of it is used up.
+    /// The disk is full, or this user's quota is used up.
     #[error("no space left")]
     DiskFull,
-    /// It is larger than allowed.
+    /// The upload is larger than allowed.
     #[error("larger than the {limit} bytes allowed")]
     TooLarge {
         /// The limit in bytes.
         limit: u64,
     },
-    /// There is a file of that name, and it is to stay.
+    /// There is a file of that name, and it may not be replaced.
     #[error("the file exists already")]
     Exists,
-    /// It may not be written.
+    /// Access is denied.
     #[error("permission denied")]
     Denied,
-    /// Anything else that the system says.
+    /// Any other error of the system.
     #[error("{0}")]
     Io(io::Error),
 }
 
 impl StoreError {
-    /// What the client is told.
+    /// Returns the code for the client.
     pub fn wire_code(&self) -> ErrorCode {
         match self {
             Self::DiskFull | Self::TooLarge { .. } => ErrorCode::DiskFull,

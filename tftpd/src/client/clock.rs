@@ -4,31 +4,31 @@ use std::time::{Duration, Instant};
 
 use crate::net;
 
-/// A clock that stands still while a sink or a source keeps the transfer waiting, so that their
-/// time is not taken for the server's silence.
+/// A clock that is paused while a transfer waits for its sink or source, so that this time does not
+/// count against the server.
 #[derive(Debug, Default)]
 pub(super) struct Clock {
-    held: Duration,
+    paused: Duration,
 }
 
 impl Clock {
-    /// What time it is by this clock.
+    /// Returns the time on this clock.
     pub(super) fn now(&self) -> Instant {
         let now = net::now();
-        // There is always as much to take away: it was held after it had begun.
-        now.checked_sub(self.held).unwrap_or(now)
+        // The pauses lie after the process start, so the subtraction does not fail.
+        now.checked_sub(self.paused).unwrap_or(now)
     }
 
-    /// When a time of this clock comes, if it is not held any more.
-    pub(super) fn comes(&self, time: Instant) -> Instant {
-        time + self.held
+    /// Converts a time of this clock to system time, assuming no further pause.
+    pub(super) fn to_system(&self, time: Instant) -> Instant {
+        time + self.paused
     }
 
-    /// Stands still while `work` is done.
-    pub(super) async fn hold<F: Future>(&mut self, work: F) -> F::Output {
+    /// Pauses the clock while `work` runs.
+    pub(super) async fn pause<F: Future>(&mut self, work: F) -> F::Output {
         let since = net::now();
         let done = work.await;
-        self.held += net::now() - since;
+        self.paused += net::now() - since;
         done
     }
 }

@@ -1,4 +1,4 @@
-//! From a server's name to an address of it that answers.
+//! Name resolution, and the first server address that answers.
 
 use std::{
     io,
@@ -16,12 +16,12 @@ use crate::{
     proto::{Blksize, Direction, ErrorCode, Mode, Options, Request, Windowsize},
 };
 
-/// What is asked for.
+/// The file to read or write.
 #[derive(Clone, Copy)]
 pub(super) struct FileRequest<'a> {
     pub(super) direction: Direction,
     pub(super) name: &'a [u8],
-    /// How much there is to be written, if that is known.
+    /// Bytes to be written, if known.
     pub(super) size: Option<u64>,
 }
 
@@ -44,8 +44,8 @@ impl<'a> FileRequest<'a> {
 }
 
 impl Client {
-    /// Asks one address of `server` after the other, until one of them answers. An address that
-    /// is silent is not passed over: its answer may be on the way.
+    /// Sends the request to one address of `server` after the other, until one answers. An address
+    /// without an answer ends the search: the answer may be in flight.
     pub(super) async fn open(
         &self,
         server: impl ToSocketAddrs,
@@ -60,14 +60,14 @@ impl Client {
         let mut failure = TransferError::NoSuchHost(io::ErrorKind::NotFound.into());
         for server in servers {
             match self.open_at(server, file, limit).await {
-                Err(error) if error.is_unreachable() => failure = more_telling(failure, error),
+                Err(error) if error.is_unreachable() => failure = more_specific(failure, error),
                 other => return other,
             }
         }
         Err(failure)
     }
 
-    /// Asks one address, and once more without options if it does not like them (RFC 2347).
+    /// Sends the request to one address, and again without options after ERROR 8 (RFC 2347).
     async fn open_at(
         &self,
         server: SocketAddr,
@@ -75,7 +75,7 @@ impl Client {
         limit: AnswerDeadline,
     ) -> Result<Opened, TransferError> {
         let socket = self.socket(server)?;
-        let options = self.asked(file, &socket);
+        let options = self.options_for(file, &socket);
         let request = Request {
             direction: file.direction,
             filename: file.name,
@@ -90,7 +90,8 @@ impl Client {
                     options: Options::default(),
                     ..request
                 };
-                // From another port: the server may still hold the first request against this one.
+                // From another port: the server may take a second request from the same port for
+                // a repetition of the first.
                 handshake::open(self.socket(server)?, server, &plain, limit).await
             }
             other => other,
@@ -108,11 +109,11 @@ impl Client {
         ClientSocket::new(lease).map_err(TransferError::Socket)
     }
 
-    /// The options for `file`: those that make sense, and a window that `socket` can take in.
-    fn asked(&self, file: FileRequest<'_>, socket: &ClientSocket) -> Options {
+    /// Returns the options for `file`, with a window that fits the receive buffer of `socket`.
+    fn options_for(&self, file: FileRequest<'_>, socket: &ClientSocket) -> Options {
         let mut options = self.options;
-        // What netascii makes of a file is not known before it is read to its end; tftpd-hpa 5.2
-        // refuses a request that wants to know.
+        // The size in netascii is known only at the end of the file; tftpd-hpa 5.2 refuses a
+        // netascii request with tsize.
         options.tsize = options.tsize.filter(|_| self.mode == Mode::Octet);
         options.tsize = options.tsize.and(match file.direction {
             Direction::Read => Some(0),
@@ -121,9 +122,9 @@ impl Client {
         if file.direction == Direction::Read {
             options.windowsize = options.windowsize.map(|window| {
                 let block = in_memory(options.blksize.unwrap_or(Blksize::DEFAULT));
-                // Two windows: one may come again before the first is read.
+                // Two windows: one may be sent again before the first is read.
                 let wanted = block * 2 * usize::from(window.blocks());
-                let room = socket.reserve(wanted.min(MOST_BUFFER));
+                let room = socket.reserve(wanted.min(MAX_BUFFER));
                 let fitting = u16::try_from(room / block).unwrap_or(u16::MAX);
                 window.min(Windowsize::closest_to(fitting))
             });
@@ -132,18 +133,18 @@ impl Client {
     }
 }
 
-/// The largest receive buffer that is asked for.
-const MOST_BUFFER: usize = 64 << 20;
+/// The largest receive buffer requested from the system, in bytes.
+const MAX_BUFFER: usize = 64 << 20;
 
-/// What a block takes in the receive buffer, where a packet is counted with its administration
-/// and rounded up to a power of two.
+/// Returns the bytes that a block occupies in the receive buffer, where the kernel counts a packet
+/// with its metadata and rounds up to a power of two.
 fn in_memory(blksize: Blksize) -> usize {
     768 + 2 * usize::from(blksize.bytes())
 }
 
-/// Of two reasons why a server cannot be reached at two of its addresses the one to be told. That
-/// there is no way to one of them says little: many machines have no IPv6.
-fn more_telling(first: TransferError, second: TransferError) -> TransferError {
+/// Returns the error to report if a server cannot be reached at two of its addresses. A missing
+/// route is the less specific one: many machines have no IPv6.
+fn more_specific(first: TransferError, second: TransferError) -> TransferError {
     match first {
         TransferError::NoSuchHost(_) | TransferError::Unreachable { .. } => second,
         first => first,
@@ -163,8 +164,8 @@ mod tests {
         };
         let closed = || TransferError::NothingListens(server);
         for told in [
-            more_telling(no_route(), closed()),
-            more_telling(closed(), no_route()),
+            more_specific(no_route(), closed()),
+            more_specific(closed(), no_route()),
         ] {
             assert!(matches!(told, TransferError::NothingListens(_)), "{told}");
         }

@@ -1,4 +1,4 @@
-//! The line to a server: a socket, who is at the other end, and who is not.
+//! The socket of a transfer, its peer, and the rejection of other senders.
 
 use std::{net::SocketAddr, time::Instant};
 
@@ -10,21 +10,21 @@ use crate::{
     proto::{Error, ErrorCode, Opcode},
 };
 
-/// A socket that has found its peer.
+/// A socket with the server's address and port for this transfer.
 pub(super) struct Connection {
     socket: ClientSocket,
     peer: SocketAddr,
     foreign: ForeignSenders,
 }
 
-/// What was waited for.
+/// The result of waiting for the peer.
 pub(super) enum Event<'a> {
-    /// A datagram of the peer.
+    /// A datagram from the peer.
     Datagram(&'a [u8]),
     /// The peer's port is closed.
-    Gone,
-    /// The time is up.
-    Nothing,
+    PortClosed,
+    /// The deadline passed.
+    TimedOut,
 }
 
 impl Connection {
@@ -40,17 +40,17 @@ impl Connection {
         self.peer
     }
 
-    /// Sends a packet to the peer. One that does not leave is as good as lost on the way: the
-    /// timer sees to it.
+    /// Sends a packet to the peer. A send error is treated as packet loss: the timer repeats the
+    /// packet.
     pub(super) async fn send(&mut self, packet: &[u8]) {
         let _ = self.socket.send_to(packet, self.peer).await;
     }
 
-    /// Waits until `until` for the peer; others are refused meanwhile.
-    pub(super) async fn listen(&mut self, until: Instant) -> Result<Event<'_>, TransferError> {
+    /// Waits for the peer until `until`, and answers other senders with ERROR 5.
+    pub(super) async fn receive(&mut self, until: Instant) -> Result<Event<'_>, TransferError> {
         loop {
             let Ok(event) = timeout_at(until.into(), self.socket.receive()).await else {
-                return Ok(Event::Nothing);
+                return Ok(Event::TimedOut);
             };
             match event.map_err(TransferError::Socket)? {
                 SocketEvent::Datagram { length, from } if from == self.peer => {
@@ -61,7 +61,7 @@ impl Connection {
                 }
                 SocketEvent::Lost(lost) if lost.to == self.peer => {
                     if let Why::PortClosed = lost.why {
-                        return Ok(Event::Gone);
+                        return Ok(Event::PortClosed);
                     }
                 }
                 SocketEvent::Lost(_) => {}
@@ -69,29 +69,29 @@ impl Connection {
         }
     }
 
-    /// What goes to the peer in one piece, headers and all.
+    /// Returns the path MTU to the peer in bytes, headers included.
     pub(super) async fn path_mtu(&self) -> Option<usize> {
         self.socket.path_mtu(self.peer).await
     }
 }
 
-/// Who wrote without having a part in the transfer. Each is told so once
-/// ([RFC 1350 §4](https://www.rfc-editor.org/rfc/rfc1350#section-4)), as far as they are few.
+/// Senders that are not the peer. Each of the first [`MAX_FOREIGN`] is sent one ERROR 5
+/// ([RFC 1350 §4](https://www.rfc-editor.org/rfc/rfc1350#section-4)).
 #[derive(Debug, Default)]
 pub(super) struct ForeignSenders(Vec<SocketAddr>);
 
-/// More than a server has addresses; fewer than a flood.
+/// More addresses than one server has, and few enough to bound the answers to a flood.
 const MAX_FOREIGN: usize = 4;
 
 impl ForeignSenders {
-    /// Refuses the datagram that `socket` received last.
+    /// Answers the datagram that `socket` received last with ERROR 5, if due.
     pub(super) async fn refuse(
         &mut self,
         socket: &mut ClientSocket,
         length: usize,
         from: SocketAddr,
     ) {
-        // An ERROR is never answered, or two hosts could go on for ever.
+        // An ERROR is never answered: two hosts could otherwise answer each other endlessly.
         let is_error = socket
             .datagram(length)
             .starts_with(&Opcode::Error.to_wire());

@@ -1,4 +1,4 @@
-//! Why a transfer failed.
+//! Errors of transfers.
 
 use std::{
     fmt, io,
@@ -13,118 +13,122 @@ use crate::{
     proto::{Blksize, ErrorCode, OackError},
 };
 
-/// Why a file was not transferred, in terms of what can be done about it.
+/// The reason why a file was not transferred, by its remedy.
+///
+/// The texts state the cause; remedies, such as an option of a program, are the caller's, who can
+/// match on the variant.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TransferError {
-    /// The server refused, or gave up on the way.
-    #[error("the server says: {}", Words(*code, text))]
+    /// The server sent an ERROR, in answer to the request or later.
+    #[error("the server answered: error {}", Words(*code, text))]
     Refused {
         /// Its code.
         code: ErrorCode,
-        /// Its words, made printable.
+        /// Its text, escaped.
         text: String,
     },
-    /// The name of the server leads to no address.
-    #[error("the server's name leads to no address")]
+    /// The server's name cannot be resolved.
+    #[error("the server's name has no address")]
     NoSuchHost(#[source] io::Error),
-    /// The server's host answers that nothing listens on that port.
+    /// The server's host sent ICMP port unreachable.
     #[error("nothing listens on {0}")]
     NothingListens(SocketAddr),
-    /// A firewall says that it does not let the request through.
+    /// A firewall rejected the request.
     #[error("{server} cannot be reached: {} rejects the request", Firewall(*by))]
     Rejected {
-        /// Where the request went.
+        /// The address of the request.
         server: SocketAddr,
-        /// Who says so; `None` means this machine.
+        /// The address of the firewall; `None` for this machine.
         by: Option<IpAddr>,
     },
-    /// There is no way to the server, or its host is down.
+    /// There is no route to the server, or its host is down.
     #[error("{server} cannot be reached")]
     Unreachable {
-        /// Where the request went.
+        /// The address of the request.
         server: SocketAddr,
-        /// What the system says.
+        /// The error of the system.
         source: io::Error,
     },
-    /// There was no answer at all.
+    /// No answer arrived.
     #[error("no answer from {server} within {} s", waited.as_secs_f32())]
     NoAnswer {
-        /// Where the request went.
+        /// The address of the request.
         server: SocketAddr,
-        /// For how long.
+        /// The time waited.
         waited: Duration,
     },
-    /// An answer came, but from an address that was not asked.
+    /// An answer came from another address than the request was sent to.
     #[error(
-        "{asked} was asked but {answered} answered: the server has several addresses, or NAT stands between"
+        "the request to {asked} was answered by {answered}: the server has several addresses, or NAT changes them"
     )]
     OtherAddress {
-        /// Where the request went.
+        /// The address of the request.
         asked: SocketAddr,
-        /// Where the answer came from.
+        /// The source address of the answer.
         answered: SocketAddr,
     },
-    /// The server agreed to the options, and then no block got through.
-    #[error("the server agreed to blocks of {} bytes, but none got through", blksize.bytes())]
+    /// The server accepted the options, and then no block arrived.
+    #[error("the server accepted blocks of {} bytes, but none arrived", blksize.bytes())]
     NoBlock {
-        /// What had been agreed.
+        /// The negotiated block size.
         blksize: Blksize,
     },
-    /// What is sent to the server does not reach it: it repeats itself.
+    /// Packets of this side do not arrive: the server repeats its own.
     #[error(
-        "the server repeats itself after {transferred} bytes: what is sent to its port is lost on the way"
+        "the server repeats its packets after {transferred} bytes: packets to its port are lost"
     )]
     OneWay {
-        /// Bytes that had got through.
+        /// Bytes transferred before.
         transferred: u64,
     },
-    /// The server fell silent on the way.
-    #[error("the server fell silent after {transferred} bytes")]
+    /// The server stopped answering during the transfer.
+    #[error("the server stopped answering after {transferred} bytes")]
     Silence {
-        /// Bytes that had got through.
+        /// Bytes transferred before.
         transferred: u64,
     },
-    /// The server went away on the way: its port is closed.
-    #[error("the server went away after {transferred} bytes")]
+    /// The server closed its port during the transfer.
+    #[error("the server closed its port after {transferred} bytes")]
     Gone {
-        /// Bytes that had got through.
+        /// Bytes transferred before.
         transferred: u64,
     },
-    /// All blocks were sent, and the last was never acknowledged: the file may be there or not.
-    #[error("the server never confirmed the last of {sent} bytes: the file may be there or not")]
+    /// All blocks were sent, and the last was never acknowledged: the server may have the file or
+    /// not.
+    #[error("the server never confirmed the last of {sent} bytes: it may have the file or not")]
     Unconfirmed {
         /// Bytes of the file.
         sent: u64,
     },
-    /// The options in the server's answer are none that may be used.
-    #[error("the server's answer cannot be used")]
+    /// The options in the server's OACK are invalid.
+    #[error("the server's options cannot be used")]
     Options(#[from] OackError),
     /// The server broke the protocol.
     #[error("the server broke the protocol: {0}")]
     Protocol(&'static str),
-    /// The file is not as long as the side that has it had announced.
-    #[error("{announced} bytes were announced and there are {found}")]
+    /// The length of the file differs from the announced size.
+    #[error("the file has {found} bytes, but {announced} were announced")]
     Size {
-        /// What was announced.
+        /// The announced size in bytes.
         announced: u64,
-        /// What there is.
+        /// The real size in bytes.
         found: u64,
     },
-    /// The name is empty or holds a NUL.
-    #[error("the file name is empty or holds a NUL byte")]
+    /// The name is empty or contains a NUL.
+    #[error("the file name is empty or contains a NUL byte")]
     Name,
-    /// No local port could be had.
+    /// No local port could be leased.
     #[error("no local port")]
     NoPort(#[source] LeaseError),
     /// The socket failed.
     #[error("the local socket failed")]
     Socket(#[source] io::Error),
-    /// What was fetched could not be stored.
-    #[error("the file cannot be stored")]
+    /// The sink failed.
+    #[error("the received file cannot be written")]
     Sink(#[source] io::Error),
-    /// What was to be sent could not be read.
-    #[error("the file cannot be read")]
+    /// The source failed.
+    #[error("the file to be sent cannot be read")]
     Source(#[source] io::Error),
 }
 
@@ -134,7 +138,8 @@ impl TransferError {
         Self::Refused { code, text }
     }
 
-    /// What it means that a packet to `server` did not arrive; `None` if it means nothing.
+    /// Returns the error for an ICMP report about a packet to `server`; `None` if the transfer can
+    /// go on.
     pub(super) fn lost(server: SocketAddr, why: Why) -> Option<Self> {
         Some(match why {
             Why::PortClosed => Self::NothingListens(server),
@@ -144,7 +149,7 @@ impl TransferError {
         })
     }
 
-    /// What it means that this host did not let a packet to `server` out.
+    /// Returns the error for a packet to `server` that this host did not send.
     pub(super) fn not_sent(server: SocketAddr, source: io::Error) -> Self {
         match source.kind() {
             io::ErrorKind::ConnectionRefused => Self::NothingListens(server),
@@ -152,21 +157,21 @@ impl TransferError {
             io::ErrorKind::HostUnreachable
             | io::ErrorKind::NetworkUnreachable
             | io::ErrorKind::NetworkDown
-            // What the kernel says of an IPv6 address where IPv6 is off.
+            // The kernel's error for an IPv6 address where IPv6 is off.
             | io::ErrorKind::AddrNotAvailable => Self::Unreachable { server, source },
             _ => Self::Socket(source),
         }
     }
 
-    /// Whether the server says that there is no such file.
+    /// Returns true if the server has no such file.
     pub fn is_not_found(&self) -> bool {
         self.code() == Some(ErrorCode::FileNotFound)
     }
 
-    /// Whether the server says that the file may not be read or written.
+    /// Returns true if the server denies access to the file.
     pub fn is_denied(&self) -> bool {
         match self {
-            // tftp-hpa has no code for it, only words.
+            // tftp-hpa sends code 0 with this text.
             Self::Refused {
                 code: ErrorCode::NotDefined,
                 text,
@@ -175,18 +180,17 @@ impl TransferError {
         }
     }
 
-    /// Whether the server says that it has the file already and keeps it.
+    /// Returns true if the server has the file already and keeps it.
     pub fn is_exists(&self) -> bool {
         self.code() == Some(ErrorCode::FileExists)
     }
 
-    /// Whether the server says that it has no room.
+    /// Returns true if the server's disk is full.
     pub fn is_disk_full(&self) -> bool {
         self.code() == Some(ErrorCode::DiskFull)
     }
 
-    /// Whether nobody answered at all, or only to say that nobody will: another address of the
-    /// same server may do better.
+    /// Returns true if this address of the server cannot be reached: another one may answer.
     pub fn is_unreachable(&self) -> bool {
         matches!(
             self,
@@ -194,7 +198,7 @@ impl TransferError {
         )
     }
 
-    /// The code of the server's refusal, if it is one.
+    /// Returns the code of the server's ERROR; `None` for other errors.
     pub const fn code(&self) -> Option<ErrorCode> {
         match self {
             Self::Refused { code, .. } => Some(*code),
@@ -203,7 +207,7 @@ impl TransferError {
     }
 }
 
-/// A server's words; the RFC's where it has none.
+/// Returns the server's text, escaped; the RFC's wording if it is empty.
 pub(super) fn printable(code: ErrorCode, text: &[u8]) -> String {
     if text.is_empty() {
         code.text().into()
@@ -212,7 +216,7 @@ pub(super) fn printable(code: ErrorCode, text: &[u8]) -> String {
     }
 }
 
-/// A refusal without saying twice what the code says already.
+/// The code and text of an ERROR, without the text if it repeats the code.
 struct Words<'a>(ErrorCode, &'a str);
 
 impl fmt::Display for Words<'_> {
@@ -257,10 +261,13 @@ mod tests {
         let error = TransferError::refused(ErrorCode::NotDefined, b"\x1b[2Jgone");
         assert_eq!(
             error.to_string(),
-            r"the server says: 0 (not defined): \x1b[2Jgone"
+            r"the server answered: error 0 (not defined): \x1b[2Jgone"
         );
         let silent = TransferError::refused(ErrorCode::FileNotFound, b"");
-        assert_eq!(silent.to_string(), "the server says: 1 (File not found)");
+        assert_eq!(
+            silent.to_string(),
+            "the server answered: error 1 (File not found)"
+        );
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! From a request to the port that answers it.
+//! The request, and the first answer to it.
 
 use std::{
     net::SocketAddr,
@@ -16,24 +16,24 @@ use crate::{
     proto::{Direction, Error, ErrorCode, Oack, Options, Packet, Request, Terms, accept},
 };
 
-/// A transfer that has begun.
+/// A transfer whose request was answered.
 pub(super) struct Opened {
     pub(super) connection: Connection,
-    /// What holds from now on.
+    /// The negotiated values.
     pub(super) terms: Terms,
-    /// What the server's OACK says, if it answered with one.
+    /// The options of the server's OACK, if it answered with one.
     pub(super) oack: Option<Options>,
     /// DATA 1, if it was the answer.
     pub(super) first_block: Option<Vec<u8>>,
-    /// When the request was sent for the first time.
+    /// Time of the first transmission of the request.
     pub(super) asked_at: Instant,
-    /// When the answer was there.
+    /// Time of the answer.
     pub(super) answered_at: Instant,
-    /// How often it was sent again.
+    /// Retransmissions of the request.
     pub(super) repeated: u32,
 }
 
-/// How long a server may take to answer, be it at several addresses.
+/// The deadline for an answer, shared by all addresses of a server.
 #[derive(Clone, Copy)]
 pub(super) struct AnswerDeadline {
     within: Duration,
@@ -49,11 +49,11 @@ impl AnswerDeadline {
     }
 }
 
-/// The request is repeated after this long, then after twice as long, and so on: from the same
-/// port, so that a server can tell a repetition from a second transfer.
+/// The first retransmission time-out of a request; it doubles each time. Retransmissions come from
+/// the same port, so that a server can distinguish them from a second transfer.
 const FIRST_RESEND: Duration = Duration::from_millis(500);
 
-/// Sends `request` to `server` until it is answered or the time is up.
+/// Sends `request` to `server` until it is answered or the deadline passes.
 pub(super) async fn open(
     socket: ClientSocket,
     server: SocketAddr,
@@ -77,7 +77,7 @@ pub(super) async fn open(
             .await
             .map_err(|error| TransferError::not_sent(server, error))?;
         let until = limit.at.min(net::now() + resend_after);
-        if let Some((peer, answer)) = pending.listen(request, until).await? {
+        if let Some((peer, answer)) = pending.receive(request, until).await? {
             return Ok(Opened {
                 connection: Connection::new(pending.socket, peer, pending.foreign),
                 terms: answer.terms,
@@ -100,13 +100,13 @@ struct PendingRequest {
     socket: ClientSocket,
     server: SocketAddr,
     foreign: ForeignSenders,
-    /// Another address that answered.
+    /// The address of an answer from another host.
     other: Option<SocketAddr>,
 }
 
 impl PendingRequest {
-    /// Waits for an answer; `None` when the time is up.
-    async fn listen(
+    /// Waits for an answer; `None` once `until` has passed.
+    async fn receive(
         &mut self,
         request: &Request<'_>,
         until: Instant,
@@ -172,7 +172,7 @@ impl PendingRequest {
     }
 }
 
-/// What answers a request.
+/// The answer to a request.
 #[derive(Default)]
 struct Answer {
     terms: Terms,
@@ -181,7 +181,7 @@ struct Answer {
 }
 
 impl Answer {
-    /// Reads an answer; `None` if it is none.
+    /// Decodes an answer; `None` if the datagram does not answer `request`.
     fn read(datagram: &[u8], request: &Request<'_>) -> Result<Option<Self>, TransferError> {
         Ok(match (Packet::decode(datagram), request.direction) {
             (Ok(Packet::Data(data)), Direction::Read) if data.block == 1 => Some(Self {

@@ -1,4 +1,9 @@
-//! The client: files from and to any TFTP server.
+//! The client: reads files from TFTP servers and writes files to them.
+//!
+//! [`Client`] has a method for each way: [`get`](Client::get) and [`put`](Client::put) for a sink
+//! or source of bytes, [`get_bytes`](Client::get_bytes) and [`put_bytes`](Client::put_bytes) for
+//! memory, [`open_read`](Client::open_read) and [`open_write`](Client::open_write) for a stream,
+//! [`probe`](Client::probe) for the server's answer alone.
 
 mod clock;
 mod connect;
@@ -31,13 +36,13 @@ use connect::FileRequest;
 use progress::Hook;
 use stall_timer::StallLimits;
 
-/// Fetches and sends files, and asks servers what they would do.
+/// A client that reads, writes and probes files on TFTP servers.
 ///
-/// A server is whatever [`ToSocketAddrs`] takes: an address, several, or a name with a port. Of
-/// several addresses the next is asked when one cannot be reached or nothing listens there.
+/// A server is given as [`ToSocketAddrs`]: an address, several, or a name with a port. Of several
+/// addresses the next is tried if one cannot be reached or nothing listens there.
 ///
-/// Every transfer has a port of its own. Dropping the future, or the stream, ends the transfer and
-/// gives the port back, wherever it stands; the server learns it when it writes to that port.
+/// Every transfer has a local port of its own. Dropping the future, or the stream, ends the
+/// transfer at any point and releases the port; the server then receives ICMP port unreachable.
 ///
 /// ```no_run
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -58,30 +63,30 @@ pub struct Client {
     on_progress: Hook,
 }
 
-/// What was transferred, and how.
+/// The result of a transfer.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct Transferred {
-    /// Bytes of the file on this side.
+    /// Size in bytes of the file on this side.
     pub size: u64,
-    /// From the request to the last block.
+    /// Time from the request to the last block.
     pub elapsed: Duration,
-    /// The port that the server carried the transfer on from.
+    /// The server's address and its port for this transfer.
     pub server: SocketAddr,
-    /// Packets that had to be repeated on this side.
+    /// Packets that this side sent again.
     pub resent: u32,
 }
 
 impl Client {
-    /// A client whose ports come from an allocator of its own.
+    /// Returns a client with an allocator of its own.
     ///
     /// # Errors
-    /// [`eport_core::BuildError`] if this machine's ports cannot be planned.
+    /// [`eport_core::BuildError`] if the port range of this machine cannot be determined.
     pub fn new() -> Result<Self, eport_core::BuildError> {
         Ok(Self::with_allocator(Allocator::builder().build()?))
     }
 
-    /// A client whose ports come from `allocator`.
+    /// Returns a client that leases its ports from `allocator`.
     pub fn with_allocator(allocator: Allocator) -> Self {
         let options = Options {
             blksize: Blksize::new(1428),
@@ -99,53 +104,53 @@ impl Client {
         }
     }
 
-    /// The options to ask for; [`Options::default`] makes this a client of RFC 1350 alone. By
-    /// default: blocks of 1428 bytes, 16 to a window, and the size.
+    /// Sets the options to ask for; [`Options::default`] asks for none, as in RFC 1350. The default
+    /// is blocks of 1428 bytes, 16 in a window, and `tsize`.
     ///
-    /// A window that the system's receive buffer cannot hold is asked for no larger than it can.
-    /// Of `tsize` it matters only whether it is set.
+    /// A window larger than the system's receive buffer is reduced to its size. The value of
+    /// `tsize` has no effect; if it is set, the option is sent.
     #[must_use]
     pub fn options(mut self, options: Options) -> Self {
         self.options = options;
         self
     }
 
-    /// How the bytes travel: [`Mode::Octet`] by default. With [`Mode::Netascii`] lines end as they
-    /// do here on this side, and in CR LF on the way.
+    /// Sets the transfer mode: [`Mode::Octet`] by default. With [`Mode::Netascii`], lines end in LF
+    /// on this side and in CR LF on the wire.
     #[must_use]
     pub fn mode(mut self, mode: Mode) -> Self {
         self.mode = mode;
         self
     }
 
-    /// How long the server may take to answer at all: 5 s by default. Three times as long the
-    /// first block may take to get through after the answer.
+    /// Sets the limit for the server's first answer: 5 s by default. The first block after the
+    /// answer has three times as long.
     #[must_use]
     pub fn answer_within(mut self, limit: Duration) -> Self {
         self.answer_within = limit;
         self
     }
 
-    /// How long silence is borne once blocks have got through.
+    /// Sets the limits on retransmission; [`Patience::silence`] is the longest time between blocks.
     #[must_use]
     pub fn patience(mut self, patience: Patience) -> Self {
         self.patience = patience;
         self
     }
 
-    /// Calls `hook` whenever more of a file has arrived, or has been acknowledged.
+    /// Calls `hook` each time more of a file was received or acknowledged.
     #[must_use]
     pub fn on_progress(mut self, hook: impl Fn(Progress) + Send + Sync + 'static) -> Self {
         self.on_progress = Hook::new(hook);
         self
     }
 
-    /// Fetches `name` from `server` into `sink`, block by block and in order. `sink` is flushed
-    /// before the last block is acknowledged. When it fails, what has arrived so far is in `sink`.
+    /// Reads `name` from `server` into `sink`, in order. `sink` is flushed before the last block is
+    /// acknowledged. On failure `sink` holds the blocks received so far.
     ///
     /// # Errors
-    /// [`TransferError`], which tells a missing file, a server that is not there and a broken
-    /// transfer apart.
+    /// [`TransferError`]; its variants distinguish a missing file, a server that cannot be reached
+    /// and an interrupted transfer.
     pub async fn get<S>(
         &self,
         server: impl ToSocketAddrs,
@@ -173,14 +178,14 @@ impl Client {
         Ok(bytes)
     }
 
-    /// Sends `source` to `server` as `name`, up to its end. `size`, if it is known, is announced,
-    /// and `source` must be exactly as long.
+    /// Writes `source`, up to its end, to `server` as `name`. `size` in bytes, if known, is sent as
+    /// `tsize`, and `source` must have exactly that length.
     ///
-    /// No more than a window is held in memory.
+    /// At most one window is held in memory.
     ///
     /// # Errors
-    /// [`TransferError`], which tells a refusal, a full disk, a server that is not there and a
-    /// broken transfer apart.
+    /// [`TransferError`]; its variants distinguish a refusal, a full disk, a server that cannot be
+    /// reached and an interrupted transfer.
     pub async fn put<S>(
         &self,
         server: impl ToSocketAddrs,
@@ -212,11 +217,11 @@ impl Client {
         self.put(server, name, &mut bytes, size).await
     }
 
-    /// Opens `name` on `server` to be read while it arrives.
+    /// Opens `name` on `server` as a stream to read from while blocks arrive.
     ///
     /// # Errors
-    /// [`TransferError`] if the server refuses or does not answer. What fails later is an error of
-    /// the stream.
+    /// [`TransferError`] if the server refuses or does not answer. Later failures are errors of the
+    /// stream.
     pub async fn open_read(
         &self,
         server: impl ToSocketAddrs,
@@ -226,12 +231,11 @@ impl Client {
         Ok(FileReader::new(self.clone(), opened))
     }
 
-    /// Opens `name` on `server` to be sent while it is written. `size` is as in
-    /// [`put`](Self::put).
+    /// Opens `name` on `server` as a stream to write to. `size` is as in [`put`](Self::put).
     ///
     /// # Errors
-    /// [`TransferError`] if the server refuses or does not answer. What fails later is an error of
-    /// the stream.
+    /// [`TransferError`] if the server refuses or does not answer. Later failures are errors of the
+    /// stream.
     pub async fn open_write(
         &self,
         server: impl ToSocketAddrs,
@@ -244,10 +248,10 @@ impl Client {
         Ok(FileWriter::new(self.clone(), opened, size))
     }
 
-    /// Asks `server` for `name` and ends the transfer at once, so that it moves no file.
+    /// Requests `name` from `server` and ends the transfer after the first answer.
     ///
     /// # Errors
-    /// [`TransferError`]; a refusal too, although it shows that the server is there
+    /// [`TransferError`]; also for a refusal, which proves that the server is running
     /// ([`TransferError::is_answer`]).
     pub async fn probe(
         &self,

@@ -1,35 +1,35 @@
-//! What a server would do, without doing it.
+//! Probes: a request whose transfer ends after the first answer.
 
 use std::{net::SocketAddr, time::Duration};
 
 use super::{TransferError, handshake::Opened};
 use crate::proto::{Data, Error, ErrorCode, Options, Packet};
 
-/// What a server answered to a probe.
+/// A server's answer to a probe.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct Probe {
-    /// The address and the port that the transfer would have been carried on from.
+    /// The server's address and its port for the transfer.
     pub server: SocketAddr,
-    /// From the request to the answer; if the request had to be repeated, from its first sending.
+    /// Time from the first transmission of the request to the answer.
     pub round_trip: Duration,
-    /// How often the request had to be repeated.
+    /// Retransmissions of the request.
     pub repeated: u32,
     /// The options that the server accepted; `None` if it ignores options.
     pub options: Option<Options>,
-    /// The size of the file in bytes, if the server says it, or has sent the whole file already.
+    /// The size of the file in bytes, if the OACK has it or the first block is the whole file.
     pub size: Option<u64>,
-    /// The largest `blksize` whose packets travel in one piece, as far as this machine knows: its
-    /// own MTU, or that of a router that has complained.
+    /// The largest `blksize` in bytes whose packets are not fragmented, by the path MTU that the
+    /// kernel has for the server: that of the interface, or of an ICMP message from a router.
     pub largest_unfragmented: Option<u16>,
 }
 
 impl Probe {
-    /// Ends what `opened` began, and says what has been learnt.
+    /// Ends the transfer `opened` and returns the server's answer.
     pub(super) async fn end(mut opened: Opened) -> Self {
         let round_trip = opened.answered_at - opened.asked_at;
-        // Right after the OACK this is what UEFI does to learn a size: no server takes it for a
-        // failure.
+        // UEFI firmware ends its size queries with this code right after the OACK, so servers do
+        // not log a failure.
         let mut packet = Vec::new();
         Error::new(ErrorCode::OptionNegotiation).encode(&mut packet);
         opened.connection.send(&packet).await;
@@ -49,7 +49,7 @@ impl Probe {
     }
 }
 
-/// The size of a file that is no longer than its first block.
+/// Returns the size in bytes of a file that consists of its first block.
 fn whole_file(first_block: &[u8]) -> Option<u64> {
     const FULL: usize = 512;
     match Packet::decode(first_block) {
@@ -60,17 +60,17 @@ fn whole_file(first_block: &[u8]) -> Option<u64> {
     }
 }
 
-/// The largest block in an IP packet of `mtu` bytes.
+/// Returns the largest block in an IP packet of `mtu` bytes.
 fn fitting(server: SocketAddr, mtu: usize) -> Option<u16> {
     const UDP_AND_TFTP: usize = 8 + 4;
     let ip = if server.is_ipv4() { 20 } else { 40 };
     let block = mtu.checked_sub(ip + UDP_AND_TFTP)?;
-    // RFC 2348 allows no more.
+    // The upper bound of RFC 2348.
     u16::try_from(block.min(65_464)).ok()
 }
 
 impl TransferError {
-    /// Whether the server answered, if only to refuse: it is there.
+    /// Returns true if the server answered, also with a refusal: it is running.
     pub const fn is_answer(&self) -> bool {
         matches!(self, Self::Refused { .. } | Self::Options(_))
     }

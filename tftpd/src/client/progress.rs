@@ -1,18 +1,18 @@
-//! How far a transfer is.
+//! Progress reports.
 
 use std::{fmt, sync::Arc};
 
-/// How far a transfer is.
+/// The progress of a transfer.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct Progress {
-    /// Bytes that have arrived, or have been acknowledged.
+    /// Bytes received or acknowledged.
     pub transferred: u64,
-    /// Bytes of the whole file, if they are known.
+    /// Size of the file in bytes, if known.
     pub size: Option<u64>,
 }
 
-/// Whom to tell.
+/// The caller's function for progress reports.
 #[derive(Clone, Default)]
 pub(super) struct Hook(Option<Arc<dyn Fn(Progress) + Send + Sync>>);
 

@@ -1,4 +1,4 @@
-//! From the first block to the last, on their way here.
+//! Receiving a file after the first answer.
 
 use std::io;
 
@@ -19,7 +19,7 @@ use crate::{
     },
 };
 
-/// Receives the file that `opened` begins into `sink`.
+/// Receives the file of `opened` into `sink`.
 pub(super) async fn receive<S>(
     client: &Client,
     mut opened: Opened,
@@ -58,12 +58,12 @@ struct FileReceiver<'a, S: ?Sized> {
     clock: Clock,
     stall: StallTimer,
     sink: Sink<'a, S>,
-    /// The size that can be compared with what arrives.
+    /// The announced size in bytes, if it is comparable with the bytes received.
     announced: Option<u64>,
     failure: Option<io::Error>,
 }
 
-/// What has been received.
+/// The result of a complete reception.
 struct Done {
     size: u64,
     resent: u32,
@@ -87,7 +87,7 @@ where
         };
         let clock = Clock::default();
         let now = clock.now();
-        // Netascii is longer on its way than in a file, and who announces a size means the file.
+        // In netascii the size on the wire differs from the announced size of the file.
         let announced = opened.oack.and_then(|oack| oack.tsize);
         Self {
             client,
@@ -106,24 +106,24 @@ where
             packet.clear();
             match self.receiver.poll() {
                 ReceiverOutput::Done => return Ok(()),
-                ReceiverOutput::Wait(_) if self.stall.is_over(self.clock.now()) => {
-                    return Err(self.stall.silence());
+                ReceiverOutput::Wait(_) if self.stall.has_expired(self.clock.now()) => {
+                    return Err(self.stall.error());
                 }
                 ReceiverOutput::Wait(until) => {
-                    let until = self.clock.comes(self.stall.until(until));
-                    match connection.listen(until).await? {
+                    let until = self.clock.to_system(self.stall.limit(until));
+                    match connection.receive(until).await? {
                         Event::Datagram(datagram) => self.datagram(datagram).await,
-                        Event::Gone => self.input(Input::Unreachable),
-                        Event::Nothing => self.input(Input::Timer),
+                        Event::PortClosed => self.input(Input::Unreachable),
+                        Event::TimedOut => self.input(Input::Timer),
                     }
                 }
-                ReceiverOutput::Commit => match self.clock.hold(self.sink.finish()).await {
+                ReceiverOutput::Commit => match self.clock.pause(self.sink.finish()).await {
                     Ok(()) => self.receiver.committed(self.clock.now()),
                     Err(error) => self.sink_failed(error),
                 },
                 ReceiverOutput::Ack(block) => Ack { block }.encode(&mut packet),
                 ReceiverOutput::Error(code) => Error::new(code).encode(&mut packet),
-                // Only a server opens with one.
+                // Only a server opens with an OACK.
                 ReceiverOutput::Oack(_) => {}
             }
             if !packet.is_empty() {
@@ -136,12 +136,12 @@ where
         let now = self.clock.now();
         let stored = self.receiver.handle(Input::Datagram(datagram), now);
         if let Some(stored) = stored
-            && let Err(error) = self.clock.hold(self.sink.store(stored.payload)).await
+            && let Err(error) = self.clock.pause(self.sink.store(stored.payload)).await
         {
             self.sink_failed(error);
         }
         let received = self.receiver.received();
-        if self.stall.heard(received, self.clock.now()) {
+        if self.stall.on_packet(received, self.clock.now()) {
             self.client.progressed(received, self.announced);
         }
     }
@@ -174,12 +174,12 @@ where
                 transferred: self.receiver.received(),
             }),
             Some(Outcome::Violation(what)) => Err(TransferError::Protocol(what)),
-            _ => Err(self.stall.silence()),
+            _ => Err(self.stall.error()),
         }
     }
 }
 
-/// Where the bytes go, as local text if they come as netascii.
+/// The sink, with the decoder for netascii.
 struct Sink<'a, S: ?Sized> {
     to: &'a mut S,
     decoder: Option<NetasciiDecoder>,

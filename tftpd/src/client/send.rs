@@ -1,4 +1,4 @@
-//! From the first block to the last, on their way to the server.
+//! Sending a file after the first answer.
 
 use std::time::Instant;
 
@@ -19,7 +19,7 @@ use crate::{
     },
 };
 
-/// Sends `source`, of which `size` is known beforehand or not, over what `opened` begins.
+/// Sends `source` over `opened`; `size` is its announced size in bytes.
 pub(super) async fn send<S>(
     client: &Client,
     opened: Opened,
@@ -75,15 +75,15 @@ where
         loop {
             match self.sender.poll() {
                 SenderOutput::Done => return Ok(()),
-                SenderOutput::Wait(_) if self.stall.is_over(self.clock.now()) => {
-                    return Err(self.silence());
+                SenderOutput::Wait(_) if self.stall.has_expired(self.clock.now()) => {
+                    return Err(self.stall_error());
                 }
                 SenderOutput::Wait(until) => {
-                    let until = self.clock.comes(self.stall.until(until));
-                    match connection.listen(until).await? {
+                    let until = self.clock.to_system(self.stall.limit(until));
+                    match connection.receive(until).await? {
                         Event::Datagram(datagram) => self.datagram(datagram),
-                        Event::Gone => self.input(Input::Unreachable),
-                        Event::Nothing => self.input(Input::Timer),
+                        Event::PortClosed => self.input(Input::Unreachable),
+                        Event::TimedOut => self.input(Input::Timer),
                     }
                 }
                 SenderOutput::Blocks { first, count } => {
@@ -96,7 +96,7 @@ where
                     Error::new(code).encode(&mut packet);
                     connection.send(&packet).await;
                 }
-                // Only a server opens with one.
+                // Only a server opens with an OACK.
                 SenderOutput::Oack(_) => {}
             }
         }
@@ -105,11 +105,11 @@ where
     fn datagram(&mut self, datagram: &[u8]) {
         self.input(Input::Datagram(datagram));
         let acknowledged = self.sender.acknowledged_blocks();
-        self.buffer.forget(acknowledged);
-        // The last block is shorter; when it is acknowledged, everything is.
+        self.buffer.release(acknowledged);
+        // The last block is shorter, so the bytes taken from the source are the upper bound.
         let full = acknowledged.saturating_mul(self.blksize.bytes().into());
         let transferred = full.min(self.buffer.taken());
-        if self.stall.heard(transferred, self.clock.now()) {
+        if self.stall.on_packet(transferred, self.clock.now()) {
             self.client.progressed(transferred, self.size);
         }
     }
@@ -122,7 +122,7 @@ where
     ) -> Result<(), TransferError> {
         for number in first..first + u64::from(count) {
             let known = self.buffer.last();
-            let filled = self.clock.hold(self.buffer.fill(number)).await;
+            let filled = self.clock.pause(self.buffer.fill(number)).await;
             filled.map_err(TransferError::Source)?;
             if let (None, Some(last)) = (known, self.buffer.last()) {
                 self.check_size()?;
@@ -136,8 +136,8 @@ where
         Ok(())
     }
 
-    /// The last block is about to leave: nobody shall take a file for complete that is not as long
-    /// as was announced.
+    /// Checks the announced size before the last block is sent, so that the server does not store a
+    /// file of another length as complete.
     fn check_size(&self) -> Result<(), TransferError> {
         let found = self.buffer.taken();
         match self.size {
@@ -155,7 +155,7 @@ where
         self.input(Input::Abort(ErrorCode::NotDefined));
     }
 
-    /// Bytes sent, and packets sent more than once.
+    /// Returns the bytes sent, and the number of packets sent again.
     fn finish(self) -> Result<(u64, u32), TransferError> {
         if let Some(failure) = self.failure {
             return Err(failure);
@@ -171,18 +171,18 @@ where
                 transferred: self.stall.transferred(),
             }),
             Some(Outcome::Violation(what)) => Err(TransferError::Protocol(what)),
-            _ => Err(self.silence()),
+            _ => Err(self.stall_error()),
         }
     }
 
-    fn silence(&self) -> TransferError {
-        match self.stall.silence() {
-            // That it repeats itself says that it lacks something.
+    fn stall_error(&self) -> TransferError {
+        match self.stall.error() {
+            // A server that repeats its packets is missing some of this side's.
             one_way @ TransferError::OneWay { .. } => one_way,
             _ if self.buffer.last().is_some() => TransferError::Unconfirmed {
                 sent: self.buffer.taken(),
             },
-            silence => silence,
+            error => error,
         }
     }
 }
@@ -191,8 +191,8 @@ fn sender(patience: Patience, opened: &Opened, now: Instant) -> Sender {
     let config = SenderConfig {
         size: None,
         terms: opened.terms,
-        // A server keeps a file when it has acknowledged its last block. Not to have seen that is
-        // a failure here, so it is asked for as long as anything else.
+        // Only the last ACK confirms that the server stored the file, so the last block is
+        // repeated as long as any other.
         patience: Patience {
             last_block: u8::MAX,
             ..patience

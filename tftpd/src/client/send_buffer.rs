@@ -1,4 +1,4 @@
-//! The blocks that may have to be sent again.
+//! Blocks in flight, kept for retransmission.
 
 use std::{collections::VecDeque, io};
 
@@ -6,9 +6,9 @@ use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 
 use crate::proto::{DATA_HEADER, Data, Mode, NetasciiEncoder, Terms};
 
-/// Cuts a source into DATA packets and keeps those that are not acknowledged: a source cannot be
-/// read twice. No more than a window of them, because no more are asked for before the first is
-/// acknowledged.
+/// A source cut into DATA packets, with the unacknowledged ones kept for retransmission, because a
+/// source cannot be read twice. It holds at most one window: the sender asks for no more before the
+/// first is acknowledged.
 pub(super) struct SendBuffer<'a, S: ?Sized> {
     source: BufReader<&'a mut S>,
     encoder: Option<NetasciiEncoder>,
@@ -16,13 +16,13 @@ pub(super) struct SendBuffer<'a, S: ?Sized> {
     /// Packets in order, from block `first` on.
     kept: VecDeque<Vec<u8>>,
     first: u64,
-    /// The buffers of packets that are no longer needed.
+    /// Buffers of released packets, for reuse.
     spare: Vec<Vec<u8>>,
     last: Option<u64>,
     taken: u64,
 }
 
-/// As much as a file is read at once: a call to the blocking pool each.
+/// Bytes per read of the source: each read of a file is a call to the blocking pool.
 const CHUNK: usize = 64 * 1024;
 
 impl<'a, S> SendBuffer<'a, S>
@@ -54,15 +54,15 @@ where
         Ok(())
     }
 
-    /// The packet of block `number`; `None` if the file ends before it, or it is acknowledged, or
-    /// not read.
+    /// Returns the packet of block `number`; `None` if it was acknowledged, was not read, or lies
+    /// beyond the end of the file.
     pub(super) fn packet(&self, number: u64) -> Option<&[u8]> {
         let index = usize::try_from(number.checked_sub(self.first)?).ok()?;
         self.kept.get(index).map(Vec::as_slice)
     }
 
-    /// Forgets the packets up to block `acknowledged`.
-    pub(super) fn forget(&mut self, acknowledged: u64) {
+    /// Releases the packets up to block `acknowledged`.
+    pub(super) fn release(&mut self, acknowledged: u64) {
         while self.first <= acknowledged
             && let Some(packet) = self.kept.pop_front()
         {
@@ -71,27 +71,27 @@ where
         }
     }
 
-    /// The last block, once it has been read.
+    /// Returns the number of the last block, once it was read.
     pub(super) const fn last(&self) -> Option<u64> {
         self.last
     }
 
-    /// Bytes of the source that were read.
+    /// Returns the bytes taken from the source.
     pub(super) const fn taken(&self) -> u64 {
         self.taken
     }
 
-    /// The block after those that are kept.
+    /// Returns the number of the block after those kept.
     fn next(&self) -> u64 {
         self.first + self.kept.len() as u64
     }
 
-    /// The size of a packet that is not the last.
+    /// Returns the size in bytes of a packet that is not the last.
     fn full(&self) -> usize {
         DATA_HEADER + usize::from(self.terms.blksize.bytes())
     }
 
-    /// The next packet: a full one, or the last.
+    /// Returns the next packet: a full one, or the last.
     async fn read(&mut self) -> io::Result<Vec<u8>> {
         let full = self.full();
         let mut packet = self.spare.pop().unwrap_or_default();
@@ -106,7 +106,7 @@ where
                 Some(encoder) => encoder.encode(chunk, room),
                 None => copy(chunk, room),
             };
-            // Half a pair may still be written when there is nothing left to take.
+            // The second byte of a pair may remain after the end of the source.
             if written == 0 {
                 break;
             }
@@ -157,12 +157,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_block_can_be_had_again_until_it_is_acknowledged_and_no_longer() {
+    async fn a_block_is_kept_until_it_is_acknowledged() {
         let content: Vec<u8> = (0..100).collect();
         let mut source = content.as_slice();
         let mut buffer = SendBuffer::new(&mut source, blksize(8), Mode::Octet);
         buffer.fill(4).await.expect("memory");
-        buffer.forget(2);
+        buffer.release(2);
         let third = buffer.packet(3).expect("kept");
         assert_eq!(third.get(4..), content.get(16..24));
         assert_eq!(buffer.packet(2), None);

@@ -1,85 +1,85 @@
-//! What silence means.
+//! Detection of stalled transfers.
 
 use std::time::{Duration, Instant};
 
 use super::TransferError;
 use crate::proto::Blksize;
 
-/// Watches whether a transfer moves, to end it and say why if it does not. Packets that bring
-/// nothing new do not count: a server may repeat itself for ever.
+/// A timer that expires if a transfer makes no progress, and the error for that case. Packets
+/// without progress do not restart it: a server may repeat its packets without end.
 #[derive(Debug)]
 pub(super) struct StallTimer {
-    /// When something more must have got through.
-    by: Instant,
+    /// The time of the next progress at the latest.
+    deadline: Instant,
     limits: StallLimits,
     blksize: Blksize,
-    /// Bytes that have got through.
+    /// Bytes transferred.
     transferred: u64,
-    /// Packets of the server since that number last grew.
-    heard: u32,
+    /// Packets of the server since the last progress.
+    repeats: u32,
 }
 
-/// How long nothing may get through.
+/// The longest times without progress.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct StallLimits {
-    /// After the server's answer to the request. A path on which nothing else arrives does not
-    /// become better by waiting.
+    /// After the server's answer to the request: on a path that drops every block, waiting longer
+    /// does not help.
     pub(super) first: Duration,
-    /// After that.
+    /// After a later block.
     pub(super) later: Duration,
 }
 
 impl StallTimer {
-    /// A watch over a transfer in blocks of `blksize` that the server has just agreed to.
+    /// Starts the timer for a transfer in blocks of `blksize`, just accepted by the server.
     pub(super) fn new(blksize: Blksize, now: Instant, limits: StallLimits) -> Self {
         Self {
-            by: now + limits.first,
+            deadline: now + limits.first,
             limits,
             blksize,
             transferred: 0,
-            heard: 0,
+            repeats: 0,
         }
     }
 
-    /// What got through so far was the server's answer itself, which says little of what comes
-    /// after.
+    /// Restarts the timer with the first limit: DATA 1 as the answer to the request does not prove
+    /// that later blocks arrive.
     pub(super) fn restart(&mut self, now: Instant) {
-        self.by = now + self.limits.first;
+        self.deadline = now + self.limits.first;
     }
 
-    /// Notes a packet of the server, and that `transferred` bytes have got through now; whether
-    /// these are more than before.
-    pub(super) fn heard(&mut self, transferred: u64, now: Instant) -> bool {
+    /// Records a packet of the server after which `transferred` bytes have arrived. Returns true on
+    /// progress.
+    pub(super) fn on_packet(&mut self, transferred: u64, now: Instant) -> bool {
         let moved = transferred > self.transferred;
         if moved {
-            (self.transferred, self.heard) = (transferred, 0);
-            self.by = now + self.limits.later;
+            (self.transferred, self.repeats) = (transferred, 0);
+            self.deadline = now + self.limits.later;
         } else {
-            self.heard = self.heard.saturating_add(1);
+            self.repeats = self.repeats.saturating_add(1);
         }
         moved
     }
 
-    /// How long to wait, if the protocol would wait until `until`.
-    pub(super) fn until(&self, until: Instant) -> Instant {
-        until.min(self.by)
+    /// Returns the earlier of `until` and the deadline.
+    pub(super) fn limit(&self, until: Instant) -> Instant {
+        until.min(self.deadline)
     }
 
-    /// Whether it is too late.
-    pub(super) fn is_over(&self, now: Instant) -> bool {
-        now >= self.by
+    /// Returns true once the deadline has passed.
+    pub(super) fn has_expired(&self, now: Instant) -> bool {
+        now >= self.deadline
     }
 
-    /// Bytes that have got through.
+    /// Returns the bytes transferred.
     pub(super) const fn transferred(&self) -> u64 {
         self.transferred
     }
 
-    /// What the silence is.
-    pub(super) fn silence(&self) -> TransferError {
+    /// Returns the error for a transfer that stalled.
+    pub(super) fn error(&self) -> TransferError {
         let transferred = self.transferred;
-        match (self.heard, transferred) {
-            // Once may be a late copy.
+        match (self.repeats, transferred) {
+            // A single packet may be a late copy.
             (2.., _) => TransferError::OneWay { transferred },
             (_, 0) => TransferError::NoBlock {
                 blksize: self.blksize,
@@ -103,44 +103,44 @@ mod tests {
     }
 
     #[test]
-    fn a_server_that_only_repeats_itself_does_not_hear() {
+    fn repeated_packets_without_progress_are_a_one_way_path() {
         let (mut stall, now) = stall_timer();
-        assert!(stall.heard(512, now));
+        assert!(stall.on_packet(512, now));
         assert!(matches!(
-            stall.silence(),
+            stall.error(),
             TransferError::Silence { transferred: 512 }
         ));
-        assert!(!stall.heard(512, now) && !stall.heard(512, now));
+        assert!(!stall.on_packet(512, now) && !stall.on_packet(512, now));
         assert!(matches!(
-            stall.silence(),
+            stall.error(),
             TransferError::OneWay { transferred: 512 }
         ));
-        assert!(stall.heard(1024, now));
+        assert!(stall.on_packet(1024, now));
         assert!(matches!(
-            stall.silence(),
+            stall.error(),
             TransferError::Silence { transferred: 1024 }
         ));
     }
 
     #[test]
-    fn repetitions_do_not_put_off_the_end() {
+    fn repeated_packets_do_not_restart_the_timer() {
         let (mut stall, start) = stall_timer();
         let late = start + Duration::from_secs(15);
-        stall.heard(0, start + Duration::from_secs(14));
-        assert!(stall.is_over(late));
-        stall.heard(512, late);
-        stall.heard(512, late + Duration::from_secs(39));
-        assert!(stall.is_over(late + Duration::from_secs(40)));
+        stall.on_packet(0, start + Duration::from_secs(14));
+        assert!(stall.has_expired(late));
+        stall.on_packet(512, late);
+        stall.on_packet(512, late + Duration::from_secs(39));
+        assert!(stall.has_expired(late + Duration::from_secs(40)));
     }
 
     #[test]
     fn a_path_without_one_block_is_given_up_early_and_others_are_not() {
         let (mut stall, start) = stall_timer();
         let at = |seconds| start + Duration::from_secs(seconds);
-        assert_eq!(stall.until(at(99)), at(15));
-        assert!(stall.is_over(at(15)) && !stall.is_over(at(14)));
-        assert!(matches!(stall.silence(), TransferError::NoBlock { .. }));
-        stall.heard(512, at(14));
-        assert_eq!(stall.until(at(99)), at(54));
+        assert_eq!(stall.limit(at(99)), at(15));
+        assert!(stall.has_expired(at(15)) && !stall.has_expired(at(14)));
+        assert!(matches!(stall.error(), TransferError::NoBlock { .. }));
+        stall.on_packet(512, at(14));
+        assert_eq!(stall.limit(at(99)), at(54));
     }
 }

@@ -14,11 +14,10 @@ use crate::proto::Terms;
 
 /// A file that is read while it arrives; see [`Client::open_read`].
 ///
-/// The transfer goes on while this is read, and only then: who reads slowly acknowledges slowly,
-/// and no more than a window waits here. A server bears that as long as it bears silence, often
-/// 25 s. The end of the file means that it came whole; what went wrong before it is an error
-/// whose inner error is a [`TransferError`]. Dropped early, it gives its port back and says
-/// nothing.
+/// The transfer runs only while this stream is polled: a slow reader delays the ACKs, and at most
+/// one window is buffered. Servers end a transfer without ACKs, often after 25 s. End of file means
+/// that the file is complete; an earlier failure is an error whose inner error is a
+/// [`TransferError`]. Dropped early, the stream releases its port and sends no ERROR.
 pub struct FileReader {
     transfer: Transfer,
     bytes: DuplexStream,
@@ -28,10 +27,10 @@ pub struct FileReader {
 
 /// A file that is sent while it is written; see [`Client::open_write`].
 ///
-/// Bytes leave when they fill a block, so that [`flush`](tokio::io::AsyncWriteExt::flush) does
-/// not send them. Only after [`shutdown`](tokio::io::AsyncWriteExt::shutdown) has succeeded does
-/// the server have the file. Errors have a [`TransferError`] inside. Dropped before that, it
-/// gives its port back, says nothing, and the server has a file that never ended.
+/// Bytes are sent once they fill a block; [`flush`](tokio::io::AsyncWriteExt::flush) does not send
+/// a part of one. The server has the file once [`shutdown`](tokio::io::AsyncWriteExt::shutdown) has
+/// succeeded. The inner error of an error is a [`TransferError`]. Dropped before that, the stream
+/// releases its port and sends no ERROR, and the server's transfer never completes.
 pub struct FileWriter {
     transfer: Transfer,
     bytes: DuplexStream,
@@ -52,17 +51,17 @@ impl FileReader {
         }
     }
 
-    /// The port of the server that the file comes from.
+    /// Returns the server's address and its port for this transfer.
     pub const fn server(&self) -> SocketAddr {
         self.server
     }
 
-    /// The size that the server announced, in bytes.
+    /// Returns the size that the server announced, in bytes.
     pub const fn size(&self) -> Option<u64> {
         self.size
     }
 
-    /// What has been fetched, after the end of the file.
+    /// Returns the result of the transfer, after the end of the file.
     pub const fn transferred(&self) -> Option<&Transferred> {
         self.transfer.done()
     }
@@ -80,12 +79,12 @@ impl FileWriter {
         }
     }
 
-    /// The port of the server that the file goes to.
+    /// Returns the server's address and its port for this transfer.
     pub const fn server(&self) -> SocketAddr {
         self.server
     }
 
-    /// What has been sent, after a successful shutdown.
+    /// Returns the result of the transfer, after a successful shutdown.
     pub const fn transferred(&self) -> Option<&Transferred> {
         self.transfer.done()
     }
@@ -100,7 +99,7 @@ impl AsyncRead for FileReader {
         self.transfer.poll(cx);
         let before = buffer.filled().len();
         ready!(Pin::new(&mut self.bytes).poll_read(cx, buffer))?;
-        // The transfer drops its end when it is over, well or not.
+        // The transfer drops its end of the pipe when it ends, with or without success.
         let at_end = buffer.filled().len() == before && buffer.remaining() > 0;
         Poll::Ready(if at_end {
             self.transfer.failure()
@@ -119,7 +118,7 @@ impl AsyncWrite for FileWriter {
         self.transfer.poll(cx);
         self.transfer.failure()?;
         let written = ready!(Pin::new(&mut self.bytes).poll_write(cx, bytes))?;
-        // Nobody else would tell it that there is something to send.
+        // The transfer has no task of its own; it is polled here to send the new bytes.
         self.transfer.poll(cx);
         Poll::Ready(Ok(written))
     }
@@ -156,11 +155,11 @@ impl fmt::Debug for FileWriter {
     }
 }
 
-/// The other end of the stream: a transfer that moves when it is polled.
+/// The transfer behind a stream, polled by the stream's reads and writes.
 enum Transfer {
     Running(Running),
     Done(Transferred),
-    /// `None` once it has been told.
+    /// `None` once the error was returned.
     Failed(Option<TransferError>),
 }
 
@@ -193,7 +192,7 @@ impl Transfer {
         }
     }
 
-    /// Fails as the transfer did, if it did; a second time without the details.
+    /// Returns the transfer's error, if it failed; the details only the first time.
     fn failure(&mut self) -> io::Result<()> {
         let Self::Failed(error) = self else {
             return Ok(());
@@ -205,7 +204,7 @@ impl Transfer {
     }
 }
 
-/// A window of blocks.
+/// Returns the bytes of a window.
 fn window_bytes(terms: Terms) -> usize {
     usize::from(terms.blksize.bytes()) * usize::from(terms.windowsize.blocks())
 }

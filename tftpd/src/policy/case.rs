@@ -14,7 +14,7 @@ pub(crate) enum CaseMatch<E> {
 }
 
 impl<E> CaseMatch<E> {
-    /// Returns the entry, if exactly one is meant.
+    /// Returns the matching entry, unless there is none or several.
     pub(crate) fn entry(self) -> Option<E> {
         match self {
             Self::Exact(entry) | Self::Folded(entry) => Some(entry),
@@ -23,22 +23,22 @@ impl<E> CaseMatch<E> {
     }
 }
 
-/// Finds the entry that `wanted`, one component of a name, means: the entry with the same spelling,
-/// else the only one that differs in case.
+/// Finds the entry for one component of a name: the entry with the same spelling, else the only one
+/// that differs in case.
 ///
 /// The Windows boot manager asks for `\Boot\BCD` where the file is `boot/bcd`, GRUB for
 /// `grub.cfg-01-AA-BB-…` where it is in lower case. Case is that of ASCII: all of these names are
 /// ASCII, and file systems do not record the character set of other bytes.
 pub(crate) fn match_case<E: AsRef<[u8]>>(
-    wanted: &[u8],
+    component: &[u8],
     entries: impl IntoIterator<Item = E>,
 ) -> CaseMatch<E> {
     let mut found = CaseMatch::Missing;
     for entry in entries {
-        if entry.as_ref() == wanted {
+        if entry.as_ref() == component {
             return CaseMatch::Exact(entry);
         }
-        if entry.as_ref().eq_ignore_ascii_case(wanted) {
+        if entry.as_ref().eq_ignore_ascii_case(component) {
             found = match found {
                 CaseMatch::Missing => CaseMatch::Folded(entry),
                 _ => CaseMatch::Ambiguous,

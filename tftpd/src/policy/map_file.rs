@@ -1,4 +1,4 @@
-//! The map files of tftp-hpa, read into the same [`Rules`].
+//! Map files of tftp-hpa, parsed into [`Rules`].
 
 mod ere;
 mod error;
@@ -13,7 +13,7 @@ use super::rules::{Action, Flow, Rule, Rules, compile};
 use operation::{Act, Operation};
 
 impl Rules {
-    /// Reads a map file of tftp-hpa (`in.tftpd --map-file`, 5.2 and 7.x).
+    /// Parses a map file of tftp-hpa (`in.tftpd --map-file`, 5.2 and 7.x).
     ///
     /// ```text
     /// # operation  regex              replacement
@@ -26,29 +26,28 @@ impl Rules {
     ///
     /// | letter | meaning |
     /// |---|---|
-    /// | `r` | the replacement takes the place of the match |
+    /// | `r` | the match is replaced by the replacement |
     /// | `g`, `gg` | with `r`: again from the beginning until nothing matches; each match once |
     /// | `i` | upper and lower case are the same |
-    /// | `~` | the rule acts where the regex does *not* match |
+    /// | `~` | the rule applies if the regex does *not* match |
     /// | `e` | a match ends the processing |
-    /// | `s` | a match starts it over |
-    /// | `j` | a match goes on behind the line `:label`, the label being the replacement |
+    /// | `s` | a match restarts the processing at the first rule |
+    /// | `j` | a match continues after the line `:label`; the replacement is the label |
     /// | `a` | a match refuses the request; the replacement is the text for the client |
     /// | `G`, `P` | for reading only, for writing only |
     /// | `4`, `6` | for IPv4 clients only, for IPv6 clients only |
     ///
-    /// The replacement knows `\0` to `\9`, `\i` (address), `\x` (address in hexadecimal), `\U`,
+    /// The replacement may contain `\0` to `\9`, `\i` (address), `\x` (address in hexadecimal), `\U`,
     /// `\L`, `\E`, and `\` before a blank, `#` or another `\`. The rules see the name as it was
     /// sent, and all of them are tried. The result is normalised like any [`Name`](super::Name).
     ///
-    /// Three things differ. Where a regex can match in several lengths from one place, the first
-    /// alternative wins, not the longest. `gg` steps over an empty match instead of repeating it
-    /// for ever. Upper and lower case are those of ASCII, whatever the locale.
+    /// Three things differ from tftp-hpa. If a regex can match in several lengths from one place, the
+    /// first alternative wins, not the longest. `gg` steps over an empty match instead of repeating
+    /// it endlessly. Upper and lower case are those of ASCII in every locale.
     ///
     /// # Errors
-    /// [`MapFileError`] lists each line that cannot be taken as it stands: a mistake, or something
-    /// that these rules cannot do (`E`, which asks whether a file is there; back references;
-    /// labels put together from a match).
+    /// [`MapFileError`] lists each line with a mistake or an unsupported construct (`E`, which tests
+    /// for the file; back references; labels made from a match).
     pub fn from_map_file(text: &[u8]) -> Result<Self, MapFileError> {
         let (mut rules, mut jumps, mut labels) = (Vec::new(), Vec::new(), HashMap::new());
         let mut error = MapFileError::default();
@@ -86,12 +85,12 @@ impl Rules {
     }
 }
 
-/// What a line holds.
+/// A parsed line.
 enum Line {
     Blank,
     Label(String),
     Rule(Box<Rule>),
-    /// A rule that goes on behind a label.
+    /// A rule that continues after a label.
     Jump(Box<Rule>, String),
 }
 
@@ -129,8 +128,8 @@ fn read_line(text: &[u8], number: u32) -> Result<Line, MapFileLineError> {
     Ok(Line::Jump(Box::new(rule(None)?), label))
 }
 
-/// The fields of a line: what stands between blanks, up to a `#`. A `\` takes away the meaning of
-/// the byte behind it and stays in the field, for the field's own syntax to read.
+/// The fields of a line, separated by blanks, up to a `#`. A `\` escapes the byte after it and stays
+/// in the field for the field's own syntax.
 struct Fields<'a>(&'a [u8]);
 
 impl<'a> Iterator for Fields<'a> {
@@ -151,12 +150,12 @@ impl<'a> Iterator for Fields<'a> {
     }
 }
 
-/// What `isspace` says in the C locale.
+/// Returns the result of `isspace` in the C locale.
 fn is_blank(byte: u8) -> bool {
     byte.is_ascii_whitespace() || byte == b'\x0b'
 }
 
-/// Bytes of the file for a message.
+/// Converts bytes of the file for a message.
 fn lossy(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }

@@ -18,22 +18,22 @@ use regex::bytes::Captures;
 use super::{Name, NameError, path::MAX_NAME};
 use crate::proto::Direction;
 
-/// What one decision may cost beyond one look at a long name by every rule, in bytes looked at.
+/// The work of one decision beyond one match of every rule against a long name, in bytes matched.
 /// A name of 60 bytes can be rewritten some 800 times; a loop ends within milliseconds.
 const EXTRA_WORK: usize = 64 * 1024;
 
-/// What one look costs besides the bytes it looks at, so that empty names are not free.
-const LOOK: usize = 16;
+/// The work of one match besides its bytes, so that empty names are not free.
+const MATCH_COST: usize = 16;
 
-/// Rules in the order in which they are tried.
+/// An ordered list of rules that rewrite or deny names.
 ///
-/// The rules of a configuration see the normalised [`Name`]; the first that matches decides,
-/// unless it says [`keep_going`](RuleBuilder::keep_going). The rules of a tftp-hpa map file
-/// ([`from_map_file`](Self::from_map_file)) see the bytes as the client sent them, and all of them
-/// are tried. Either way the result is normalised again: no rule leads out of the root.
+/// The rules of a configuration match the normalised [`Name`]; the first that matches decides,
+/// unless it has [`keep_going`](RuleBuilder::keep_going). The rules of a tftp-hpa map file
+/// ([`from_map_file`](Self::from_map_file)) match the bytes of the request, and all of them are
+/// tried. In both cases the result is normalised again: no rule leads out of the root.
 ///
-/// The work for one name is bounded, whatever the rules and the name are: patterns match in time
-/// linear in the name, and a set of rules that goes round in circles is stopped.
+/// The work for one name is bounded for all rules and names: patterns match in time linear in the
+/// name, and a loop of rules is stopped.
 ///
 /// ```
 /// use std::net::IpAddr;
@@ -68,9 +68,9 @@ pub struct Rules {
 pub struct Query<'a> {
     /// The name as the request has it.
     pub name: &'a [u8],
-    /// Who asks; an IPv4 address mapped into IPv6 counts as the IPv4 address.
+    /// The client's address; an IPv4 address mapped into IPv6 counts as the IPv4 address.
     pub client: IpAddr,
-    /// Whether it is to be read or written.
+    /// The direction of the transfer.
     pub direction: Direction,
 }
 
@@ -90,12 +90,12 @@ impl<'a> Query<'a> {
 pub(super) enum Subject {
     #[default]
     Name,
-    /// The bytes of the request: map files have rules for slashes and drives of their own.
+    /// The bytes of the request: map files have their own rules for slashes and drives.
     AsSent,
 }
 
 impl Rules {
-    /// The rules of a configuration, numbered from 1 in this order.
+    /// Returns the rules of a configuration, numbered from 1 in this order.
     pub fn new(rules: impl IntoIterator<Item = Rule>) -> Self {
         let mut rules: Vec<Rule> = rules.into_iter().collect();
         for (rule, number) in rules.iter_mut().zip(1..) {
@@ -107,7 +107,7 @@ impl Rules {
         }
     }
 
-    /// Rules that have their numbers, and that see what was sent.
+    /// Returns rules with line numbers that match the bytes of the request.
     pub(super) fn numbered(rules: Vec<Rule>) -> Self {
         Self {
             rules,
@@ -115,17 +115,17 @@ impl Rules {
         }
     }
 
-    /// The number of rules.
+    /// Returns the number of rules.
     pub fn len(&self) -> usize {
         self.rules.len()
     }
 
-    /// Whether there are none: every name then means itself.
+    /// Returns true if there are no rules: every name then stays as it is.
     pub fn is_empty(&self) -> bool {
         self.rules.is_empty()
     }
 
-    /// Which file the request is for, or why it gets none.
+    /// Applies the rules and returns the file name, or the reason of the refusal.
     pub fn decide(&self, query: &Query<'_>) -> Decision {
         let mut run = Run {
             query: Query {
@@ -154,7 +154,7 @@ impl Rules {
     }
 }
 
-/// One name on its way through the rules.
+/// The state of one decision.
 struct Run<'a> {
     query: Query<'a>,
     work_left: usize,
@@ -210,7 +210,7 @@ impl Run<'_> {
         denied.map_or(Ok(rule.flow), Err)
     }
 
-    /// The subject as the rule leaves it; `None` if the rule does not match.
+    /// Returns the rewritten subject; `None` if the rule does not match.
     fn rewrite(
         &mut self,
         rule: &Rule,
@@ -277,13 +277,13 @@ impl Run<'_> {
     }
 
     fn spend(&mut self, rule: &Rule, subject: &[u8]) -> Result<(), RewriteError> {
-        let left = self.work_left.checked_sub(subject.len() + LOOK);
+        let left = self.work_left.checked_sub(subject.len() + MATCH_COST);
         self.work_left = left.ok_or(RewriteError::Endless { rule: rule.number })?;
         Ok(())
     }
 }
 
-/// What lies before a match, where the match ends, and what lies behind it.
+/// Returns the bytes before a match, the end of the match, and the bytes after it.
 fn around<'s>(captures: &Captures<'_>, subject: &'s [u8]) -> (&'s [u8], usize, &'s [u8]) {
     let (start, end) = captures
         .get(0)

@@ -103,7 +103,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever is read is written and read again as the same.
+        /// A decoded packet encodes and decodes to the same value.
         #[test]
         fn any_bytes_are_refused_or_survive_the_round_trip(
             opcode in 0_u8..9,

@@ -139,7 +139,7 @@ pub enum ReceiverOutput {
     Commit,
     /// Nothing until a datagram arrives or this deadline passes.
     Wait(Instant),
-    /// The transfer is over: see [`Receiver::outcome`].
+    /// Nothing: the transfer has ended, see [`Receiver::outcome`].
     Done,
 }
 

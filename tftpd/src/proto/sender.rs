@@ -120,7 +120,7 @@ pub enum SenderOutput {
     Error(ErrorCode),
     /// Nothing until a datagram arrives or this deadline passes.
     Wait(Instant),
-    /// The transfer is over: see [`Sender::outcome`].
+    /// Nothing: the transfer has ended, see [`Sender::outcome`].
     Done,
 }
 

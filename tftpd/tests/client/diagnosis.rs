@@ -1,4 +1,4 @@
-//! What is said of a server that does not answer as it should, and of one that is only asked.
+//! The client's errors for servers that do not answer properly, and probes.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -17,7 +17,7 @@ use crate::{
 };
 
 #[tokio::test]
-async fn of_several_addresses_the_next_is_asked_when_nothing_listens() {
+async fn of_several_addresses_the_next_is_tried_when_nothing_listens() {
     let closed = Port::new("127.0.0.1:0").address();
     let (server, script) = play(|port| {
         let port = port.accept();
@@ -57,7 +57,7 @@ async fn an_answer_from_another_address_is_named_and_refused() {
 }
 
 #[tokio::test]
-async fn silence_is_known_when_the_time_is_up() {
+async fn a_missing_answer_is_reported_at_the_deadline() {
     let silent = Port::new("127.0.0.1:0");
     let limit = ms(250);
     let failed = plain()
@@ -86,7 +86,7 @@ async fn a_server_that_falls_silent_after_the_first_block_is_given_up_early() {
 }
 
 #[tokio::test]
-async fn blocks_that_never_come_after_the_options_are_told_from_silence() {
+async fn missing_blocks_after_the_options_have_an_error_of_their_own() {
     let (server, script) = play(|port| {
         let port = port.accept();
         port.send(&oack("blksize=8 windowsize=2"));
@@ -104,10 +104,10 @@ async fn blocks_that_never_come_after_the_options_are_told_from_silence() {
 }
 
 #[tokio::test]
-async fn a_server_that_does_not_hear_is_told_from_one_that_is_silent() {
+async fn a_path_that_loses_all_acks_has_an_error_of_its_own() {
     let (server, script) = play(|port| {
         let port = port.accept();
-        // What the client says, it never hears.
+        // All packets of the client are lost.
         for _ in 0..3 {
             port.send(&data(1, &[7; 512]));
         }

@@ -108,7 +108,7 @@ async fn with_server(address: &str, files: Memory, test: impl AsyncFnOnce(Socket
     let server = Server::builder()
         .backend(files)
         .on_record(|_| ())
-        // It would stay for those who may not have heard its last acknowledgement.
+        // Without a drain time: transfers that dally would delay the end.
         .drain(Duration::ZERO)
         .build()
         .expect("a server");

@@ -15,12 +15,12 @@ use tftpd::{
     proto::{Blksize, Options, Patience, Windowsize},
 };
 
-/// A client that asks for nothing and does not wait long.
+/// Returns a client without options and with short time-outs.
 fn plain() -> Client {
     client().options(Options::default())
 }
 
-/// A client that asks for blocks of 8 bytes, `windowsize` to a window.
+/// Returns a client that asks for blocks of 8 bytes, `windowsize` in a window.
 fn windowed(windowsize: u16) -> Client {
     client().options(
         Options::default()
@@ -37,7 +37,7 @@ fn allocator() -> Allocator {
     Allocator::builder().build().expect("ports")
 }
 
-/// Gives up after `silence` once blocks have got through.
+/// Returns limits that end a transfer after `silence` without progress.
 fn patience(silence: Duration) -> Patience {
     Patience::default().with_silence(silence)
 }

@@ -80,7 +80,7 @@ async fn an_acknowledgement_that_is_lost_is_sent_again() {
         let port = port.accept();
         port.send(&data(1, &[7; 512]));
         port.expect(&ack(1));
-        // As if that one had been lost: nothing is sent, until it comes again.
+        // Simulates a loss: nothing is sent until the packet is repeated.
         port.expect(&ack(1));
         port.send(&data(2, b"end"));
         port.expect(&ack(2));
@@ -114,16 +114,16 @@ async fn an_oack_that_comes_again_is_acknowledged_again() {
 async fn a_foreign_port_is_refused_once_and_its_blocks_are_not_taken() {
     let (server, script) = play(|port| {
         let port = port.accept();
-        let stranger = port.transfer();
+        let foreign = port.transfer();
         port.send(&data(1, &[7; 512]));
         port.expect(&ack(1));
         for _ in 0..2 {
-            stranger.send(&data(2, b"forged"));
+            foreign.send(&data(2, b"forged"));
         }
-        stranger.expect(&error(ErrorCode::UnknownTransferId));
+        foreign.expect(&error(ErrorCode::UnknownTransferId));
         port.send(&data(2, b"real"));
         port.expect(&ack(2));
-        assert_eq!(stranger.within(crate::ms(50)), None, "told once");
+        assert_eq!(foreign.within(crate::ms(50)), None, "answered once");
     });
     let bytes = plain().get_bytes(server, "x").await.expect("a file");
     assert_eq!(bytes[512..], *b"real");
@@ -153,16 +153,16 @@ async fn of_two_ports_that_answer_one_request_the_second_is_refused() {
 }
 
 #[tokio::test]
-async fn an_error_of_a_stranger_ends_nothing_and_is_not_answered() {
+async fn an_error_from_a_foreign_address_ends_nothing_and_is_not_answered() {
     let (server, script) = play(|port| {
         let port = port.accept();
-        let stranger = port.transfer();
+        let foreign = port.transfer();
         port.send(&data(1, &[7; 512]));
         port.expect(&ack(1));
-        stranger.send(&error(ErrorCode::DiskFull));
+        foreign.send(&error(ErrorCode::DiskFull));
         port.send(&data(2, b""));
         port.expect(&ack(2));
-        assert_eq!(stranger.within(crate::ms(50)), None);
+        assert_eq!(foreign.within(crate::ms(50)), None);
     });
     assert_eq!(
         plain().get_bytes(server, "x").await.expect("a file").len(),
@@ -234,7 +234,7 @@ async fn a_file_that_is_not_as_long_as_announced_is_a_failure() {
 }
 
 #[tokio::test]
-async fn an_error_in_the_middle_is_told_with_its_words() {
+async fn an_error_in_mid_transfer_is_reported_with_its_text() {
     let (server, script) = play(|port| {
         let port = port.accept();
         port.send(&data(1, &[7; 512]));
@@ -244,7 +244,7 @@ async fn an_error_in_the_middle_is_told_with_its_words() {
     let failed = plain().get_bytes(server, "x").await.expect_err("an ERROR");
     assert_eq!(
         failed.to_string(),
-        "the server says: 0 (not defined): the disk is gone"
+        "the server answered: error 0 (not defined): the disk is gone"
     );
     script.end();
 }
@@ -266,8 +266,8 @@ async fn a_block_larger_than_agreed_ends_the_transfer_with_error_4() {
 #[tokio::test]
 async fn netascii_arrives_as_local_text_although_a_pair_is_cut_in_two() {
     let (server, script) = play(|mut port| {
-        // A size is not asked for: some servers count what travels, others what they have, and
-        // some refuse the request.
+        // The client sends no tsize: some servers count the bytes on the wire, others those of the
+        // file, and some refuse the request.
         assert_eq!(port.request(), b"\x00\x01x\x00netascii\x00blksize\x008\x00");
         let port = port.transfer();
         port.send(&oack("blksize=8"));
@@ -306,7 +306,7 @@ async fn a_sink_that_fails_tells_the_server_why() {
 }
 
 #[tokio::test]
-async fn progress_is_told_block_by_block_with_the_size() {
+async fn progress_is_reported_block_by_block_with_the_size() {
     let (server, script) = play(|port| {
         let port = port.accept();
         port.send(&oack("tsize=515 blksize=512"));

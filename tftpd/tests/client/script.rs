@@ -1,4 +1,4 @@
-//! A TFTP server that does what a test says, packet by packet.
+//! A TFTP server scripted by a test, packet by packet.
 
 use std::{
     io,
@@ -10,7 +10,7 @@ use std::{
 use eport_core::bind::{self, UdpOptions};
 use tftpd::proto::{Ack, Data, Error, ErrorCode, Packet};
 
-/// How long a test waits for what must come.
+/// The longest wait for an expected packet.
 const SOON: Duration = Duration::from_secs(10);
 
 /// Plays `script` on a thread of its own and answers with the address to ask. What the script
@@ -95,7 +95,7 @@ impl Port {
         assert_eq!(Some(from), self.peer, "from the port that asked");
     }
 
-    /// What comes next, if it comes within `time`.
+    /// Receives the next datagram; `None` if none arrives within `time`.
     pub(crate) fn within(&self, time: Duration) -> Option<Vec<u8>> {
         self.socket.set_read_timeout(Some(time)).expect("set");
         let got = self.receive().ok();

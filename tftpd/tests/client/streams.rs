@@ -129,7 +129,7 @@ async fn dropping_a_transfer_gives_its_port_back_wherever_it_stands() {
         let port = port.accept();
         port.send(&data(1, &[7; 512]));
         port.expect(&ack(1));
-        // The client says nothing when it leaves.
+        // The client sends no ERROR.
         assert_eq!(port.within(ms(100)), None);
     });
     let mut reader = client.open_read(server, "x").await.expect("opened");

@@ -66,12 +66,12 @@ async fn what_is_lost_of_a_window_is_sent_again_although_the_source_is_read_once
         port.expect(&data(1, b"aaaaaaaa"));
         port.expect(&data(2, b"bbbbbbbb"));
         port.expect(&data(3, b"cccccccc"));
-        // As if the second had been lost.
+        // Simulates the loss of the second block.
         port.send(&ack(1));
         port.expect(&data(2, b"bbbbbbbb"));
         port.expect(&data(3, b"cccccccc"));
         port.expect(&data(4, b"dddddddd"));
-        // As if all had been lost: after a while they come again.
+        // Simulates the loss of all: the client repeats them.
         port.expect(&data(2, b"bbbbbbbb"));
         port.expect(&data(3, b"cccccccc"));
         port.expect(&data(4, b"dddddddd"));
@@ -109,7 +109,7 @@ async fn an_acknowledgement_that_comes_twice_doubles_nothing() {
 }
 
 #[tokio::test]
-async fn a_refusal_is_told_by_its_code() {
+async fn a_refusal_is_reported_by_its_code() {
     type Is = fn(&TransferError) -> bool;
     for (code, is) in [
         (ErrorCode::AccessViolation, TransferError::is_denied as Is),
@@ -131,7 +131,7 @@ async fn a_refusal_is_told_by_its_code() {
 }
 
 #[tokio::test]
-async fn a_disk_that_is_full_in_the_middle_is_told() {
+async fn a_disk_full_in_mid_transfer_is_reported() {
     let (server, script) = play(|port| {
         let port = port.accept();
         port.send(&ack(0));
@@ -152,7 +152,7 @@ async fn a_file_is_not_sent_until_its_last_block_is_acknowledged() {
         let port = port.accept();
         port.send(&ack(0));
         port.expect(&data(1, b"all of it"));
-        // Twice, and then this port is closed.
+        // Two transmissions, then the port closes.
         port.expect(&data(1, b"all of it"));
     });
     let failed = plain().put_bytes(server, "x", b"all of it").await;
@@ -244,14 +244,14 @@ async fn netascii_leaves_with_network_line_ends_and_without_a_size() {
 }
 
 #[tokio::test]
-async fn an_acknowledgement_of_a_stranger_counts_for_nothing() {
+async fn an_ack_from_a_foreign_address_has_no_effect() {
     let (server, script) = play(|port| {
         let port = port.accept();
-        let stranger = port.transfer();
+        let foreign = port.transfer();
         port.send(&ack(0));
         port.expect(&data(1, &[7; 512]));
-        stranger.send(&ack(1));
-        stranger.expect(&error(ErrorCode::UnknownTransferId));
+        foreign.send(&ack(1));
+        foreign.expect(&error(ErrorCode::UnknownTransferId));
         port.expect(&data(1, &[7; 512]));
         port.send(&ack(1));
         port.expect(&data(2, b""));

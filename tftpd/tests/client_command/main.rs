@@ -65,7 +65,7 @@ fn a_file_goes_there_and_comes_back() {
 }
 
 #[test]
-fn tftp_hpas_command_line_does_what_it_does_there_and_says_as_little() {
+fn tftp_hpas_command_line_works_as_in_tftp_hpa_and_prints_as_little() {
     with_server(|server, here| {
         let (host, port) = (server.ip().to_string(), server.port().to_string());
         fs::write(here.join("x"), "hpa\n").expect("written");
@@ -319,7 +319,7 @@ fn a_fetched_file_has_the_permissions_of_a_new_one() {
 /// Runs `test` with a server that takes files of up to a million bytes, and with a folder.
 fn with_server(test: impl FnOnce(SocketAddr, &Path)) {
     let files = Memory::new().writable(1_000_000);
-    // It would stay for those who may not have heard its last acknowledgement.
+    // Without a drain time: transfers that dally would delay the end.
     let server = Server::builder().backend(files).drain(Duration::ZERO);
     let here = TempDir::new().expect("a directory");
     serve(server, &allocator(), |server| test(server, here.path()));

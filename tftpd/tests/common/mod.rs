@@ -1,4 +1,4 @@
-//! A server in the process of its test, and plain sockets to speak to it.
+//! A server in the process of its test, and plain sockets as its clients.
 
 #![allow(
     dead_code,
@@ -22,8 +22,8 @@ use tftpd::{
 };
 use tokio::sync::oneshot;
 
-/// Runs `test` while a server runs in a thread of its own, then stops it; answers with what the
-/// server recorded. Every port must have come back.
+/// Runs `test` while a server runs on a thread of its own, then stops it. Returns the server's
+/// records, after checking that every port was released.
 pub(crate) fn serve(
     server: Builder,
     allocator: &Allocator,
@@ -53,17 +53,17 @@ pub(crate) fn serve(
     (records, summary)
 }
 
-/// An allocator with the machine's own plan.
+/// Returns an allocator with the machine's own plan.
 pub(crate) fn allocator() -> Allocator {
     Allocator::builder().build().expect("ports")
 }
 
-/// A socket that belongs to no allocator and waits ten seconds for an answer.
+/// Returns a socket outside of the allocator, with a read time-out of ten seconds.
 pub(crate) fn socket() -> UdpSocket {
     socket_at("127.0.0.1")
 }
 
-/// As [`socket`], on a given address.
+/// Returns a socket as [`socket`] does, on a given address.
 pub(crate) fn socket_at(ip: &str) -> UdpSocket {
     let any = SocketAddr::new(ip.parse().expect("an address"), 0);
     let socket = bind::udp(any, &UdpOptions::default().blocking(true)).expect("a socket");
@@ -73,7 +73,7 @@ pub(crate) fn socket_at(ip: &str) -> UdpSocket {
     socket
 }
 
-/// What comes next, and from where.
+/// Receives the next datagram and its source.
 pub(crate) fn receive(socket: &UdpSocket) -> (Vec<u8>, SocketAddr) {
     let mut buffer = [0; 2000];
     let (length, from) = socket.recv_from(&mut buffer).expect("an answer");

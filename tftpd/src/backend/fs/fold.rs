@@ -1,4 +1,4 @@
-//! Looking a name up without regard to case.
+//! Look-up of a name without regard to case.
 
 use std::os::fd::OwnedFd;
 
@@ -7,8 +7,8 @@ use nix::{dir::Dir, fcntl::OFlag};
 use super::{how, openat2};
 use crate::policy::{Name, match_case};
 
-/// The spelling under which `name` exists below `root`, if it is clear which one is meant. Reads
-/// each directory on the way whose entry is spelled otherwise.
+/// Returns the spelling of `name` below `root`, if exactly one entry matches. Reads each directory
+/// of the path.
 pub(super) fn spelling(root: &OwnedFd, name: &Name) -> Option<Vec<u8>> {
     let mut path = Vec::new();
     for component in name.components() {

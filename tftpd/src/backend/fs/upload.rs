@@ -1,4 +1,4 @@
-//! Files that are written: beside their name first, under it when they are whole.
+//! Uploads into a directory: under a temporary name first, renamed when complete.
 
 use std::{
     fs::File,
@@ -18,22 +18,22 @@ use super::super::{OpenError, StoreError, Upload};
 use super::{how, open_error, openat2};
 use crate::policy::Name;
 
-/// What may be written.
+/// The rules for uploads.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct UploadPolicy {
-    /// Whether files may be made that are not there yet.
+    /// Set to allow new files.
     pub create: bool,
-    /// What happens to a file of the same name.
+    /// The treatment of a file of the same name.
     pub overwrite: Overwrite,
     /// The largest file in bytes.
     pub max_size: u64,
-    /// Permissions of new files; the process's umask takes away what it always does.
+    /// Permission bits of new files, reduced by the process's umask.
     pub mode: u32,
 }
 
 impl Default for UploadPolicy {
-    /// New files of at most 1 GiB, readable by all; none is replaced.
+    /// Returns rules for new files of at most 1 GiB, readable by all; none is replaced.
     fn default() -> Self {
         Self {
             create: true,
@@ -44,24 +44,24 @@ impl Default for UploadPolicy {
     }
 }
 
-/// What happens to a file when another is uploaded under its name.
+/// The treatment of a file when another is uploaded under its name.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum Overwrite {
-    /// It stays; the upload is refused with code 6.
+    /// The file stays; the upload is refused with code 6.
     Never,
-    /// It is replaced in one step.
+    /// The file is replaced atomically.
     Always,
-    /// It is kept as `NAME.~1~`, `NAME.~2~` and so on, and the new one takes its name in one step.
+    /// The file is kept as `NAME.~1~`, `NAME.~2~` and so on, and replaced atomically.
     Versioned,
 }
 
-/// Bytes gathered before they are written.
+/// Bytes buffered before a write.
 const GATHERED: usize = 64 * 1024;
-/// How many old versions of a file are kept.
+/// The most old versions of a file.
 const VERSIONS: u32 = 10_000;
 
-/// A file under a name of its own until it is whole.
+/// An upload under a temporary name until it is complete.
 pub(super) struct FileUpload {
     directory: OwnedFd,
     file: File,
@@ -73,7 +73,7 @@ pub(super) struct FileUpload {
 }
 
 impl FileUpload {
-    /// Begins a file that is to be called `name`.
+    /// Begins the upload of `name`.
     pub(super) fn begin(
         root: &OwnedFd,
         name: &Name,
@@ -117,10 +117,10 @@ impl FileUpload {
         Ok(())
     }
 
-    /// Gives the file its name. Readers see the old file or the new one, and nothing between.
+    /// Gives the file its name. Readers see the old file or the new one, never a part.
     fn publish(&self) -> nix::Result<()> {
         match self.policy.overwrite {
-            // Unlike a rename, a second name for a file never takes the place of another's.
+            // Unlike a rename, a hard link never replaces a file.
             Overwrite::Never => return self.link(&self.temporary, &self.name),
             Overwrite::Always => {}
             Overwrite::Versioned => self.keep_old()?,
@@ -135,7 +135,7 @@ impl FileUpload {
         )
     }
 
-    /// Gives the file that is there another name beside its own.
+    /// Links the existing file to the next free version name.
     fn keep_old(&self) -> nix::Result<()> {
         for version in 1..=VERSIONS {
             let old = [&self.name[..], format!(".~{version}~").as_bytes()].concat();
@@ -177,7 +177,7 @@ impl Upload for FileUpload {
 
 impl Drop for FileUpload {
     fn drop(&mut self) {
-        // After a rename there is none of that name any more.
+        // Fails after a rename, when the temporary name no longer exists.
         let _ = unlinkat(
             &self.directory,
             &*self.temporary,
@@ -186,8 +186,7 @@ impl Drop for FileUpload {
     }
 }
 
-/// Whether the policy lets `name` be written, as things are now. What is decided at the end is
-/// decided again there, by the kernel.
+/// Checks the policy for `name` at the beginning of the upload. At the end the kernel checks again.
 fn check(directory: &OwnedFd, name: &[u8], policy: UploadPolicy) -> Result<(), OpenError> {
     let there = openat2(
         directory,
@@ -208,7 +207,7 @@ fn check(directory: &OwnedFd, name: &[u8], policy: UploadPolicy) -> Result<(), O
     }
 }
 
-/// Whether the file system has room for `size` bytes more; yes if it does not say.
+/// Returns true if the file system has room for `size` bytes more, or does not report its room.
 fn has_room(directory: &OwnedFd, size: u64) -> bool {
     match nix::sys::statvfs::fstatvfs(directory) {
         Ok(stat) => stat.blocks_available().saturating_mul(stat.fragment_size()) >= size,
@@ -216,7 +215,7 @@ fn has_room(directory: &OwnedFd, size: u64) -> bool {
     }
 }
 
-/// A name that no other upload of this process has; one of another process makes `O_EXCL` fail.
+/// Returns a name that is unique in this process; `O_EXCL` detects one of another process.
 fn temporary_name() -> Vec<u8> {
     static COUNTER: AtomicU32 = AtomicU32::new(0);
     let number = COUNTER.fetch_add(1, Ordering::Relaxed);

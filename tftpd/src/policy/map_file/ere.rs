@@ -1,4 +1,4 @@
-//! POSIX extended regular expressions, in the spelling of the `regex` crate.
+//! Translation of POSIX extended regular expressions into the syntax of the `regex` crate.
 //!
 //! The dialect is that of glibc's `regcomp` with `REG_EXTENDED`: POSIX, and GNU's `\w`, `\<` and
 //! their kin. The two languages look alike and differ where it hurts: within brackets a backslash
@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 
 use super::{MapFileLineError, lossy};
 
-/// The same expression for the `regex` crate over bytes.
+/// Translates an expression for the `regex` crate over bytes.
 pub(super) fn translate(ere: &[u8]) -> Result<String, MapFileLineError> {
     let mut translator = Translator {
         ere,
@@ -32,11 +32,11 @@ struct Translator<'a> {
     ere: &'a [u8],
     rest: &'a [u8],
     out: String,
-    /// Where each open group begins in `out`.
+    /// The start of each open group in `out`.
     groups: Vec<usize>,
-    /// Where the atom begins that a repeat would apply to.
+    /// The start in `out` of the atom that a repeat would apply to.
     atom: Option<usize>,
-    /// Whether that atom is repeated already.
+    /// Set when that atom is repeated already.
     repeated: bool,
 }
 
@@ -83,7 +83,7 @@ impl Translator<'_> {
         self.out.push_str(text);
     }
 
-    /// A second repeat of one atom repeats the repeat.
+    /// Appends a repeat; a second repeat of one atom repeats the repeated atom.
     fn repeat(&mut self, quantifier: &str) -> Result<(), MapFileLineError> {
         let start = self
             .atom
@@ -97,7 +97,7 @@ impl Translator<'_> {
         Ok(())
     }
 
-    /// What stands behind a `{`: `m}`, `m,}`, `,n}` or `m,n}`.
+    /// Parses the text after a `{`: `m}`, `m,}`, `,n}` or `m,n}`.
     fn interval(&mut self) -> Result<String, MapFileLineError> {
         let end = self.rest.iter().position(|&byte| byte == b'}');
         let (bounds, rest) = self.rest.split_at(end.unwrap_or_default());
@@ -130,7 +130,7 @@ impl Translator<'_> {
             b'1'..=b'9' => {
                 return Err(MapFileLineError::unsupported(
                     format!("the back reference '\\{}' in a regex", char::from(byte)),
-                    "it could make matching take for ever; write the alternatives out",
+                    "matching could take exponential time; write the alternatives out",
                 ));
             }
             letter if letter.is_ascii_alphanumeric() => {
@@ -144,7 +144,7 @@ impl Translator<'_> {
         Ok(())
     }
 
-    /// A byte that stands for itself; with those behind it if they are one character of UTF-8.
+    /// Appends a literal byte, with the bytes after it that belong to the same UTF-8 character.
     fn literal(&mut self, first: u8) {
         if first.is_ascii() {
             let mut buffer = [0; 4];
@@ -166,7 +166,7 @@ impl Translator<'_> {
         self.new_atom(&atom);
     }
 
-    /// What stands behind a `[`. A `]` that comes first is a member, a `\` always is.
+    /// Parses the text after a `[`. A `]` in first place is a member, a `\` always is.
     fn bracket(&mut self) -> Result<(), MapFileLineError> {
         let mut class = String::from("[");
         if self.skip(b"^") {
@@ -190,7 +190,7 @@ impl Translator<'_> {
         Ok(())
     }
 
-    /// The upper end of a range, if one follows; a `-` before the `]` is a member.
+    /// Parses the upper end of a range, if one follows; a `-` before the `]` is a member.
     fn range(&mut self, class: &mut String) -> Result<(), MapFileLineError> {
         if let [b'-', high, ..] = *self.rest
             && high != b']'
@@ -212,13 +212,13 @@ impl Translator<'_> {
         if !byte.is_ascii() {
             return Err(MapFileLineError::unsupported(
                 "a character beyond ASCII in brackets",
-                "its meaning hangs on the locale; write alternatives, '(a|b)'",
+                "its meaning depends on the locale; write alternatives, '(a|b)'",
             ));
         }
         Ok(byte)
     }
 
-    /// What stands behind a `[:`.
+    /// Parses the text after a `[:`.
     fn named_class(&mut self) -> Result<String, MapFileLineError> {
         const NAMES: [&str; 12] = [
             "alnum", "alpha", "blank", "cntrl", "digit", "graph", "lower", "print", "punct",

@@ -1,15 +1,15 @@
-//! What is wrong with a map file.
+//! Errors of map files.
 
 use std::fmt;
 
-/// Why a map file cannot be taken: every line that is to blame, first to last.
+/// The reason why a map file is rejected: every line with an error, in order.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct MapFileError {
     problems: Vec<(u32, MapFileLineError)>,
 }
 
 impl MapFileError {
-    /// The lines, counted from 1, and what is wrong with each.
+    /// Returns the lines, counted from 1, and the error in each.
     pub fn problems(&self) -> &[(u32, MapFileLineError)] {
         &self.problems
     }
@@ -18,7 +18,7 @@ impl MapFileError {
         self.problems.push((line, problem));
     }
 
-    /// The value if there is nothing wrong.
+    /// Returns `value` if there is no error.
     pub(super) fn or<T>(mut self, value: T) -> Result<T, Self> {
         if self.problems.is_empty() {
             return Ok(value);
@@ -29,7 +29,7 @@ impl MapFileError {
 }
 
 impl fmt::Display for MapFileError {
-    /// One problem per line.
+    /// Formats one error per line.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (at, (line, problem)) in self.problems.iter().enumerate() {
             let separator = if at == 0 { "" } else { "\n" };
@@ -41,7 +41,7 @@ impl fmt::Display for MapFileError {
 
 impl std::error::Error for MapFileError {}
 
-/// What is wrong with a line of a map file.
+/// An error in a line of a map file.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum MapFileLineError {
@@ -51,47 +51,47 @@ pub enum MapFileLineError {
     /// Two letters that contradict each other.
     #[error("'{0}' and '{1}' cannot be combined")]
     Clash(char, char),
-    /// Something that tftp-hpa has and these rules do not.
+    /// A construct of tftp-hpa that is not supported.
     #[error("{construct} is not supported: {instead}")]
     Unsupported {
-        /// What it is.
+        /// The construct.
         construct: String,
-        /// What to do about it.
+        /// The replacement for it.
         instead: &'static str,
     },
     /// An operation and nothing else.
-    #[error("there is no regex behind the operation")]
+    #[error("there is no regex after the operation")]
     NoRegex,
     /// A regex that does not compile.
     #[error("the regex {regex:?} is not usable: {reason}")]
     BadRegex {
         /// The regex as written.
         regex: String,
-        /// What is wrong with it.
+        /// The error of the compiler.
         reason: String,
     },
     /// A group in a replacement that the regex does not have.
     #[error("the replacement refers to \\{group}, but the last group of the regex is \\{groups}")]
     NoGroup {
-        /// The number behind the backslash.
+        /// The number after the backslash.
         group: usize,
-        /// How many groups there are.
+        /// The number of groups.
         groups: usize,
     },
-    /// A replacement that nothing uses.
+    /// A replacement without effect.
     #[error("the replacement {0:?} has no effect without 'r', 'a' or 'j'")]
     IdleReplacement(String),
     /// More fields than three.
-    #[error("{0:?} stands behind the replacement: write '\\' before a blank, '#' before a comment")]
+    #[error("{0:?} follows the replacement: write '\\' before a blank, '#' before a comment")]
     Surplus(String),
     /// A `:` or a `j` without a label.
     #[error("there is no label")]
     NoLabel,
-    /// A jump to nowhere.
+    /// A jump to a label that does not exist.
     #[error("there is no line ':{0}' to jump to")]
     UnknownLabel(String),
     /// The same label twice.
-    #[error("the label ':{0}' stands on an earlier line already")]
+    #[error("the label ':{0}' is on an earlier line already")]
     DuplicateLabel(String),
 }
 

@@ -8,11 +8,11 @@ use crate::{
     proto::Direction,
 };
 
-/// What the letters of one line say.
+/// The operation that the letters of one line describe.
 #[derive(Clone, Copy)]
 pub(super) struct Operation {
     pub(super) act: Act,
-    /// How many `g` there are.
+    /// The number of `g`.
     globals: u8,
     pub(super) ignore_case: bool,
     inverted: bool,
@@ -21,7 +21,7 @@ pub(super) struct Operation {
     flow: Flow,
 }
 
-/// What a rule does when it matches; at most one of these letters can stand on a line.
+/// The action of a rule that matches; a line has at most one of these letters.
 #[derive(Clone, Copy, Eq, PartialEq)]
 pub(super) enum Act {
     Keep,
@@ -30,8 +30,8 @@ pub(super) enum Act {
     Jump,
 }
 
-/// Pairs that contradict each other, as tftp-hpa 7 refuses them, and the two filters that would
-/// leave nothing.
+/// Pairs that contradict each other, as tftp-hpa 7 refuses them, and the two filters that exclude
+/// every request.
 const CLASHES: [(char, char); 11] = [
     ('r', '~'),
     ('r', 'a'),
@@ -84,7 +84,7 @@ impl Operation {
             '6' => self.family = Some(Family::V6),
             'E' => {
                 return Err(MapFileLineError::unsupported(
-                    "'E', which asks whether a file is there,",
+                    "'E', which tests for the file,",
                     "rules look at names only; write 'e' and match the names that exist",
                 ));
             }
@@ -93,7 +93,7 @@ impl Operation {
         Ok(())
     }
 
-    /// The rule, for a jump without its target.
+    /// Returns the rule; a jump's target is set later.
     pub(super) fn into_rule(
         self,
         number: u32,

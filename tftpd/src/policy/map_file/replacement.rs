@@ -5,7 +5,7 @@ use regex::bytes::Regex;
 use super::{MapFileLineError, lossy};
 use crate::policy::rules::{Case, Part, Source, Template};
 
-/// The template for what `regex` matches.
+/// Parses a replacement for matches of `regex`.
 pub(super) fn template(text: &[u8], regex: &Regex) -> Result<Template, MapFileLineError> {
     let parts = parts(text);
     let groups = regex.captures_len().saturating_sub(1);
@@ -19,7 +19,7 @@ pub(super) fn template(text: &[u8], regex: &Regex) -> Result<Template, MapFileLi
     }
 }
 
-/// The replacement of a jump: text alone.
+/// Parses the label of a jump: text without variables.
 pub(super) fn label(text: &[u8]) -> Result<String, MapFileLineError> {
     let mut label = Vec::new();
     for part in parts(text) {

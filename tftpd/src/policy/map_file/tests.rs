@@ -7,7 +7,7 @@ use crate::{
 };
 use proptest::{collection::vec, prelude::*, sample::select};
 
-/// What administrators put into their files, in one.
+/// A map file with rules that administrators use.
 const USUAL: &str = r"
 # Everything a Windows boot manager needs
 ri ^[a-z]:                      # drop a drive letter
@@ -210,10 +210,10 @@ const BAD_LINES: &[(&str, &str)] = &[
     ("rGP x y", "'G' and 'P' cannot be combined"),
     (
         "rE x y",
-        "'E', which asks whether a file is there, is not supported: rules look at names only; write 'e' and match the names that exist",
+        "'E', which tests for the file, is not supported: rules look at names only; write 'e' and match the names that exist",
     ),
-    ("r", "there is no regex behind the operation"),
-    ("r # comment", "there is no regex behind the operation"),
+    ("r", "there is no regex after the operation"),
+    ("r # comment", "there is no regex after the operation"),
     (
         "r (a",
         "the regex \"(a\" is not usable: a '(' without its ')'",
@@ -236,7 +236,7 @@ const BAD_LINES: &[(&str, &str)] = &[
     ),
     (
         r"r (a)\1 b",
-        r"the back reference '\1' in a regex is not supported: it could make matching take for ever; write the alternatives out",
+        r"the back reference '\1' in a regex is not supported: matching could take exponential time; write the alternatives out",
     ),
     (
         r"r \d b",
@@ -248,7 +248,7 @@ const BAD_LINES: &[(&str, &str)] = &[
     ),
     (
         "r [ü] b",
-        "a character beyond ASCII in brackets is not supported: its meaning hangs on the locale; write alternatives, '(a|b)'",
+        "a character beyond ASCII in brackets is not supported: its meaning depends on the locale; write alternatives, '(a|b)'",
     ),
     (
         r"r (a) \2",
@@ -260,7 +260,7 @@ const BAD_LINES: &[(&str, &str)] = &[
     ),
     (
         "r a b c",
-        "\"c\" stands behind the replacement: write '\\' before a blank, '#' before a comment",
+        "\"c\" follows the replacement: write '\\' before a blank, '#' before a comment",
     ),
     ("j a", "there is no label"),
     (":", "there is no label"),
@@ -269,7 +269,7 @@ const BAD_LINES: &[(&str, &str)] = &[
         r"j (a) \1",
         "the label \"\\\\1\", put together from a match, is not supported: write one rule for each label",
     ),
-    (":x", "the label ':x' stands on an earlier line already"),
+    (":x", "the label ':x' is on an earlier line already"),
 ];
 
 #[test]

@@ -1,4 +1,4 @@
-//! What the rules decided, and how they came to it.
+//! The decision of the rules, with its steps.
 
 use std::fmt;
 
@@ -8,18 +8,18 @@ use crate::{
     proto::ErrorCode,
 };
 
-/// The most steps that a decision remembers: enough to explain it, too few to fill memory.
+/// The most steps kept in a decision: enough to explain it, and a bound on memory.
 pub const MAX_STEPS: usize = 64;
 
-/// What [`Rules`](super::Rules) decided about one request.
+/// The decision of [`Rules`](super::Rules) about one request.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct Decision {
-    /// The file to look for, or why there is none.
+    /// The file to look for, or the reason of the refusal.
     pub verdict: Result<Name, RewriteError>,
-    /// The rules that matched, in the order in which they did; at most the first [`MAX_STEPS`].
+    /// The rules that matched, in order; at most the first [`MAX_STEPS`].
     pub steps: Vec<Step>,
-    /// Whether a rule that matched says that a missing file is nothing to report.
+    /// Set when a rule that matched has [`quiet_missing`](super::RuleBuilder::quiet_missing).
     pub quiet_missing: bool,
 }
 
@@ -29,71 +29,69 @@ pub struct Decision {
 pub struct Step {
     /// The rule's number in the configuration, or its line in the map file; from 1.
     pub rule: u32,
-    /// What it did.
+    /// The effect on the name.
     pub effect: Effect,
-    /// Where it went on.
+    /// The next rule.
     pub then: Then,
 }
 
-/// What a rule did to a name.
+/// The effect of a rule on a name.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Effect {
-    /// It left the name as it is.
+    /// The rule left the name as it is.
     Kept,
-    /// It rewrote the name.
+    /// The rule rewrote the name.
     Rewrote {
         /// The name afterwards, not yet normalised.
         to: Vec<u8>,
     },
-    /// It refused the request.
+    /// The rule refused the request.
     Denied {
-        /// What the client is to be told, if the rule says so.
+        /// The text for the client, if the rule has one.
         text: Option<Vec<u8>>,
     },
 }
 
-/// What comes after a rule that matched.
+/// The continuation after a rule that matched.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Then {
-    /// The rule behind it.
+    /// At the next rule.
     WentOn,
-    /// Nothing: the name stands.
+    /// At the end: the name is final.
     Stopped,
-    /// The first rule.
+    /// At the first rule.
     StartedOver,
-    /// The rules behind a label.
+    /// At the rules after a label.
     Jumped,
 }
 
-/// Why the rules give no file.
+/// The reason why the rules return no file name.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RewriteError {
-    /// A rule says so.
+    /// A rule denies the request.
     #[error("denied by rule {rule}")]
     Denied {
         /// The rule's number, or its line in the map file.
         rule: u32,
-        /// What the client is to be told instead of the usual wording.
+        /// The text for the client instead of the usual wording.
         text: Option<Vec<u8>>,
     },
-    /// The rules do not come to an end, or not within the work that one name is worth.
-    #[error(
-        "the rules take too long: rule {rule} repeats, starts over or jumps back again and again"
-    )]
+    /// The rules did not end within the work allowed for one name.
+    #[error("the rules take too long: rule {rule} repeats, starts over or jumps back endlessly")]
     Endless {
-        /// The rule that was about to be tried once more.
+        /// The next rule when the work was used up.
         rule: u32,
     },
-    /// What was asked for, or what the rules made of it, is not the name of a file.
+    /// The requested or the rewritten name is not the name of a file.
     #[error(transparent)]
     NoName(#[from] NameError),
 }
 
 impl RewriteError {
-    /// The code for the peer.
+    /// Returns the code for the peer.
     pub const fn code(&self) -> ErrorCode {
         match self {
             Self::Denied { .. } | Self::Endless { .. } => ErrorCode::AccessViolation,
@@ -101,7 +99,7 @@ impl RewriteError {
         }
     }
 
-    /// The text for the peer: the rule's own, or that of the code. Never the server's path.
+    /// Returns the text for the peer: the rule's own, or that of the code. Never a path of the server.
     pub fn text(&self) -> &[u8] {
         match self {
             Self::Denied {

@@ -1,4 +1,4 @@
-//! One rule: when it matches, what it does, what comes after it.
+//! One rule: its pattern, its action, its continuation.
 
 use std::net::IpAddr;
 
@@ -13,13 +13,13 @@ use crate::proto::Direction;
 /// The most memory that a compiled pattern may take, in bytes.
 const MAX_COMPILED: usize = 1 << 20;
 
-/// One rule of a set of [`Rules`](super::Rules); made by [`Rule::matching`].
+/// One rule of [`Rules`](super::Rules), built with [`Rule::matching`].
 #[derive(Clone, Debug)]
 pub struct Rule {
-    /// Its place in the configuration, or its line in the map file.
+    /// Its number in the configuration, or its line in the map file.
     pub(in crate::policy) number: u32,
     pub(in crate::policy) regex: Regex,
-    /// Whether it acts on the names that the pattern does *not* match.
+    /// Set when it applies to the names that the pattern does *not* match.
     pub(in crate::policy) inverted: bool,
     pub(in crate::policy) direction: Option<Direction>,
     pub(in crate::policy) family: Option<Family>,
@@ -30,9 +30,9 @@ pub struct Rule {
 
 #[derive(Clone, Debug)]
 pub(in crate::policy) enum Action {
-    /// Leave the name: the rule is there for what comes after it.
+    /// Leave the name as it is; only the continuation has an effect.
     Keep,
-    /// Put the template in place of what matched.
+    /// Replace the match by the template.
     Rewrite(Template, Repeat),
     /// Refuse, possibly with a text for the client.
     Deny(Option<Template>),
@@ -47,7 +47,7 @@ pub(in crate::policy) enum Repeat {
     Each,
 }
 
-/// What comes after a rule that matched.
+/// The continuation after a rule that matched.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::policy) enum Flow {
     Next,
@@ -64,7 +64,7 @@ pub(in crate::policy) enum Family {
 }
 
 impl Rule {
-    /// Begins a rule for the names of which some part matches `pattern`.
+    /// Begins a rule for names that contain a match of `pattern`.
     ///
     /// The syntax is that of the [`regex`](https://docs.rs/regex/latest/regex/#syntax) crate over
     /// bytes: `^` and `$` are the ends of the name, `.` is any byte, `\xff` is that byte, classes
@@ -74,7 +74,7 @@ impl Rule {
             pattern,
             ignore_case: false,
             direction: None,
-            action: Wanted::Keep,
+            action: ActionSpec::Keep,
             keep_going: false,
             quiet_missing: false,
         }
@@ -84,7 +84,7 @@ impl Rule {
         self.regex.is_match(subject) != self.inverted
     }
 
-    /// Whether this kind of request is any of the rule's business.
+    /// Returns true if the rule applies to requests of this direction and address family.
     pub(in crate::policy) fn concerns(&self, query: &Query<'_>) -> bool {
         let family = match query.client {
             IpAddr::V4(_) => Family::V4,
@@ -95,72 +95,72 @@ impl Rule {
     }
 }
 
-/// A rule in the making.
+/// The builder of a [`Rule`].
 #[derive(Clone, Debug)]
 #[must_use = "a rule is made by `build`"]
 pub struct RuleBuilder<'a> {
     pattern: &'a str,
     ignore_case: bool,
     direction: Option<Direction>,
-    action: Wanted<'a>,
+    action: ActionSpec<'a>,
     keep_going: bool,
     quiet_missing: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
-enum Wanted<'a> {
+enum ActionSpec<'a> {
     Keep,
     Rewrite(&'a str),
     Deny,
 }
 
 impl<'a> RuleBuilder<'a> {
-    /// Does not tell `a` from `A` (ASCII only).
+    /// Ignores case (ASCII only).
     pub fn ignore_case(mut self) -> Self {
         self.ignore_case = true;
         self
     }
 
-    /// Concerns requests in this direction only.
+    /// Restricts the rule to requests of this direction.
     pub fn only(mut self, direction: Direction) -> Self {
         self.direction = Some(direction);
         self
     }
 
-    /// Puts `template` in place of the part that matched.
+    /// Replaces the match by `template`.
     ///
-    /// | variable | stands for |
+    /// | variable | value |
     /// |---|---|
     /// | `${0}` | the whole match |
-    /// | `${1}` to `${9}`, `${name}` | what that group of the pattern matched, or nothing |
+    /// | `${1}` to `${9}`, `${name}` | the match of that group of the pattern, or nothing |
     /// | `${client}` | the client's address: `192.0.2.169`, `2001:db8::1` |
     /// | `${client_hex}` | the same as PXELINUX spells it: `C00002A9`, 32 digits for IPv6 |
     /// | `${lower(…)}`, `${upper(…)}` | one of the above in lower or upper case (ASCII) |
     /// | `$$` | a dollar sign |
     pub fn rewrite(mut self, template: &'a str) -> Self {
-        self.action = Wanted::Rewrite(template);
+        self.action = ActionSpec::Rewrite(template);
         self
     }
 
     /// Refuses the request.
     pub fn deny(mut self) -> Self {
-        self.action = Wanted::Deny;
+        self.action = ActionSpec::Deny;
         self
     }
 
-    /// Lets the rules behind this one have their say as well.
+    /// Continues with the next rule after a match.
     pub fn keep_going(mut self) -> Self {
         self.keep_going = true;
         self
     }
 
-    /// Marks names that clients ask for on the off chance, so that a missing file is no news.
+    /// Marks names that clients probe for, so that a missing file is not logged.
     pub fn quiet_missing(mut self) -> Self {
         self.quiet_missing = true;
         self
     }
 
-    /// The rule.
+    /// Builds the rule.
     ///
     /// # Errors
     /// [`RuleError`] if the pattern or the template is wrong.
@@ -171,9 +171,9 @@ impl<'a> RuleBuilder<'a> {
                 reason,
             })?;
         let action = match self.action {
-            Wanted::Keep => Action::Keep,
-            Wanted::Deny => Action::Deny(None),
-            Wanted::Rewrite(template) => {
+            ActionSpec::Keep => Action::Keep,
+            ActionSpec::Deny => Action::Deny(None),
+            ActionSpec::Rewrite(template) => {
                 Action::Rewrite(Template::parse(template, &regex)?, Repeat::Once)
             }
         };
@@ -194,7 +194,7 @@ impl<'a> RuleBuilder<'a> {
     }
 }
 
-/// Why a rule cannot be made.
+/// The reason why a rule cannot be built.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RuleError {
@@ -203,7 +203,7 @@ pub enum RuleError {
     Pattern {
         /// The pattern as written.
         pattern: String,
-        /// What is wrong with it, possibly over several lines.
+        /// The error of the compiler, possibly over several lines.
         reason: String,
     },
     /// The template is wrong.
@@ -211,7 +211,7 @@ pub enum RuleError {
     Template(#[from] TemplateError),
 }
 
-/// Compiles a pattern over bytes; the error is for a person.
+/// Compiles a pattern over bytes; the error is a message for a person.
 pub(in crate::policy) fn compile(pattern: &str, ignore_case: bool) -> Result<Regex, String> {
     RegexBuilder::new(pattern)
         .unicode(false)

@@ -1,4 +1,4 @@
-//! What a rule puts in place of a match.
+//! Templates: the replacement text of a rule.
 
 use std::net::IpAddr;
 
@@ -32,7 +32,7 @@ pub(in crate::policy) enum Case {
     Upper,
 }
 
-/// Why a template cannot be used.
+/// The reason why a template cannot be used.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TemplateError {
@@ -54,18 +54,18 @@ pub enum TemplateError {
          the groups of the pattern by number or name, and lower(…) and upper(…) of these"
     )]
     UnknownVariable {
-        /// What stands between the braces.
+        /// The text between the braces.
         name: String,
     },
 }
 
 impl Template {
-    /// Reads a template for what `pattern` matches.
+    /// Parses a template for matches of `pattern`.
     pub(in crate::policy) fn parse(text: &str, pattern: &Regex) -> Result<Self, TemplateError> {
         Self::parse_with(text, |name| group_of(pattern, name))
     }
 
-    /// Reads a template where nothing was matched: no groups.
+    /// Parses a template without a pattern: no groups.
     pub(in crate::policy) fn parse_plain(text: &str) -> Result<Self, TemplateError> {
         Self::parse_with(text, |_| None)
     }
@@ -169,7 +169,7 @@ fn variable_part(
     Ok(Part { source, case })
 }
 
-/// The group of this name or number, if the pattern has it.
+/// Returns the group of this name or number, if the pattern has it.
 fn group_of(pattern: &Regex, name: &str) -> Option<usize> {
     match name.parse() {
         Ok(number) => Some(number).filter(|&number| number < pattern.captures_len()),

@@ -163,7 +163,7 @@ fn an_error_right_after_the_oack_is_a_probe_not_a_failure() {
 }
 
 #[test]
-fn an_error_in_mid_transfer_ends_it_at_once_and_gets_no_answer() {
+fn an_error_in_mid_transfer_ends_it_and_gets_no_answer() {
     let mut t = plain(5000);
     t.expect(blocks(1, 1))
         .at(2)
@@ -217,7 +217,7 @@ fn a_last_ack_that_never_comes_does_not_hold_the_port_for_long() {
 }
 
 #[test]
-fn an_abort_is_told_to_the_peer_once() {
+fn an_abort_sends_one_error() {
     let mut t = plain(5000);
     t.expect(blocks(1, 1));
     t.sender.handle(Input::Abort(ErrorCode::NotDefined), t.now);
@@ -226,7 +226,7 @@ fn an_abort_is_told_to_the_peer_once() {
 }
 
 #[test]
-fn a_file_of_unknown_size_ends_where_its_reader_says() {
+fn a_file_of_unknown_size_ends_at_the_block_set() {
     let windowsize = Windowsize::new(4).expect("not empty");
     let terms = Terms {
         windowsize,
