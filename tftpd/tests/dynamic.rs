@@ -15,7 +15,7 @@ use common::{allocator, receive, serve, socket};
 use tftpd::{
     Server,
     backend::{Content, Dynamic, OpenError, ReadAt},
-    server::{Cause, Ending, Refusal},
+    server::{Cause, Ending, Rejection},
 };
 use tokio::{runtime::Runtime, sync::Semaphore};
 
@@ -100,8 +100,8 @@ fn what_cannot_be_made_is_refused_and_what_is_given_up_met_with_silence() {
     assert_eq!(
         endings,
         [
-            &Ending::Refused(Refusal::NotFound),
-            &Ending::Refused(Refusal::Permission)
+            &Ending::Rejected(Rejection::NotFound),
+            &Ending::Rejected(Rejection::Permission)
         ]
     );
 }

@@ -14,7 +14,7 @@ use tftpd::{
     Server,
     backend::Memory,
     policy::{RequestPolicy, Rule, Rules},
-    server::{Builder, Caps, Cause, Ending, Record, Refusal},
+    server::{Builder, Caps, Cause, Ending, Record, Rejection},
 };
 
 const REQUEST: &[u8] = b"\x00\x01x\x00octet\x00";
@@ -33,7 +33,7 @@ fn when_all_transfers_are_taken_a_request_waits_and_need_not_be_repeated() {
         let (_, transfer) = receive(&second);
         finish(&second, transfer);
     });
-    assert_eq!((summary.sent, summary.refused), (2, 0), "{records:?}");
+    assert_eq!((summary.sent, summary.rejected), (2, 0), "{records:?}");
 }
 
 #[test]
@@ -51,7 +51,7 @@ fn a_request_that_has_waited_too_long_is_recorded_and_its_client_not_told() {
     assert_eq!(
         endings(&records),
         [
-            &Ending::Refused(Refusal::Overload),
+            &Ending::Rejected(Rejection::Overload),
             &Ending::Sent { confirmed: true }
         ]
     );
@@ -75,7 +75,7 @@ fn one_address_has_its_share_and_others_theirs() {
         finish(&other, transfer);
     });
     assert!(
-        endings(&records).contains(&&Ending::Refused(Refusal::TooMany)),
+        endings(&records).contains(&&Ending::Rejected(Rejection::TooMany)),
         "{records:?}"
     );
 }

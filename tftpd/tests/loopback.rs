@@ -13,7 +13,7 @@ use tftpd::{
     backend::Memory,
     client::TransferError,
     proto::{Blksize, ErrorCode, Options, Windowsize},
-    server::{Caps, Cause, Ending, Record, Refusal, Summary},
+    server::{Caps, Cause, Ending, Record, Rejection, Summary},
 };
 use tokio::sync::oneshot;
 
@@ -103,7 +103,7 @@ async fn files_around_every_boundary_arrive_over_both_families() {
             }
         })
         .await;
-        assert_eq!((summary.sent, summary.failed, summary.refused), (44, 0, 0));
+        assert_eq!((summary.sent, summary.failed, summary.rejected), (44, 0, 0));
         let stats = ports.stats();
         assert_eq!(stats.leased, 0, "every port came back");
         for record in records {
@@ -159,13 +159,13 @@ async fn a_refused_request_takes_no_port_and_is_answered_with_the_reason() {
             assert!(directory.is_not_found(), "{directory}");
         })
         .await;
-    assert_eq!(summary.refused, 2);
+    assert_eq!(summary.rejected, 2);
     let endings: Vec<_> = records.iter().map(|record| record.ending.clone()).collect();
     assert_eq!(
         endings,
         [
-            Ending::Refused(Refusal::NotFound),
-            Ending::Refused(Refusal::BadName)
+            Ending::Rejected(Rejection::NotFound),
+            Ending::Rejected(Rejection::BadName)
         ]
     );
     assert_eq!(
@@ -295,7 +295,7 @@ async fn a_request_gets_no_answer_when_no_port_is_free() {
     .await;
     assert_eq!(
         records.first().map(|record| &record.ending),
-        Some(&Ending::Refused(Refusal::NoPort))
+        Some(&Ending::Rejected(Rejection::NoPort))
     );
 }
 

@@ -15,7 +15,7 @@ use common::{allocator, serve, socket};
 use tftpd::{
     Server,
     backend::{Backend, FileSystem, Memory, Overwrite, UploadPolicy},
-    server::{Cause, Ending, Refusal, Summary},
+    server::{Cause, Ending, Rejection, Summary},
 };
 
 #[test]
@@ -122,7 +122,10 @@ fn too_large_and_disk_full_have_different_endings() {
     });
     let endings: Vec<_> = records.iter().map(|record| &record.ending).collect();
     let too_large = Ending::Failed(Cause::TooLarge { limit: 1000 });
-    assert_eq!(endings, [&Ending::Refused(Refusal::TooLarge), &too_large]);
+    assert_eq!(
+        endings,
+        [&Ending::Rejected(Rejection::TooLarge), &too_large]
+    );
 }
 
 #[test]

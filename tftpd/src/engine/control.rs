@@ -1,4 +1,4 @@
-//! Orders to the engine's thread.
+//! Control of the engine's thread by other threads.
 
 use std::{
     io,
@@ -12,23 +12,23 @@ use std::{
 
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
-/// What the engine is to do.
+/// The state that the engine is to be in.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Order {
-    /// Take requests and carry transfers.
-    Serve,
-    /// Take no more requests; leave running transfers this long to finish.
-    Drain { grace: Duration },
-    /// End all transfers now.
-    Stop,
+pub(crate) enum RunState {
+    /// Accepts requests and serves transfers.
+    Serving,
+    /// Accepts no requests; running transfers have this long to finish.
+    Draining { grace: Duration },
+    /// Ends all transfers immediately.
+    Stopped,
 }
 
-/// An order, and a way to wake the thread that follows it.
+/// The requested state, and an eventfd that wakes the thread.
 #[derive(Debug)]
 pub(crate) struct Control {
-    /// Whether there was no order yet: all that is looked at from turn to turn.
+    /// True until a state was requested: the only part that is read in every turn.
     serving: AtomicBool,
-    order: Mutex<Order>,
+    state: Mutex<RunState>,
     wake: EventFd,
 }
 
@@ -37,38 +37,39 @@ impl Control {
         let wake = EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?;
         Ok(Self {
             serving: AtomicBool::new(true),
-            order: Mutex::new(Order::Serve),
+            state: Mutex::new(RunState::Serving),
             wake,
         })
     }
 
-    /// Gives an order. One that was given is never softened.
-    pub(crate) fn give(&self, order: Order) {
-        let mut current = self.order.lock().unwrap_or_else(PoisonError::into_inner);
-        if *current == Order::Serve || order == Order::Stop {
-            *current = order;
+    /// Requests a state. Only `Stopped` replaces an earlier request.
+    pub(crate) fn request(&self, state: RunState) {
+        let mut current = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if *current == RunState::Serving || state == RunState::Stopped {
+            *current = state;
         }
         drop(current);
         self.serving.store(false, Ordering::Release);
         self.wake();
     }
 
-    /// Makes the engine look up.
-    pub(super) fn wake(&self) {
-        // Full means that a wake-up is pending already.
+    /// Wakes the engine's thread.
+    pub(crate) fn wake(&self) {
+        // EAGAIN: the counter is full, so a wake-up is pending.
         let _ = self.wake.write(1);
     }
 
-    pub(crate) fn order(&self) -> Order {
+    /// Returns the requested state.
+    pub(crate) fn state(&self) -> RunState {
         if self.serving.load(Ordering::Acquire) {
-            return Order::Serve;
+            return RunState::Serving;
         }
-        *self.order.lock().unwrap_or_else(PoisonError::into_inner)
+        *self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes note of a wake-up.
-    pub(super) fn acknowledge(&self) {
-        // Empty means that it was noted already.
+    /// Resets the eventfd after a wake-up.
+    pub(crate) fn acknowledge(&self) {
+        // EAGAIN: it was reset already.
         let _ = self.wake.read();
     }
 }
@@ -76,5 +77,25 @@ impl Control {
 impl AsFd for Control {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.wake.as_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_drain_is_kept_until_a_stop_replaces_it() {
+        let control = Control::new().expect("an eventfd");
+        assert_eq!(control.state(), RunState::Serving);
+        let drain = |seconds| RunState::Draining {
+            grace: Duration::from_secs(seconds),
+        };
+        control.request(drain(1));
+        control.request(drain(9));
+        assert_eq!(control.state(), drain(1));
+        control.request(RunState::Stopped);
+        control.request(drain(9));
+        assert_eq!(control.state(), RunState::Stopped);
     }
 }

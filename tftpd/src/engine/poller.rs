@@ -21,18 +21,18 @@ use nix::{
     },
 };
 
-use super::{control::Control, sessions::Key};
+use super::{control::Control, id::TransferId};
 
-/// Events taken at one turn.
+/// Events taken in one turn.
 const EVENTS: usize = 256;
 
 /// Deadlines closer together than this are met together.
 const GRAIN: Duration = Duration::from_millis(1);
 
-/// What is ready to be read.
+/// A descriptor that is ready to be read.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Ready {
-    Session(Key),
+    Transfer(TransferId),
     Listener,
     Control,
 }
@@ -41,11 +41,11 @@ pub(super) struct Poller {
     epoll: Epoll,
     events: Box<[EpollEvent; EVENTS]>,
     timer: TimerFd,
-    /// When the timer will go off.
+    /// The time at which the timer expires.
     armed: Option<Instant>,
 }
 
-/// Tags of events that belong to no session; keys of sessions never have the top bit set.
+/// User data of events of no transfer; identifiers of transfers have the top bit clear.
 const CONTROL: u64 = 1 << 63;
 const LISTENER: u64 = CONTROL | 1;
 const TIMER: u64 = CONTROL | 2;
@@ -74,13 +74,13 @@ impl Poller {
             .add(socket, EpollEvent::new(EpollFlags::EPOLLIN, LISTENER))?)
     }
 
-    pub(super) fn add_session(&self, socket: impl AsFd, key: Key) -> io::Result<()> {
+    pub(super) fn add_transfer(&self, socket: impl AsFd, id: TransferId) -> io::Result<()> {
         Ok(self
             .epoll
-            .add(socket, EpollEvent::new(EpollFlags::EPOLLIN, key.to_bits()))?)
+            .add(socket, EpollEvent::new(EpollFlags::EPOLLIN, id.to_bits()))?)
     }
 
-    /// Waits until something is ready or `until` has passed; how many are ready.
+    /// Waits until a descriptor is ready or `until` has passed; returns the number of ready ones.
     pub(super) fn wait(&mut self, until: Option<Instant>, now: Instant) -> io::Result<usize> {
         if let Some(until) = until {
             self.arm(until, now)?;
@@ -102,12 +102,12 @@ impl Poller {
         Ok(count)
     }
 
-    /// Whether there may be more ready than the `count` that one turn takes.
+    /// Returns true if more descriptors may be ready than the `count` of one turn.
     pub(super) fn was_full(&self, count: usize) -> bool {
         count == self.events.len()
     }
 
-    /// The first `count` of what was found ready.
+    /// Returns the first `count` descriptors that were found ready.
     pub(super) fn ready(&self, count: usize) -> impl Iterator<Item = Ready> + '_ {
         self.events
             .iter()
@@ -116,16 +116,16 @@ impl Poller {
                 CONTROL => Some(Ready::Control),
                 LISTENER => Some(Ready::Listener),
                 TIMER => None,
-                bits => Some(Ready::Session(Key::from_bits(bits))),
+                bits => Some(Ready::Transfer(TransferId::from_bits(bits))),
             })
     }
 
-    /// Sets the timer, unless it goes off by then anyway.
+    /// Sets the timer, unless it expires by then already.
     fn arm(&mut self, until: Instant, now: Instant) -> io::Result<()> {
         if self.armed.is_some_and(|armed| armed <= until + GRAIN) {
             return Ok(());
         }
-        // A timer set to nothing is one that is stopped.
+        // A timer set to zero is stopped.
         let wait = until
             .saturating_duration_since(now)
             .max(Duration::from_nanos(1));

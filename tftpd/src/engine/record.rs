@@ -1,100 +1,100 @@
-//! What is said of a transfer when it is over.
+//! Records of ended transfers and rejected requests.
 
-use std::{fmt, net::SocketAddr, time::Duration};
+use std::{fmt, net::SocketAddr, sync::Arc, time::Duration};
 
 use crate::proto::{Direction, ErrorCode, Outcome, Stage, Terms};
 
-/// One transfer, or one request that became none.
+/// An ended transfer, or a rejected request.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Record {
-    /// Who asked.
+    /// The client.
     pub client: SocketAddr,
-    /// Where it was answered from: the address asked, and the leased port. A refusal goes out
-    /// from the listening port.
+    /// The address of the request, with the leased port; a rejection is sent from the listening
+    /// port.
     pub local: SocketAddr,
     /// Read or write.
     pub direction: Direction,
     /// The name as the client sent it.
     pub path: Box<[u8]>,
-    /// The name below the root that this means by the rules, if it is another one.
+    /// The name below the root by the rules, if it differs.
     pub file: Option<Box<[u8]>>,
     /// Bytes in the file, if it was opened.
     pub size: Option<u64>,
-    /// From the request to the end.
+    /// Time from the request to the end.
     pub elapsed: Duration,
-    /// What was agreed.
+    /// The negotiated terms.
     pub terms: Terms,
-    /// Packets that went out more than once.
+    /// Packets that were retransmitted.
     pub resent: u32,
-    /// How it ended.
+    /// The end.
     pub ending: Ending,
 }
 
-/// How a request ended.
+/// The end of a request.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Ending {
     /// The whole file was sent.
     Sent {
-        /// Whether the client's last acknowledgement arrived. Without it the file has arrived all
-        /// the same, most likely: clients leave at once.
+        /// True if the client's last acknowledgement was received. Without it the file has most
+        /// likely arrived too: clients close their port right after sending it.
         confirmed: bool,
     },
     /// The whole file was received and stored.
     Received,
-    /// The client wanted to know the size or the options, and ended the transfer.
+    /// The client asked for the size or the options only, and ended the transfer.
     Probed,
     /// No transfer was started.
-    Refused(Refusal),
-    /// The transfer broke off.
+    Rejected(Rejection),
+    /// The transfer failed.
     Failed(Cause),
 }
 
-/// Why no transfer was started: a closed set, fit for a label.
+/// The reason why no transfer was started: a fixed set, fit for a label.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
-pub enum Refusal {
-    /// There is no such file.
+pub enum Rejection {
+    /// The file does not exist.
     NotFound,
-    /// There is no such file, and a rule says that this is nothing to report.
+    /// The file does not exist, and a rule keeps that out of the log.
     QuietlyNotFound,
-    /// The client's network may not do that.
+    /// The access lists exclude the client's network.
     DeniedByAcl,
     /// A rule denies it.
     DeniedByRule,
     /// The file may not be read.
     Permission,
-    /// It is a directory, a device, a pipe or a socket.
+    /// The name is that of a directory, a device, a pipe or a socket.
     NotAFile,
-    /// The name cannot be one of a file.
+    /// The name is not valid for a file.
     BadName,
     /// Writing is not allowed.
     ReadOnly,
-    /// There is a file of that name, and it is to stay.
+    /// A file of that name exists and is kept.
     Exists,
-    /// The file is larger than what is left of the disk.
+    /// The file is larger than the free space of the disk.
     DiskFull,
     /// The file is larger than allowed.
     TooLarge,
-    /// The transfer mode is not served.
+    /// The transfer mode is not supported.
     Mode,
     /// The packet is malformed.
     Malformed,
-    /// No port is free; the client is not told and asks again.
+    /// No port is free. The client gets no answer and repeats its request.
     NoPort,
-    /// All transfers are taken, and it has waited as long as it may; the client asks again.
+    /// The limit of transfers is reached and the wait was too long. The client repeats its request.
     Overload,
-    /// This client, or its neighbourhood, has its share of transfers; the client is not told.
+    /// The limit of the client, or of its prefix, is reached. The client gets no answer.
     TooMany,
-    /// Short of descriptors or memory; the client is not told and asks again.
+    /// Out of descriptors or memory. The client gets no answer and repeats its request.
     Busy,
     /// The system failed to open the file or to make a socket.
     Io,
 }
 
-impl Refusal {
-    /// A short name for logs and metrics.
+impl Rejection {
+    /// Returns a short name for logs and metrics.
     pub const fn label(self) -> &'static str {
         match self {
             Self::NotFound | Self::QuietlyNotFound => "not-found",
@@ -117,62 +117,60 @@ impl Refusal {
         }
     }
 
-    /// What an operator might do about it, or need not. Nothing for what speaks for itself: firmware
-    /// looks for many files that are not there.
+    /// Returns a hint for the operator. `None` where the label is enough: firmware asks for many files
+    /// that do not exist.
     pub const fn hint(self) -> Option<&'static str> {
         Some(match self {
-            Self::DeniedByAcl => {
-                "the lists of networks exclude this client; see --allow and --deny"
-            }
-            Self::DeniedByRule => "a rule of the map file turns this name away",
+            Self::DeniedByAcl => "the lists of networks exclude this client",
+            Self::DeniedByRule => "a rule of the map file denies this name",
             Self::Permission => "this user may not read the file",
             Self::NotAFile => "only regular files are served",
-            Self::ReadOnly => "nothing is taken from clients; see --writable",
-            Self::Exists => "a file of this name is kept; see --existing",
+            Self::ReadOnly => "the server is read-only",
+            Self::Exists => "a file of this name is kept",
             Self::DiskFull => "make room where uploads go",
-            Self::TooLarge => "more than is taken from clients; see --max-upload",
+            Self::TooLarge => "the upload is larger than the limit",
             Self::NoPort => "all transfer ports are in use; the client asks again; give more ports",
-            Self::Overload => "all transfers are taken; the client asks again; see --max-transfers",
-            Self::TooMany => "this client has its share of transfers; see --max-per-client",
+            Self::Overload => "the limit of transfers is reached; the client asks again",
+            Self::TooMany => "this client has reached its limit of transfers",
             Self::Busy => "out of descriptors or memory; the client asks again; see ulimit -n",
             _ => return None,
         })
     }
 }
 
-/// Why a transfer broke off: a closed set, fit for a label.
+/// The cause of a failed transfer: a fixed set, fit for a label.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Cause {
     /// The client never answered the first reply.
     NoAck,
-    /// The client fell silent on the way.
+    /// The client stopped answering.
     Silence,
-    /// The client's host says that nobody listens there.
+    /// The client's host reports that its port is closed.
     ClientGone,
-    /// The client gave up and said why.
+    /// The client ended it with an ERROR.
     ClientError {
         /// Its code.
         code: ErrorCode,
-        /// Its words.
+        /// Its text.
         text: Box<[u8]>,
     },
-    /// The same client asked for something else, or again: it has started over.
+    /// A new request from the same port replaced it: the client has started over.
     Replaced,
-    /// It had shown nothing of itself when its place was needed.
+    /// It was the oldest half-open transfer when the limit was reached.
     Evicted,
-    /// This host's own firewall forbids the datagrams to leave.
+    /// This host's own firewall blocks the datagrams.
     LocalFirewall,
     /// The file that the client wrote could not be stored.
     Store {
-        /// What the client was told.
+        /// The code sent to the client.
         code: ErrorCode,
-        /// What the system says.
+        /// The error of the system.
         why: String,
     },
-    /// The client wrote more than it may.
+    /// The client wrote more than the limit.
     TooLarge {
-        /// The bytes it may write.
+        /// The limit in bytes.
         limit: u64,
     },
     /// The file could not be read, or the socket not be written.
@@ -182,7 +180,7 @@ pub enum Cause {
 }
 
 impl Cause {
-    /// A short name for logs and metrics.
+    /// Returns a short name for logs and metrics.
     pub const fn label(&self) -> &'static str {
         match self {
             Self::NoAck => "no-ack",
@@ -207,20 +205,16 @@ impl Cause {
         }
     }
 
-    /// What an operator might do about it, or what it most likely means.
+    /// Returns a hint for the operator: the most likely reason, or a remedy.
     pub const fn hint(&self) -> Option<&'static str> {
         Some(match self {
             Self::NoAck => {
                 "the client never answered this port; a firewall or NAT between may let only the listening port through"
             }
             Self::Silence => "the client was switched off, or the path to it is broken",
-            Self::ClientGone => {
-                "nobody listens at the client's port any more: it has left or started over"
-            }
+            Self::ClientGone => "the client's port is closed: it has left or started over",
             Self::Replaced => "the client has started over",
-            Self::Evicted => {
-                "many clients that never answer; somebody may be asking in their names"
-            }
+            Self::Evicted => "many clients that never answer; their addresses may be forged",
             Self::LocalFirewall => {
                 "a rule for outgoing packets on this host blocks the transfer port"
             }
@@ -231,9 +225,9 @@ impl Cause {
             Self::Store {
                 code: ErrorCode::FileExists,
                 ..
-            } => "another upload took this name meanwhile; see --existing",
-            Self::TooLarge { .. } => "more than is taken from clients; see --max-upload",
-            Self::Shutdown => "the client asks again; see --drain",
+            } => "another upload took this name first",
+            Self::TooLarge { .. } => "the upload is larger than the limit",
+            Self::Shutdown => "the client asks again",
             Self::ClientError { .. } | Self::Store { .. } | Self::Io(_) => return None,
         })
     }
@@ -254,7 +248,7 @@ impl fmt::Display for Cause {
 }
 
 impl Ending {
-    pub(super) fn from_outcome(outcome: &Outcome, direction: Direction) -> Self {
+    pub(crate) fn from_outcome(outcome: &Outcome, direction: Direction) -> Self {
         Self::Failed(match outcome {
             Outcome::Completed { .. } if direction == Direction::Write => return Self::Received,
             Outcome::Completed { last_ack } => {
@@ -276,7 +270,7 @@ impl Ending {
     }
 }
 
-/// How many requests ended in which way.
+/// Numbers of requests by their end.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct Summary {
@@ -286,9 +280,9 @@ pub struct Summary {
     pub received: u64,
     /// Requests for the size or the options only.
     pub probed: u64,
-    /// Requests that became no transfer.
-    pub refused: u64,
-    /// Transfers that broke off.
+    /// Requests that were rejected.
+    pub rejected: u64,
+    /// Transfers that failed.
     pub failed: u64,
 }
 
@@ -297,19 +291,46 @@ impl std::ops::AddAssign for Summary {
         self.sent += more.sent;
         self.received += more.received;
         self.probed += more.probed;
-        self.refused += more.refused;
+        self.rejected += more.rejected;
         self.failed += more.failed;
     }
 }
 
 impl Summary {
-    pub(super) fn count(&mut self, ending: &Ending) {
+    pub(crate) fn count(&mut self, ending: &Ending) {
         match ending {
             Ending::Sent { .. } => self.sent += 1,
             Ending::Received => self.received += 1,
             Ending::Probed => self.probed += 1,
-            Ending::Refused(_) => self.refused += 1,
+            Ending::Rejected(_) => self.rejected += 1,
             Ending::Failed(_) => self.failed += 1,
         }
+    }
+}
+
+/// A receiver of records.
+pub(crate) type Observer = Arc<dyn Fn(&Record) + Send + Sync>;
+
+/// Counts records and passes them to the observer.
+pub(crate) struct Recorder {
+    observer: Observer,
+    summary: Summary,
+}
+
+impl Recorder {
+    pub(crate) fn new(observer: Observer) -> Self {
+        Self {
+            observer,
+            summary: Summary::default(),
+        }
+    }
+
+    pub(crate) fn record(&mut self, record: &Record) {
+        self.summary.count(&record.ending);
+        (self.observer)(record);
+    }
+
+    pub(crate) fn summary(&self) -> Summary {
+        self.summary
     }
 }

@@ -20,6 +20,4 @@ pub(crate) use listener::inbox;
 #[cfg(feature = "server")]
 pub use listener::{ListenError, Listener};
 #[cfg(feature = "server")]
-pub(crate) use transfer_socket::{
-    Received, SendError, TransferSocket, WindowBuffer, became_shorter, stride,
-};
+pub(crate) use transfer_socket::{Received, SendError, TransferSocket, stride};

@@ -1,7 +1,7 @@
-//! The socket of one transfer, and the room in which its windows are put together.
+//! The socket of one transfer.
 
 use std::{
-    io::{self, IoSliceMut},
+    io,
     net::{SocketAddr, UdpSocket},
     sync::Arc,
 };
@@ -13,17 +13,9 @@ use eport_core::{
 use nix::sys::socket::{setsockopt, sockopt};
 
 use super::reply;
-use crate::{
-    backend::Content,
-    proto::{Blksize, DATA_HEADER, Data, Rollover, Windowsize},
-};
+use crate::proto::{Blksize, DATA_HEADER, Windowsize};
 
-/// The most segments that one send may be cut into (the kernel's `UDP_MAX_SEGMENTS` of old).
-const MAX_SEGMENTS: usize = 64;
-/// The most bytes that one send may carry: an IPv4 packet less its headers.
-const MAX_SEND: usize = 65_507;
-
-/// The way from a transfer to its client and back.
+/// A socket that exchanges the datagrams of one transfer with its client.
 #[derive(Debug)]
 pub(crate) enum TransferSocket {
     /// A leased socket, connected to the client.
@@ -31,26 +23,27 @@ pub(crate) enum TransferSocket {
         lease: Lease<UdpSocket>,
         segments: Segments,
     },
-    /// The listening socket; what comes from the client is taken from it by somebody else.
+    /// The listening socket, whose datagrams are received and delivered by the engine.
     Shared {
         listener: Arc<UdpSocket>,
-        /// The address that the client wrote to, from which it is answered.
+        /// The address that the request was sent to, from which replies are sent.
         local: SocketAddr,
         client: SocketAddr,
     },
 }
 
-/// Whether the kernel cuts what is sent into datagrams (UDP GSO), of this many bytes.
+/// The state of segmentation by the kernel (UDP GSO), with the bytes of a segment.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Segments {
-    /// It cannot, or there is nothing to cut.
+    /// Not available, or of no use.
     Never,
-    /// Not yet, or no longer: it would cut everything that is longer, an OACK or an ERROR too.
+    /// Off at the moment: it would segment every longer datagram, an OACK or an ERROR too.
     Wanted(u16),
+    /// On.
     Set(u16),
 }
 
-/// What was waiting in a socket.
+/// The result of receiving from a socket.
 #[derive(Debug)]
 pub(crate) enum Received<'a> {
     Datagram(&'a [u8]),
@@ -59,12 +52,12 @@ pub(crate) enum Received<'a> {
     Unreachable,
 }
 
-/// Why a datagram did not leave.
+/// An error of sending a datagram.
 #[derive(Debug)]
 pub(crate) enum SendError {
     /// As [`Received::Unreachable`].
     Unreachable,
-    /// No room now: as good as lost on the way, the timer sees to it.
+    /// The send buffer is full: as a lost datagram, which the timer repeats.
     Full,
     /// A rule of this host's firewall forbids it.
     Forbidden,
@@ -72,7 +65,7 @@ pub(crate) enum SendError {
 }
 
 impl TransferSocket {
-    /// A socket that is the transfer's alone.
+    /// Wraps a leased socket.
     pub(crate) fn own(lease: Lease<UdpSocket>) -> Self {
         Self::Own {
             lease,
@@ -80,8 +73,8 @@ impl TransferSocket {
         }
     }
 
-    /// Lets the kernel cut windows into full blocks of `blksize`, from the first window on. One
-    /// send for a window pays from two blocks on.
+    /// Lets the kernel segment windows into full blocks of `blksize`, from the first window on. One
+    /// send per window is cheaper from two blocks on.
     pub(crate) fn segment(&mut self, blksize: Blksize, window: Windowsize) {
         if let Self::Own { segments, .. } = self
             && window > Windowsize::ONE
@@ -90,12 +83,12 @@ impl TransferSocket {
         }
     }
 
-    /// The largest block that reaches the client in one piece, as far as the kernel knows the path.
-    /// Firmware that cannot put fragments together never sees a larger one.
+    /// Returns the largest block that reaches the client unfragmented, as far as the kernel knows
+    /// the path: some firmware cannot reassemble fragments.
     pub(crate) fn whole_blksize(&self) -> Option<Blksize> {
         match self {
             Self::Own { lease, .. } => whole_blksize(lease, lease.peer()?),
-            // A listening socket knows no path. One that does is made for a moment.
+            // Only a connected socket has a path MTU: one is made and closed again.
             Self::Shared { local, client, .. } => {
                 let mut any_port = *local;
                 any_port.set_port(0);
@@ -106,7 +99,7 @@ impl TransferSocket {
         }
     }
 
-    /// The part of a listening socket that belongs to `client`.
+    /// Wraps the listening socket for `client`.
     pub(crate) fn shared(listener: Arc<UdpSocket>, local: SocketAddr, client: SocketAddr) -> Self {
         Self::Shared {
             listener,
@@ -115,7 +108,7 @@ impl TransferSocket {
         }
     }
 
-    /// The port on this side.
+    /// Returns the port on this side.
     pub(crate) fn port(&self) -> u16 {
         match self {
             Self::Own { lease, .. } => lease.port(),
@@ -123,12 +116,12 @@ impl TransferSocket {
         }
     }
 
-    /// Whether it is the listening socket.
+    /// Returns true for the listening socket.
     pub(crate) fn is_shared(&self) -> bool {
         matches!(self, Self::Shared { .. })
     }
 
-    /// The socket that is this transfer's alone.
+    /// Returns the leased socket.
     pub(crate) fn socket(&self) -> Option<&UdpSocket> {
         match self {
             Self::Own { lease, .. } => Some(lease),
@@ -136,7 +129,7 @@ impl TransferSocket {
         }
     }
 
-    /// Takes one datagram.
+    /// Receives one datagram from the leased socket.
     pub(crate) fn receive<'b>(&self, buffer: &'b mut [u8]) -> Received<'b> {
         let Some(socket) = self.socket() else {
             return Received::Nothing;
@@ -169,16 +162,16 @@ impl TransferSocket {
         sent.map_err(send_error)
     }
 
-    /// Sends datagrams of `stride` bytes each that stand one behind the other; the last may be
-    /// shorter. One system call if the kernel can cut them apart.
+    /// Sends consecutive datagrams of `stride` bytes each; the last may be shorter. One system call
+    /// if the kernel can segment them.
     pub(crate) fn send_run(&mut self, datagrams: &[u8], stride: usize) -> Result<(), SendError> {
         if datagrams.len() > stride
             && let Self::Own { lease, segments } = self
-            && is_cutting(lease, segments)
+            && is_segmenting(lease, segments)
         {
             match lease.send(datagrams) {
                 Ok(_) => return Ok(()),
-                // The blocks do not fit the MTU, or the device cannot: fall back for good.
+                // The blocks exceed the MTU, or the device cannot segment: not tried again.
                 Err(error) if cannot_segment(&error) => {
                     *segments = Segments::Never;
                     set_segments(lease, 0)?;
@@ -192,7 +185,7 @@ impl TransferSocket {
     }
 }
 
-/// The largest block that a connected socket sends to `peer` in one piece.
+/// Returns the largest block that a connected socket sends to `peer` unfragmented.
 fn whole_blksize(socket: &UdpSocket, peer: SocketAddr) -> Option<Blksize> {
     let (mtu, headers) = match peer {
         SocketAddr::V4(_) => (rustix::net::sockopt::ip_mtu(socket).ok()?, 20 + 8),
@@ -203,9 +196,9 @@ fn whole_blksize(socket: &UdpSocket, peer: SocketAddr) -> Option<Blksize> {
     Blksize::new(room.min(Blksize::MAX.bytes()))
 }
 
-/// Whether the kernel cuts from now on. A kernel before 4.18 refuses: then each block is sent by
-/// itself.
-fn is_cutting(socket: &UdpSocket, segments: &mut Segments) -> bool {
+/// Switches segmentation on if it is wanted; returns true if it is on. Kernels before 4.18 refuse:
+/// then each block is sent by itself.
+fn is_segmenting(socket: &UdpSocket, segments: &mut Segments) -> bool {
     if let Segments::Wanted(size) = *segments {
         *segments = match set_segments(socket, size) {
             Ok(()) => Segments::Set(size),
@@ -238,129 +231,7 @@ fn send_error(error: io::Error) -> SendError {
     }
 }
 
-/// Room for the datagrams of one send, shared by all transfers of a thread: a transfer itself
-/// holds no bytes.
-#[derive(Debug)]
-pub(crate) struct WindowBuffer(Box<[u8]>);
-
-impl WindowBuffer {
-    pub(crate) fn new() -> Self {
-        Self(vec![0; MAX_SEND + DATA_HEADER].into_boxed_slice())
-    }
-
-    /// How many blocks of this size go into one send.
-    pub(crate) fn capacity(blksize: Blksize) -> u16 {
-        let fit = (MAX_SEND / stride(blksize)).clamp(1, MAX_SEGMENTS);
-        u16::try_from(fit).unwrap_or(1)
-    }
-
-    /// Puts DATA packets `first` and `count - 1` more together, reading their payloads with one
-    /// call straight to their places. `count` is at most [`capacity`](Self::capacity). How many
-    /// packets were made comes back with them: fewer if content of unknown size ends before.
-    ///
-    /// # Errors
-    /// What the reader says, or `UnexpectedEof` if the file has become shorter.
-    pub(crate) fn fill(
-        &mut self,
-        content: &Content,
-        (blksize, rollover): (Blksize, Rollover),
-        first: u64,
-        count: u16,
-    ) -> io::Result<(&[u8], u16)> {
-        let block = u64::from(blksize.bytes());
-        let offset = (first - 1) * block;
-        let room = block * u64::from(count);
-        let mut left = content
-            .size()
-            .map_or(room, |size| size.saturating_sub(offset).min(room));
-        let expected = usize::try_from(left).unwrap_or(usize::MAX);
-        let packets = self
-            .0
-            .chunks_mut(stride(blksize))
-            .take(count.into())
-            .zip(first..);
-        let payloads = packets.map(|(packet, number)| {
-            let (header, payload) = packet.split_at_mut(DATA_HEADER);
-            header.copy_from_slice(&Data::header(rollover.to_wire(number)));
-            let length = left.min(block);
-            left -= length;
-            let length = usize::try_from(length).unwrap_or(0);
-            IoSliceMut::new(payload.get_mut(..length).unwrap_or_default())
-        });
-        let read = read_into(content, payloads, count, offset, expected)?;
-        if read < expected && content.size().is_some() {
-            return Err(became_shorter());
-        }
-        let made = u16::try_from(read / usize::from(blksize.bytes()) + 1)
-            .unwrap_or(count)
-            .min(count);
-        let length = read + usize::from(made) * DATA_HEADER;
-        Ok((self.0.get(..length).unwrap_or_default(), made))
-    }
-
-    /// As [`fill`](Self::fill), for bytes that come one block after the other: `payload` writes the
-    /// payload of a block and answers with its length. A short one is the last; how many packets
-    /// were made comes back with them.
-    pub(crate) fn fill_with(
-        &mut self,
-        (blksize, rollover): (Blksize, Rollover),
-        first: u64,
-        count: u16,
-        mut payload: impl FnMut(u64, &mut [u8]) -> io::Result<usize>,
-    ) -> io::Result<(&[u8], u16)> {
-        let (mut length, mut made) = (0, 0);
-        for (packet, number) in self
-            .0
-            .chunks_mut(stride(blksize))
-            .take(count.into())
-            .zip(first..)
-        {
-            let (header, room) = packet.split_at_mut(DATA_HEADER);
-            header.copy_from_slice(&Data::header(rollover.to_wire(number)));
-            let room = room.get_mut(..blksize.bytes().into()).unwrap_or_default();
-            let written = payload(number, room)?;
-            length += DATA_HEADER + written;
-            made += 1;
-            if written < room.len() {
-                break;
-            }
-        }
-        Ok((self.0.get(..length).unwrap_or_default(), made))
-    }
-}
-
-/// Why a transfer ends whose content has fewer bytes than it was opened with.
-pub(crate) fn became_shorter() -> io::Error {
-    io::Error::new(io::ErrorKind::UnexpectedEof, "the file became shorter")
-}
-
-/// Reads what is at `offset` into `count` payloads with one call.
-fn read_into<'b>(
-    content: &Content,
-    mut payloads: impl Iterator<Item = IoSliceMut<'b>>,
-    count: u16,
-    offset: u64,
-    expected: usize,
-) -> io::Result<usize> {
-    let mut slots: [IoSliceMut<'_>; MAX_SEGMENTS];
-    // The common case by far where windows are not used: no table for 64 of them.
-    let mut single;
-    let used = if count == 1 {
-        single = [payloads.next().unwrap_or_else(|| IoSliceMut::new(&mut []))];
-        &mut single[..]
-    } else {
-        slots =
-            std::array::from_fn(|_| payloads.next().unwrap_or_else(|| IoSliceMut::new(&mut [])));
-        slots.get_mut(..usize::from(count)).unwrap_or_default()
-    };
-    if expected > 0 {
-        content.read_at(used, offset)
-    } else {
-        Ok(0)
-    }
-}
-
-/// Bytes of a full DATA packet.
+/// Returns the bytes of a full DATA packet.
 pub(crate) fn stride(blksize: Blksize) -> usize {
     usize::from(blksize.bytes()) + DATA_HEADER
 }

@@ -7,7 +7,7 @@ use eport_core::{Allocator, BuildError as PortsError};
 use super::{Record, Server, log, ports::transfer_ports};
 use crate::{
     backend::{Backend, Memory},
-    engine::{Caps, Observer, Reception, Setup},
+    engine::{Caps, Observer, Service, Setup, TransferCount},
     net,
     policy::RequestPolicy,
     proto::{GrantLimits, Patience},
@@ -129,9 +129,8 @@ impl Builder {
             Some(allocator) => allocator,
             None => transfer_ports(Allocator::builder())?,
         };
-        let reception = Reception {
+        let service = Service {
             backend: self.backend,
-            allocator,
             limits: self.limits,
             patience: self.patience,
             single_port: self.single_port,
@@ -142,9 +141,10 @@ impl Builder {
         let threads = if self.broadcast { 1 } else { self.threads };
         let caps = self.caps.share(threads);
         let setup = Setup {
-            reception,
+            service,
+            allocator,
             caps,
-            census: Arc::default(),
+            count: Arc::<TransferCount>::default(),
             observer: self.observer,
         };
         Ok(Server {

@@ -15,7 +15,7 @@ use std::{
 use tracing::{debug, info};
 
 use crate::{
-    engine::{Cause, Ending, Record, Refusal},
+    engine::{Cause, Ending, Record, Rejection},
     net,
     policy::{
         Printable,
@@ -48,7 +48,7 @@ fn forgeable() -> Rate {
 fn is_forgeable(ending: &Ending) -> bool {
     matches!(
         ending,
-        Ending::Refused(_)
+        Ending::Rejected(_)
             | Ending::Failed(Cause::NoAck | Cause::Evicted | Cause::Replaced | Cause::ClientGone)
     )
 }
@@ -90,10 +90,10 @@ fn transfer(record: &Record) {
             let hint = cause.hint();
             info!(%client, %path, file, size, %time, port, blksize, windowsize, resent, %cause, hint, "failed");
         }
-        Ending::Refused(Refusal::QuietlyNotFound) => {
+        Ending::Rejected(Rejection::QuietlyNotFound) => {
             debug!(%client, %path, file, size, %time, port, blksize, windowsize, resent, "refused");
         }
-        Ending::Refused(refusal) => {
+        Ending::Rejected(refusal) => {
             let (cause, hint) = (refusal.label(), refusal.hint());
             info!(%client, %path, file, size, %time, port, blksize, windowsize, resent, cause, hint, "refused");
         }
@@ -206,7 +206,7 @@ mod tests {
 
     #[test]
     fn a_flood_of_refusals_fills_no_disk_and_hides_no_transfer() {
-        let flood = (0..5000).map(|_| Ending::Refused(Refusal::NotFound));
+        let flood = (0..5000).map(|_| Ending::Rejected(Rejection::NotFound));
         let lines = logged(flood.chain([Ending::Sent { confirmed: true }]));
         assert!(lines.len() < 2000, "{} lines", lines.len());
         assert!(

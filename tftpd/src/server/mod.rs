@@ -16,12 +16,12 @@ use std::{
 
 use tokio::sync::oneshot;
 
-pub use crate::engine::{Caps, Cause, Ending, Record, Refusal, Summary};
+pub use crate::engine::{Caps, Cause, Ending, Record, Rejection, Summary};
 pub use builder::{BuildError, Builder};
 pub use ports::transfer_ports;
 
 use crate::{
-    engine::{Control, Engine, Order, Setup},
+    engine::{Control, Engine, RunState, Setup},
     net::Listener,
 };
 
@@ -71,7 +71,7 @@ impl Server {
         listener: Listener,
         shutdown: impl Future<Output = ()>,
     ) -> Result<Summary, ServeError> {
-        let listener = if self.setup.reception.broadcast {
+        let listener = if self.setup.service.broadcast {
             listener.undivided()
         } else {
             listener
@@ -88,7 +88,7 @@ impl Server {
         if let Some(end) = early.await {
             return end;
         }
-        running.order(Order::Drain { grace: self.drain });
+        running.request(RunState::Draining { grace: self.drain });
         poll_fn(|cx| running.poll_end(cx)).await
     }
 }
@@ -153,9 +153,9 @@ impl Running {
         Ok(running)
     }
 
-    fn order(&self, order: Order) {
+    fn request(&self, state: RunState) {
         for thread in &self.threads {
-            thread.control.give(order);
+            thread.control.request(state);
         }
     }
 
@@ -184,7 +184,7 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.order(Order::Stop);
+        self.request(RunState::Stopped);
         for thread in &mut self.threads {
             if let Some(handle) = thread.handle.take() {
                 // A panic was reported as ServeError::Panicked already.

@@ -56,11 +56,18 @@ async fn serve(args: Args) -> Result<(), Failure> {
             sent,
             received,
             probed,
-            refused,
+            rejected,
             failed,
             ..
         } = done;
-        info!(sent, received, probed, refused, failed, "stopped");
+        info!(
+            sent,
+            received,
+            probed,
+            refused = rejected,
+            failed,
+            "stopped"
+        );
     } else {
         info!("stopped, running transfers were cut off");
     }

@@ -1,46 +1,47 @@
-//! Where a transfer's bytes come from: a file as it is, or as netascii.
+//! The content of a transfer: a file in octet mode, or encoded as netascii.
 
 use std::{
     collections::VecDeque,
     io::{self, IoSliceMut},
 };
 
+use super::window::{WindowBuffer, became_shorter};
 use crate::{
     backend::Content,
-    net::{WindowBuffer, became_shorter, stride},
+    net::stride,
     proto::{Blksize, NetasciiEncoder, Rollover},
 };
 
-/// The bytes of one transfer.
+/// The content of one transfer.
 #[derive(Debug)]
-pub(super) enum Source {
-    /// As they are: block `n` is found by its number.
+pub(crate) enum Source {
+    /// Octet mode: the offset of block `n` follows from its number.
     Octet(Content),
-    /// With line ends of the wire: a block is found from the one before it.
+    /// Netascii: the offset of a block follows from the block before it.
     Netascii(Text),
 }
 
-/// Packets to be sent.
-pub(super) struct Packets<'b> {
-    pub(super) bytes: &'b [u8],
-    /// How many they are.
-    pub(super) count: u16,
-    /// Whether the last of them has turned out to be the last of all.
-    pub(super) end: bool,
+/// Packets to send.
+pub(crate) struct Packets<'b> {
+    pub(crate) bytes: &'b [u8],
+    /// The number of packets.
+    pub(crate) count: u16,
+    /// True if reading has shown that the last of them ends the transfer.
+    pub(crate) end: bool,
 }
 
 impl Source {
-    /// Bytes in the file, which are fewer than those sent if line ends are changed.
-    pub(super) fn file_size(&self) -> Option<u64> {
+    /// Returns the bytes of the file: fewer than those sent if line ends are encoded.
+    pub(crate) fn file_size(&self) -> Option<u64> {
         match self {
             Self::Octet(content) => content.size(),
             Self::Netascii(text) => text.content.size(),
         }
     }
 
-    /// Puts DATA packets from block `first` on together, at most `count` and as many as one send
+    /// Assembles DATA packets from block `first` on: at most `count`, and as many as one send
     /// carries.
-    pub(super) fn packets<'b>(
+    pub(crate) fn packets<'b>(
         &mut self,
         window: &'b mut WindowBuffer,
         shape: (Blksize, Rollover),
@@ -70,22 +71,22 @@ impl Source {
         }
     }
 
-    /// Blocks before `block` will not be asked for again.
-    pub(super) fn release_before(&mut self, block: u64) {
+    /// Forgets the positions of blocks before `block`, which are acknowledged.
+    pub(crate) fn release_before(&mut self, block: u64) {
         if let Self::Netascii(text) = self {
             text.release_before(block);
         }
     }
 }
 
-/// A file read as netascii. It keeps no bytes, only where each block of a window begins, so that
-/// the window can be read again.
+/// A file read as netascii. It holds no bytes, only the position of each block of a window, from
+/// which the window is read again for a retransmission.
 #[derive(Debug)]
-pub(super) struct Text {
+pub(crate) struct Text {
     content: Content,
     /// The number of the first block in `starts`.
     first: u64,
-    /// Where blocks begin, in order; never empty.
+    /// The positions of blocks, in order; never empty.
     starts: VecDeque<Position>,
 }
 
@@ -96,7 +97,7 @@ struct Position {
 }
 
 impl Text {
-    pub(super) fn new(content: Content) -> Self {
+    pub(crate) fn new(content: Content) -> Self {
         Self {
             content,
             first: 1,
@@ -104,7 +105,7 @@ impl Text {
         }
     }
 
-    /// Writes block `number`, which is among those seen or the next one; how long it is.
+    /// Writes block `number`, which is a known one or the next one; returns its length.
     fn block(&mut self, number: u64, room: &mut [u8]) -> io::Result<usize> {
         let index = number
             .checked_sub(self.first)
@@ -118,7 +119,7 @@ impl Text {
         Ok(written)
     }
 
-    /// Fills `room` from `at` on as far as the file goes, and moves `at` behind it.
+    /// Fills `room` from `at` on up to the end of the file, and advances `at`.
     fn encode(&self, at: &mut Position, room: &mut [u8]) -> io::Result<usize> {
         let mut input = [0; 2048];
         let mut written = 0;
@@ -136,8 +137,8 @@ impl Text {
         Ok(written)
     }
 
-    /// Reads what is at `offset`, at most `wanted` bytes. A file has the size it was opened with,
-    /// as in octet mode: what was appended meanwhile is left out, and what was cut off is missed.
+    /// Reads at most `wanted` bytes at `offset`. A file has the size it was opened with, as in octet
+    /// mode: appended bytes are ignored, and missing bytes are an error.
     fn read(&self, input: &mut [u8], wanted: usize, offset: u64) -> io::Result<usize> {
         let left = self.content.size().map(|size| size.saturating_sub(offset));
         let left = left.map_or(wanted, |left| usize::try_from(left).unwrap_or(wanted));
@@ -180,7 +181,7 @@ mod tests {
             .open_read(&name, client)
             .expect("there");
         let Opened::Ready(content) = opened else {
-            panic!("it is there at once")
+            panic!("files in memory are never pending")
         };
         Source::Netascii(Text::new(content))
     }
@@ -215,7 +216,7 @@ mod tests {
 
     #[test]
     fn a_text_has_the_size_it_was_opened_with() {
-        /// What the file holds by now.
+        /// A file whose size has changed since.
         struct Now(&'static [u8]);
         impl ReadAt for Now {
             fn read_at(&self, slices: &mut [IoSliceMut<'_>], offset: u64) -> io::Result<usize> {
