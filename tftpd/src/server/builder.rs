@@ -1,10 +1,14 @@
-//! What a server is made from.
+//! The builder of a server.
 
 use std::{num::NonZeroUsize, sync::Arc, time::Duration};
 
 use eport_core::{Allocator, BuildError as PortsError};
 
-use super::{Record, Server, log, ports::transfer_ports};
+use super::{
+    Record, Server,
+    log::{self, Advice},
+    ports::transfer_ports,
+};
 use crate::{
     backend::{Backend, Memory},
     engine::{Caps, Observer, Service, Setup, TransferCount},
@@ -13,7 +17,7 @@ use crate::{
     proto::{GrantLimits, Patience},
 };
 
-/// Collects what a [`Server`] needs; everything has a default.
+/// The configuration of a [`Server`]; every part has a default.
 #[must_use]
 pub struct Builder {
     backend: Arc<dyn Backend>,
@@ -26,7 +30,8 @@ pub struct Builder {
     broadcast: bool,
     threads: usize,
     drain: Duration,
-    observer: Observer,
+    observer: Option<Observer>,
+    advice: Advice,
 }
 
 impl Default for Builder {
@@ -42,85 +47,94 @@ impl Default for Builder {
             broadcast: false,
             threads: net::processors(),
             drain: Duration::from_secs(30),
-            observer: Arc::new(log::observer()),
+            observer: None,
+            advice: |_| None,
         }
     }
 }
 
 impl Builder {
-    /// Where the files come from. Without one there are none.
+    /// Sets the source of files. Without one, no file exists.
     pub fn backend(mut self, backend: impl Backend) -> Self {
         self.backend = Arc::new(backend);
         self
     }
 
-    /// Where the ports of transfers come from. Clones of one allocator may serve several servers;
-    /// without one the server makes its own, with the range `auto`, by
-    /// [`transfer_ports`].
+    /// Sets the allocator of the ports of transfers. Clones of one allocator may serve several servers;
+    /// without one, the server makes its own by [`transfer_ports`], with the range `auto`.
     pub fn allocator(mut self, allocator: Allocator) -> Self {
         self.allocator = Some(allocator);
         self
     }
 
-    /// What is granted to clients that ask for options.
+    /// Sets the limits of the options that are granted.
     pub fn limits(mut self, limits: GrantLimits) -> Self {
         self.limits = limits;
         self
     }
 
-    /// How long silence is borne.
+    /// Sets the time limits for clients that do not answer.
     pub fn patience(mut self, patience: Patience) -> Self {
         self.patience = patience;
         self
     }
 
-    /// Who may ask for what, and which file is meant. By default everybody, and the one named.
+    /// Sets the access lists, rules and client directories. By default every client may read every
+    /// file by its name.
     pub fn policy(mut self, policy: RequestPolicy) -> Self {
         self.policy = policy;
         self
     }
 
-    /// Answers requests that were sent to a broadcast address too. Off by default (RFC 1123
-    /// §4.2.3.5): every server on the network would answer.
+    /// Also answers requests to a broadcast address. Off by default (RFC 1123 §4.2.3.5): every server
+    /// on the network would answer.
     pub fn broadcast(mut self, broadcast: bool) -> Self {
         self.broadcast = broadcast;
         self
     }
 
-    /// How much clients may hold at once.
+    /// Sets the limits of what clients may hold.
     pub fn caps(mut self, caps: Caps) -> Self {
         self.caps = caps;
         self
     }
 
-    /// Lets transfers go on from the listening port, for networks that let no other one through:
-    /// NAT, containers, load balancers. Off by default; a client that is gone is then noticed by
-    /// its silence alone, and each block is sent by itself.
+    /// Uses the listening port for transfers too, for networks that pass no other one: NAT,
+    /// containers, load balancers. Off by default: a closed client port is then noticed by a
+    /// time-out only, and each block is sent by itself.
     pub fn single_port(mut self, single_port: bool) -> Self {
         self.single_port = single_port;
         self
     }
 
-    /// How many threads carry transfers: one for each processor by default, and not more.
+    /// Sets the number of threads: by default, and at most, one per processor.
     pub fn threads(mut self, threads: NonZeroUsize) -> Self {
         self.threads = threads.get().min(net::processors());
         self
     }
 
-    /// How long running transfers may go on after the shutdown: 30 s by default.
+    /// Sets the time for running transfers to finish after the shutdown: 30 s by default.
     pub fn drain(mut self, drain: Duration) -> Self {
         self.drain = drain;
         self
     }
 
-    /// What to do with the record of each request, instead of logging it as one line. Called from
-    /// the engine's thread: return at once.
+    /// Sets a function for the record of each request, instead of one log line. It is called on the
+    /// engine's thread and must not block.
     pub fn on_record(mut self, observer: impl Fn(&Record) + Send + Sync + 'static) -> Self {
-        self.observer = Arc::new(observer);
+        self.observer = Some(Arc::new(observer));
         self
     }
 
-    /// The server.
+    /// Sets a function that completes the hint of a log line: it returns a remedy for the label of a
+    /// [`Rejection`](super::Rejection) or a [`Cause`](super::Cause), such as the setting of the
+    /// program.
+    pub fn advice(mut self, advice: fn(label: &str) -> Option<&'static str>) -> Self {
+        self.advice = advice;
+        self
+    }
+
+    /// Builds the server.
     ///
     /// # Errors
     /// [`BuildError`] if no allocator was given and the machine's ports cannot be planned.
@@ -137,7 +151,7 @@ impl Builder {
             broadcast: self.broadcast,
             policy: self.policy,
         };
-        // One socket hears all, see `Listener::undivided`.
+        // Only one socket receives broadcasts, see `Listener::undivided`.
         let threads = if self.broadcast { 1 } else { self.threads };
         let caps = self.caps.share(threads);
         let setup = Setup {
@@ -145,7 +159,9 @@ impl Builder {
             allocator,
             caps,
             count: Arc::<TransferCount>::default(),
-            observer: self.observer,
+            observer: self
+                .observer
+                .unwrap_or_else(|| Arc::new(log::observer(self.advice))),
         };
         Ok(Server {
             setup,
@@ -165,7 +181,7 @@ impl std::fmt::Debug for Builder {
     }
 }
 
-/// Why there is no server.
+/// An error of building a server.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BuildError {

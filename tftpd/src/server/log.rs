@@ -1,11 +1,11 @@
-//! One line for each request that has ended.
+//! One log line for each request that has ended.
 //!
-//! Nothing here is above `info`: a single forged packet can cause a refusal or a transfer that
-//! fails, and a stranger must not be able to raise an alarm. Nor to fill the disk: of what one
-//! packet can cause, a thousand lines may come at once and then a hundred each second; how many
-//! more there were is said in one.
+//! Nothing here is above `info`: a single forged packet can cause a rejection or a failed transfer,
+//! and must not raise an alarm. Nor may it fill the disk: of the lines that one packet can cause, a
+//! burst of 1,000 is written and then 100 per second; a further line has the number of the others.
 
 use std::{
+    borrow::Cow,
     fmt,
     num::NonZeroU32,
     sync::{Mutex, PoisonError},
@@ -23,8 +23,11 @@ use crate::{
     },
 };
 
-/// What logs each record.
-pub(super) fn observer() -> impl Fn(&Record) + Send + Sync {
+/// Returns a remedy for the label of a rejection or a failure, if the program has one.
+pub(super) type Advice = fn(&str) -> Option<&'static str>;
+
+/// Returns an observer that logs each record.
+pub(super) fn observer(advice: Advice) -> impl Fn(&Record) + Send + Sync {
     let limit = Mutex::new(LogLimit::new(forgeable()));
     move |record| {
         if is_forgeable(&record.ending) {
@@ -35,11 +38,11 @@ pub(super) fn observer() -> impl Fn(&Record) + Send + Sync {
                 Some(suppressed) => info!(suppressed, "more requests ended like the next one"),
             }
         }
-        transfer(record);
+        log(record, advice);
     }
 }
 
-/// How many lines a stranger can cause, with a packet each.
+/// The rate of lines that single packets can cause.
 fn forgeable() -> Rate {
     let nonzero = |number| NonZeroU32::new(number).unwrap_or(NonZeroU32::MIN);
     Rate::per_second(nonzero(100), nonzero(1000))
@@ -54,7 +57,7 @@ fn is_forgeable(ending: &Ending) -> bool {
 }
 
 /// Logs one record. Every line has the same fields, in the same order.
-fn transfer(record: &Record) {
+fn log(record: &Record, advice: Advice) {
     let (client, port) = (record.client, record.local.port());
     let path = Printable(&record.path);
     let file = record
@@ -87,16 +90,26 @@ fn transfer(record: &Record) {
             debug!(%client, %path, file, size, %time, port, blksize, windowsize, resent, "probed");
         }
         Ending::Failed(cause) => {
-            let hint = cause.hint();
+            let hint = hint(cause.hint(), advice(cause.label()));
+            let hint = hint.as_deref();
             info!(%client, %path, file, size, %time, port, blksize, windowsize, resent, %cause, hint, "failed");
         }
         Ending::Rejected(Rejection::QuietlyNotFound) => {
             debug!(%client, %path, file, size, %time, port, blksize, windowsize, resent, "refused");
         }
-        Ending::Rejected(refusal) => {
-            let (cause, hint) = (refusal.label(), refusal.hint());
+        Ending::Rejected(rejection) => {
+            let cause = rejection.label();
+            let hint = hint(rejection.hint(), advice(cause));
+            let hint = hint.as_deref();
             info!(%client, %path, file, size, %time, port, blksize, windowsize, resent, cause, hint, "refused");
         }
+    }
+}
+
+fn hint(hint: Option<&'static str>, advice: Option<&'static str>) -> Option<Cow<'static, str>> {
+    match (hint, advice) {
+        (Some(hint), Some(advice)) => Some(format!("{hint}; {advice}").into()),
+        (hint, advice) => hint.or(advice).map(Cow::Borrowed),
     }
 }
 
@@ -133,7 +146,7 @@ mod tests {
     use super::*;
     use crate::proto::{Direction, Terms};
 
-    /// Keeps what is logged.
+    /// A buffer for log lines.
     #[derive(Clone, Default)]
     struct Kept(Arc<Mutex<Vec<u8>>>);
 
@@ -179,7 +192,7 @@ mod tests {
             .with_target(false)
             .with_writer(kept.clone());
         tracing::subscriber::with_default(subscriber.finish(), || {
-            let observer = observer();
+            let observer = observer(|label| (label == "shutdown").then_some("see --drain"));
             records
                 .into_iter()
                 .for_each(|ending| observer(&record(ending)));
@@ -193,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_names_everything_and_lets_no_control_character_through() {
+    fn a_line_has_all_fields_and_no_control_character() {
         let failed = Ending::Failed(Cause::NoAck);
         assert_eq!(
             logged([failed, Ending::Sent { confirmed: false }]),
@@ -205,7 +218,14 @@ mod tests {
     }
 
     #[test]
-    fn a_flood_of_refusals_fills_no_disk_and_hides_no_transfer() {
+    fn the_program_completes_a_hint() {
+        let lines = logged([Ending::Failed(Cause::Shutdown)]);
+        let hint = r#"hint="the client asks again; see --drain""#;
+        assert!(lines.iter().all(|line| line.ends_with(hint)), "{lines:?}");
+    }
+
+    #[test]
+    fn a_flood_of_rejections_is_logged_at_a_limited_rate_and_hides_no_transfer() {
         let flood = (0..5000).map(|_| Ending::Rejected(Rejection::NotFound));
         let lines = logged(flood.chain([Ending::Sent { confirmed: true }]));
         assert!(lines.len() < 2000, "{} lines", lines.len());

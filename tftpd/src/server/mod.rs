@@ -1,4 +1,4 @@
-//! The server: what it serves, on which ports, and for how long.
+//! The server: builder, threads, shutdown and log.
 
 mod builder;
 mod log;
@@ -25,7 +25,7 @@ use crate::{
     net::Listener,
 };
 
-/// A TFTP server that is ready to serve.
+/// A TFTP server, ready to serve.
 ///
 /// A server for a test, with its files in memory and every port chosen by the system:
 ///
@@ -54,18 +54,19 @@ pub struct Server {
 }
 
 impl Server {
-    /// Begins with a server that serves nothing.
+    /// Returns a builder, at first of a server without files.
     pub fn builder() -> Builder {
         Builder::default()
     }
 
-    /// Serves what `listener` hears until `shutdown` resolves, then lets running transfers finish
-    /// for as long as [`Builder::drain`] says. Dropping the future stops at once.
+    /// Serves the requests received by `listener` until `shutdown` resolves, then waits for running
+    /// transfers within the time of [`Builder::drain`]. Dropping the future stops the server
+    /// immediately.
     ///
-    /// The work is done by threads of its own; this future only waits for them, on any executor.
+    /// The server has threads of its own; this future only waits for them, on any executor.
     ///
     /// # Errors
-    /// [`ServeError`] if the thread cannot be started or has to give up.
+    /// [`ServeError`] if a thread cannot be started, or fails.
     pub async fn serve(
         self,
         listener: Listener,
@@ -101,31 +102,31 @@ impl std::fmt::Debug for Server {
     }
 }
 
-/// Why serving ended early.
+/// An error that ended the server.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ServeError {
     /// The engine could not be set up.
     #[error("the engine cannot be started")]
     Start(#[source] io::Error),
-    /// The system calls that it lives on fail.
+    /// A system call of the engine's loop failed.
     #[error("the engine cannot go on")]
     Broken(#[source] io::Error),
-    /// Its thread ended without a word: it panicked.
+    /// An engine's thread panicked.
     #[error("the engine's thread has panicked")]
     Panicked,
 }
 
-/// The engines' threads; stopped and waited for when dropped.
+/// The engines' threads; dropping this stops and joins them.
 struct Running {
     threads: Vec<Thread>,
-    /// The counts of those that have ended.
+    /// The counts of the threads that have ended.
     summary: Summary,
 }
 
 struct Thread {
     control: Arc<Control>,
-    /// Gone once it was heard.
+    /// `None` once it was received.
     end: Option<oneshot::Receiver<io::Result<Summary>>>,
     handle: Option<JoinHandle<()>>,
 }
@@ -138,11 +139,11 @@ impl Running {
         };
         for engine in engines {
             let control = engine.control();
-            let (tell, end) = oneshot::channel();
+            let (done, end) = oneshot::channel();
             let handle = std::thread::Builder::new()
                 .name("tftpd-engine".to_owned())
-                // Nobody left to tell: the future was dropped.
-                .spawn(move || drop(tell.send(engine.run())))
+                // The receiver is gone if the future was dropped.
+                .spawn(move || drop(done.send(engine.run())))
                 .map_err(ServeError::Start)?;
             running.threads.push(Thread {
                 control,
@@ -159,7 +160,7 @@ impl Running {
         }
     }
 
-    /// Waits for all of them to end, or for the first to fail.
+    /// Waits for all threads to end, or for the first one to fail.
     fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<Result<Summary, ServeError>> {
         let mut all = true;
         for thread in &mut self.threads {
@@ -187,7 +188,7 @@ impl Drop for Running {
         self.request(RunState::Stopped);
         for thread in &mut self.threads {
             if let Some(handle) = thread.handle.take() {
-                // A panic was reported as ServeError::Panicked already.
+                // A panic was returned as ServeError::Panicked already.
                 let _ = handle.join();
             }
         }

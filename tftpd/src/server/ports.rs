@@ -2,16 +2,17 @@
 
 use eport_core::{Allocator, AllocatorBuilder, BuildError, PortPolicy, Sharing, WhenFull};
 
-/// One port of so many is shared when no other is left.
+/// One of this many ports is shared when all others are taken.
 const ONE_IN: usize = 16;
-/// The most ports that are shared. With 64 clients each they carry 16,384 transfers.
+/// The most ports that are shared: with 64 clients each they carry 16,384 transfers.
 const MOST_SHARED: usize = 256;
 
-/// An allocator whose last ports carry several clients each, so that a hall of machines that boots at
-/// once is not held up by a narrow range: a sixteenth of the ports, 256 at most, 64 clients each.
+/// Returns an allocator whose last ports carry several clients each, so that a narrow range does not
+/// delay many machines that boot at the same time: a sixteenth of the ports, at most 256, with 64
+/// clients each.
 ///
-/// That takes a kernel that finds a connected socket by both its ends (Linux 6.13), and 16 ports or
-/// more; otherwise a request waits for a port when all are taken.
+/// Sharing needs a kernel that looks up connected sockets by both addresses (Linux 6.13), and 16
+/// ports or more; otherwise a request waits for a port when all are taken.
 ///
 /// # Errors
 /// Those of [`AllocatorBuilder::build`].

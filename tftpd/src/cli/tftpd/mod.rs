@@ -1,5 +1,6 @@
 //! `tftpd`: serves a directory.
 
+mod advice;
 mod args;
 mod failures;
 
@@ -49,6 +50,7 @@ async fn serve(args: Args) -> Result<(), Failure> {
         .single_port(args.single_port)
         .broadcast(args.broadcast)
         .drain(args.drain())
+        .advice(advice::flags)
         .build()
         .map_err(|error| Failure::from_error(Exit::System, &error))?;
     if let Some(done) = until_stopped(server, listener, signals).await? {
