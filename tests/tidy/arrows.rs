@@ -72,7 +72,7 @@ pub(crate) const TFTPD: Table = Table {
         ("proto", &[]),
         ("policy", &["proto", "eport_core"]),
         ("backend", &["proto", "policy"]),
-        ("net", &["proto", "policy", "backend", "eport_core"]),
+        ("net", &["proto", "eport_core"]),
         (
             "engine",
             &["proto", "policy", "backend", "net", "eport_core"],
