@@ -10,14 +10,14 @@ use ::tests::process::Process;
 use crate::items::Case;
 use crate::lab::{Lab, Peer};
 
-/// How long strace may take to begin, and to end.
+/// The limit for strace to start, and to end.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Calls that are fewer than this in a thousand units are not worth a word.
+/// Calls with fewer than this per thousand units are left out.
 const RARE: u64 = 20;
 
-/// Runs a case with strace at the server; answers with a row of the table: the calls for each
-/// window or transfer, and which ones they are.
+/// Runs a case with strace attached to the server; returns a row of the table: the number of calls for
+/// each window or transfer, and their names.
 pub(crate) fn count(case: &Case, peer: &Peer, root: &Path, content: &[u8]) -> [String; 4] {
     let lab = Lab::new(peer, root, case.mtu);
     let report = root.with_extension("strace");
@@ -31,7 +31,7 @@ pub(crate) fn count(case: &Case, peer: &Peer, root: &Path, content: &[u8]) -> [S
     let measured = lab.run(case.load(&file, content));
     strace.interrupt();
     strace.wait(PATIENCE);
-    assert_eq!(measured.tally.failed, 0, "{:?}", measured.tally.complaint);
+    assert_eq!(measured.tally.failed, 0, "{:?}", measured.tally.first_error);
 
     let (unit, units) = case.unit();
     let mut calls = counted(&host::read_text(&report));
@@ -49,13 +49,13 @@ pub(crate) fn count(case: &Case, peer: &Peer, root: &Path, content: &[u8]) -> [S
     ]
 }
 
-/// With two digits after the point.
+/// Formats a quotient with two decimals.
 fn each(count: u64, units: u64) -> String {
     let hundredths = (count * 100 + units / 2) / units;
     format!("{}.{:02}", hundredths / 100, hundredths % 100)
 }
 
-/// The calls in a summary: `% time  seconds  usecs/call  calls  [errors]  name`.
+/// Parses a summary of strace: `% time  seconds  usecs/call  calls  [errors]  name`.
 fn counted(summary: &str) -> Vec<(String, u64)> {
     let row = |line: &str| {
         let fields: Vec<_> = line.split_whitespace().collect();
@@ -71,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_rows_of_a_summary_are_read_and_its_frame_is_not() {
+    fn the_rows_of_a_summary_are_read_without_its_frame() {
         let summary = "\
 % time     seconds  usecs/call     calls    errors syscall
 ------ ----------- ----------- --------- --------- ----------------

@@ -1,25 +1,25 @@
-//! What is measured.
+//! The measured cases.
 
 use std::time::Duration;
 
 use crate::lab::{CLIENT, SERVER};
 use crate::load::Load;
-use crate::transfer::Ask;
+use crate::transfer::Job;
 
-/// The items of the command line, and what each is about.
+/// The items of the command line, each with a description.
 pub(crate) const ITEMS: [(&str, &str); 6] = [
     ("single", "one transfer, window by window"),
-    ("many", "64 transfers of 16 MiB at once"),
-    ("storm", "a hall of machines that boot at once, 1 MiB each"),
+    ("many", "64 concurrent transfers of 16 MiB"),
+    (
+        "storm",
+        "a boot storm: many machines within a second, 1 MiB each",
+    ),
     ("small", "20,000 files of 1 KiB, 64 at a time"),
     (
         "idle",
-        "transfers whose clients keep silent, and their memory",
+        "transfers held open by silent clients, and their memory",
     ),
-    (
-        "calls",
-        "system calls, counted by strace in runs of their own",
-    ),
+    ("calls", "system calls, counted by strace in separate runs"),
 ];
 
 /// One line of the table, for each server.
@@ -32,7 +32,7 @@ pub(crate) struct Case {
     pub(crate) window: u16,
     pub(crate) mtu: u16,
     clients: usize,
-    at_once: usize,
+    concurrent: usize,
     per_second: Option<u32>,
     pause: bool,
 }
@@ -40,14 +40,14 @@ pub(crate) struct Case {
 const KIB: u32 = 1 << 10;
 const MIB: u32 = 1 << 20;
 
-/// A block that fills an Ethernet frame, and the largest there is, which needs a link for it.
+/// Block size and MTU: a block that fills an Ethernet frame, and the largest block, on a link for it.
 const FRAME: (u16, u16) = (1468, 1500);
 const LARGEST: (u16, u16) = (65464, 65535);
 
-/// Who has not ended by then has failed.
+/// A client that has not ended within this time has failed.
 const LIMIT: Duration = Duration::from_secs(180);
 
-/// All cases; fewer bytes and clients where it is to be quick.
+/// All cases; `quick` ones have fewer bytes and clients.
 pub(crate) fn cases(quick: bool) -> Vec<Case> {
     let one = |size: u32, window, (blksize, mtu)| Case {
         item: "single",
@@ -97,7 +97,7 @@ pub(crate) fn cases(quick: bool) -> Vec<Case> {
 }
 
 impl Case {
-    fn new(file_size: u32, window: u16, clients: usize, at_once: usize) -> Self {
+    fn new(file_size: u32, window: u16, clients: usize, concurrent: usize) -> Self {
         let (blksize, mtu) = FRAME;
         Self {
             item: "",
@@ -107,7 +107,7 @@ impl Case {
             window,
             mtu,
             clients,
-            at_once,
+            concurrent,
             per_second: None,
             pause: false,
         }
@@ -121,7 +121,7 @@ impl Case {
     /// The clients, for a file with this content.
     pub(crate) fn load<'a>(&self, file: &'a str, content: &'a [u8]) -> Load<'a> {
         Load {
-            ask: Ask {
+            job: Job {
                 server: SERVER,
                 file,
                 content,
@@ -130,14 +130,14 @@ impl Case {
                 pause: self.pause,
             },
             clients: self.clients,
-            at_once: self.at_once,
+            concurrent: self.concurrent,
             per_second: self.per_second,
             address: CLIENT,
             limit: LIMIT,
         }
     }
 
-    /// What system calls are counted by: windows of a transfer, or transfers.
+    /// The unit of system calls, and its number: windows of a transfer, or transfers.
     pub(crate) fn unit(&self) -> (&'static str, u64) {
         if self.clients > 1 {
             return ("transfer", self.clients as u64);

@@ -1,4 +1,4 @@
-//! A server and its clients, in a namespace each, on one processor.
+//! A server and its clients, each in a namespace, on one processor.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
@@ -13,33 +13,33 @@ use tests::process::Process;
 use crate::load::{self, Load, Moment, Tally};
 use crate::usage::{Group, Memory};
 
-/// Where the server listens.
+/// The address of the listener.
 pub(crate) const SERVER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(10, 90, 0, 1)), 69);
 
-/// The address of a client that is alone.
+/// The address of a single client.
 pub(crate) const CLIENT: Ipv4Addr = Ipv4Addr::new(10, 90, 0, 2);
 
-/// How long a server may take to start.
+/// The limit for a server to start.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A server to measure.
 #[derive(Clone, Debug)]
 pub(crate) struct Peer {
     pub(crate) name: String,
-    /// A line for the shell, with `{root}`, `{ip}` and `{port}` in it. It stays in the foreground.
+    /// A shell command with `{root}`, `{ip}` and `{port}` in it; it stays in the foreground.
     pub(crate) command: String,
 }
 
-/// A load, and what the server used for it.
+/// The results of a load, and the resources that the server used.
 #[derive(Clone, Debug)]
 pub(crate) struct Measured {
     pub(crate) tally: Tally,
     pub(crate) cpu: Duration,
-    /// How many clients had their transfer and kept silent, and what came for them.
+    /// The number of silent clients with an open transfer, and the memory added for them.
     pub(crate) held: Option<(u64, Memory)>,
 }
 
-/// A running server with nothing behind it yet. It ends with this value.
+/// A freshly started server. Dropping this value stops it.
 #[derive(Debug)]
 pub(crate) struct Lab {
     clients: Netns,
@@ -51,7 +51,7 @@ impl Lab {
     /// Starts a server for the files below `root`, at the other end of a cable from its clients.
     ///
     /// # Panics
-    /// When it does not come to listen.
+    /// When it does not listen within the limit.
     pub(crate) fn new(peer: &Peer, root: &Path, mtu: u16) -> Self {
         let (home, clients) = (Netns::new(), Netns::new());
         home.cable(&clients, "wire");
@@ -67,7 +67,7 @@ impl Lab {
             .replace("{root}", &root.display().to_string())
             .replace("{ip}", "0.0.0.0")
             .replace("{port}", &SERVER.port().to_string());
-        // Nobody reads what it writes: to wake a reader would be a part of what is measured.
+        // Output is discarded: waking a reader would be part of the measurement.
         let server = Process::start(
             home.command("taskset")
                 .args(["-c", "0", "sh", "-c"])
@@ -91,7 +91,7 @@ impl Lab {
         self.server.id()
     }
 
-    /// Lets clients come, on the server's processor: to wake another one costs more than the work.
+    /// Runs the clients on the server's processor: waking another one costs more than the work itself.
     pub(crate) fn run(&self, load: Load<'_>) -> Measured {
         let group = Group(self.server.id());
         let (mut before, mut after, mut idle, mut paused) = Default::default();

@@ -1,4 +1,4 @@
-//! Many clients on one thread, and what they have seen when all are done.
+//! Many clients on one thread, and their combined results.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -8,53 +8,53 @@ use std::time::{Duration, Instant};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use tests::host;
 
-use crate::transfer::{Ask, State, Transfer};
+use crate::transfer::{Job, State, Transfer};
 
-/// How many clients there are, and how they come.
+/// The number of clients, and their schedule.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Load<'a> {
-    pub(crate) ask: Ask<'a>,
+    pub(crate) job: Job<'a>,
     pub(crate) clients: usize,
-    /// How many are served at a time; each that ends makes room for the next.
-    pub(crate) at_once: usize,
-    /// How many of the first ones come in a second; all together if nothing is said.
+    /// The number of clients at a time; the next one starts when one ends.
+    pub(crate) concurrent: usize,
+    /// The rate at which the first ones start; `None` starts all of them together.
     pub(crate) per_second: Option<u32>,
-    /// The address of a client that is alone. Others have one each, out of 10.91.0.0/16, and so
+    /// The address of a single client. Several clients have one each, out of 10.91.0.0/16, and so
     /// 28,000 ports each.
     pub(crate) address: Ipv4Addr,
-    /// Who has not ended by then has failed.
+    /// A client that has not ended within this time has failed.
     pub(crate) limit: Duration,
 }
 
-/// When somebody who watches a load may want to measure.
+/// The moments of a load at which a caller can measure.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Moment {
-    /// The clients have their sockets and have said nothing.
+    /// The clients have their sockets and have sent nothing.
     Ready,
-    /// So many have their first block and keep silent: all of them, or those that came to it.
+    /// This many clients have their first block and are silent: all, or those that were served.
     Paused(u64),
-    /// The last one is done.
+    /// The last client has ended.
     Over,
 }
 
-/// What came of a load.
+/// The results of a load.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Tally {
     pub(crate) done: u64,
     pub(crate) failed: u64,
-    /// What the first client to fail has to say.
-    pub(crate) complaint: Option<String>,
-    /// Bytes of the files of those that are done.
+    /// The error of the first client that failed.
+    pub(crate) first_error: Option<String>,
+    /// Bytes of completed files.
     pub(crate) bytes: u64,
     pub(crate) elapsed: Duration,
     /// Sorted.
     pub(crate) first_replies: Vec<Duration>,
-    pub(crate) asked_again: u64,
+    pub(crate) requests_repeated: u64,
     pub(crate) duplicates: u64,
 }
 
 impl Tally {
-    /// The time within which so many of a hundred first replies came.
+    /// The time within which `percent` of the first replies arrived.
     pub(crate) fn first_reply(&self, percent: usize) -> Option<Duration> {
         let last = self.first_replies.len().checked_sub(1)?;
         self.first_replies.get(last * percent / 100).copied()
@@ -62,39 +62,41 @@ impl Tally {
 
     fn add(&mut self, transfer: &Transfer<'_>) {
         self.first_replies.extend(transfer.counts.first_reply);
-        self.asked_again += transfer.counts.asked_again;
+        self.requests_repeated += transfer.counts.requests_repeated;
         self.duplicates += transfer.counts.duplicates;
     }
 }
 
-/// Lets the clients come, and returns when all have ended.
+/// Runs the clients, and returns when all have ended.
 pub(crate) fn run(load: Load<'_>, mut watch: impl FnMut(Moment)) -> Tally {
-    let mut crowd = Crowd::new(load);
+    let mut clients = Clients::new(load);
     watch(Moment::Ready);
-    crowd.start = host::now();
-    let mut paused = load.ask.pause;
-    while crowd.is_busy() {
-        crowd.turn();
-        if paused && (crowd.all_paused() || crowd.start.elapsed() > LONGEST_PAUSE) {
+    clients.start = host::now();
+    let mut paused = load.job.pause;
+    while clients.is_busy() {
+        clients.turn();
+        if paused && (clients.all_paused() || clients.start.elapsed() > LONGEST_PAUSE) {
             paused = false;
-            watch(Moment::Paused(crowd.paused));
+            watch(Moment::Paused(clients.paused));
             let now = host::now();
-            crowd.transfers().for_each(|transfer| transfer.go_on(now));
+            clients
+                .transfers()
+                .for_each(|transfer| transfer.resume(now));
         }
     }
     watch(Moment::Over);
-    crowd.close()
+    clients.close()
 }
 
-struct Crowd<'a> {
+struct Clients<'a> {
     load: Load<'a>,
     start: Instant,
     slots: Vec<Option<Client<'a>>>,
     opened: usize,
-    /// How many of the first ones have asked.
-    asked: usize,
+    /// Clients of the first ones that have sent their request.
+    started: usize,
     paused: u64,
-    /// One entry for each client: when to look at it at the latest.
+    /// One entry for each client: the latest time of its next check.
     timers: BinaryHeap<Reverse<(Instant, usize, usize)>>,
     epoll: Epoll,
     ready: Vec<usize>,
@@ -102,27 +104,27 @@ struct Crowd<'a> {
     tally: Tally,
 }
 
-/// A transfer, and the how-manieth it is.
+/// A transfer with its number.
 struct Client<'a> {
     number: usize,
     transfer: Transfer<'a>,
 }
 
-/// Whoever is not served by then waits for somebody to end, not for the kernel or the queue.
+/// A client that is not served within this time waits for another one to end, not for the kernel.
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
-/// How long a turn lasts if nothing happens, while clients are still to come and afterwards.
+/// The longest wait for events, while clients are still to start and afterwards.
 const SOON: Duration = Duration::from_millis(1);
 const LATER: Duration = Duration::from_millis(20);
 
-impl<'a> Crowd<'a> {
+impl<'a> Clients<'a> {
     fn new(load: Load<'a>) -> Self {
-        let mut crowd = Self {
+        let mut clients = Self {
             load,
             start: host::now(),
             slots: Vec::new(),
             opened: 0,
-            asked: 0,
+            started: 0,
             paused: 0,
             timers: BinaryHeap::new(),
             epoll: Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC).expect("the kernel has epoll"),
@@ -130,11 +132,11 @@ impl<'a> Crowd<'a> {
             buffer: vec![0; 1 << 16],
             tally: Tally::default(),
         };
-        for slot in 0..load.at_once.min(load.clients) {
-            let client = crowd.open(slot);
-            crowd.slots.push(Some(client));
+        for slot in 0..load.concurrent.min(load.clients) {
+            let client = clients.open(slot);
+            clients.slots.push(Some(client));
         }
-        crowd
+        clients
     }
 
     fn is_busy(&self) -> bool {
@@ -151,9 +153,9 @@ impl<'a> Crowd<'a> {
         clients.map(|client| &mut client.transfer)
     }
 
-    /// What is due and what has come.
+    /// Processes due timers and received datagrams.
     fn turn(&mut self) {
-        self.let_in(host::now());
+        self.start_due(host::now());
         self.wait();
         let now = host::now();
         let mut ready = std::mem::take(&mut self.ready);
@@ -164,38 +166,38 @@ impl<'a> Crowd<'a> {
         self.expire(now);
     }
 
-    /// Lets those of the first clients ask whose time has come.
-    fn let_in(&mut self, now: Instant) {
+    /// Sends the requests of the first clients that are due.
+    fn start_due(&mut self, now: Instant) {
         let due = self.load.per_second.map_or(self.slots.len(), |rate| {
             let due = (now - self.start).as_micros() * u128::from(rate) / 1_000_000;
             usize::try_from(due).unwrap_or(usize::MAX).saturating_add(1)
         });
-        while self.asked < due.min(self.slots.len()) {
-            self.ask(self.asked, now);
-            self.asked += 1;
+        while self.started < due.min(self.slots.len()) {
+            self.request(self.started, now);
+            self.started += 1;
         }
     }
 
-    fn ask(&mut self, slot: usize, now: Instant) {
+    fn request(&mut self, slot: usize, now: Instant) {
         let Some(client) = self.slots.get_mut(slot).and_then(Option::as_mut) else {
             return;
         };
-        let asked = client.transfer.ask(now);
+        let sent = client.transfer.start(now);
         let timer = (client.transfer.deadline(), slot, client.number);
         self.timers.push(Reverse(timer));
-        if let Err(error) = asked {
+        if let Err(error) = sent {
             self.ended(slot, Err(error.to_string()), now);
         }
     }
 
-    /// Whoever is alone waits in its own read, as a simple client does.
+    /// Waits for events; a single client blocks in its own read, as a simple client does.
     fn wait(&mut self) {
-        if self.load.at_once == 1 {
+        if self.load.concurrent == 1 {
             self.ready.push(0);
             return;
         }
-        let all_asked = self.asked == self.slots.len();
-        let patience = if all_asked { LATER } else { SOON };
+        let all_started = self.started == self.slots.len();
+        let patience = if all_started { LATER } else { SOON };
         let patience = EpollTimeout::try_from(patience).expect("some milliseconds");
         let mut events = [EpollEvent::empty(); 256];
         let count = self.epoll.wait(&mut events, patience).unwrap_or(0);
@@ -244,7 +246,7 @@ impl<'a> Crowd<'a> {
         }
     }
 
-    /// Counts a client that has ended, and lets the next one in.
+    /// Counts a client that has ended, and starts the next one.
     fn ended(&mut self, slot: usize, how: Result<(), String>, now: Instant) {
         let Some(client) = self.slots.get_mut(slot).and_then(Option::take) else {
             return;
@@ -254,23 +256,23 @@ impl<'a> Crowd<'a> {
         match how {
             Ok(()) => {
                 self.tally.done += 1;
-                self.tally.bytes += self.load.ask.content.len() as u64;
+                self.tally.bytes += self.load.job.content.len() as u64;
             }
             Err(why) => {
                 self.tally.failed += 1;
-                self.tally.complaint.get_or_insert(why);
+                self.tally.first_error.get_or_insert(why);
             }
         }
         if self.opened < self.load.clients {
             let next = self.open(slot);
-            if let Some(place) = self.slots.get_mut(slot) {
-                *place = Some(next);
+            if let Some(empty) = self.slots.get_mut(slot) {
+                *empty = Some(next);
             }
-            self.ask(slot, now);
+            self.request(slot, now);
         }
     }
 
-    /// A client with a socket.
+    /// Opens the socket of the next client.
     fn open(&mut self, slot: usize) -> Client<'a> {
         let number = self.opened;
         self.opened += 1;
@@ -279,7 +281,7 @@ impl<'a> Crowd<'a> {
         self.epoll
             .add(&socket, event)
             .expect("the descriptor is new");
-        let transfer = Transfer::new(self.load.ask, socket, host::now());
+        let transfer = Transfer::new(self.load.job, socket, host::now());
         Client { number, transfer }
     }
 
@@ -291,16 +293,16 @@ impl<'a> Crowd<'a> {
             Ipv4Addr::from(u32::from(Ipv4Addr::new(10, 91, 0, 1)) + host)
         };
         let socket = host::udp_socket(IpAddr::V4(address));
-        let set = if self.load.at_once == 1 {
+        let set = if self.load.concurrent == 1 {
             socket.set_read_timeout(Some(LATER))
         } else {
             socket.set_nonblocking(true)
         };
-        set.expect("every socket can wait or not");
+        set.expect("every socket has both modes");
         socket
     }
 
-    /// Whoever is left has failed.
+    /// Counts the clients that are left as failed.
     fn close(mut self) -> Tally {
         self.tally.elapsed = self.start.elapsed();
         let left: Vec<_> = self.slots.iter().flatten().collect();
@@ -311,7 +313,7 @@ impl<'a> Crowd<'a> {
         if missing > 0 {
             self.tally.failed += missing;
             self.tally
-                .complaint
+                .first_error
                 .get_or_insert_with(|| "time is up".to_owned());
         }
         self.tally.first_replies.sort_unstable();

@@ -1,10 +1,10 @@
-//! The servers that `cargo ci setup` brings, to be measured beside ours.
+//! The other servers that `cargo ci setup` installs, for comparison.
 
 use tests::peers;
 
 use crate::lab::Peer;
 
-/// A name, the program as `tests::peers` knows it, and its arguments.
+/// A name, the program in `tests::peers`, and its arguments.
 const RIVALS: [(&str, &str, &str); 3] = [
     (
         "tftpd-hpa",
@@ -26,11 +26,11 @@ const RIVALS: [(&str, &str, &str); 3] = [
     ),
 ];
 
-/// Those that are there; of the others it is said where they come from.
+/// Returns the installed ones; prints the source of the others.
 pub(crate) fn installed() -> Vec<Peer> {
-    let there = |(name, program, arguments): &(&str, &str, &str)| {
+    let installed = |(name, program, arguments): &(&str, &str, &str)| {
         let Some(path) = peers::find(program) else {
-            eprintln!("without {name}, which `cargo ci setup` brings");
+            eprintln!("without {name}: `cargo ci setup` installs it");
             return None;
         };
         Some(Peer {
@@ -38,5 +38,5 @@ pub(crate) fn installed() -> Vec<Peer> {
             command: format!("{} {arguments}", path.display()),
         })
     };
-    RIVALS.iter().filter_map(there).collect()
+    RIVALS.iter().filter_map(installed).collect()
 }

@@ -16,7 +16,7 @@ pub(crate) const LOADS: &[&str] = &[
     "CPU s/GB",
     "CPU µs each",
     "first reply p50, p99 ms",
-    "asked again",
+    "requests repeated",
     "DATA twice",
     "held: KiB each, user + kernel",
 ];
@@ -55,7 +55,7 @@ pub(crate) fn row(case: &Case, peer: &Peer, measured: &Measured) -> [String; 12]
         format!("{:.2}", cpu.as_secs_f64() / gigabytes),
         format!("{:.1}", cpu.as_secs_f64() * 1e6 / done),
         format!("{}, {}", reply(50), reply(99)),
-        tally.asked_again.to_string(),
+        tally.requests_repeated.to_string(),
         tally.duplicates.to_string(),
         held.map_or_else(String::new, |(held, memory)| {
             let each = |bytes: u64| float(bytes) / 1024.0 / float(held);

@@ -1,4 +1,4 @@
-//! One client: it reads one file over a socket of its own, and looks at every byte.
+//! One client: it reads one file over a socket of its own, and compares every byte.
 
 use std::io::{self, ErrorKind};
 use std::net::{SocketAddr, UdpSocket};
@@ -6,29 +6,29 @@ use std::time::{Duration, Instant};
 
 use tests::packet::Packet;
 
-/// What a client asks for, and what it is to get.
+/// The request of a client, and the expected content.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Ask<'a> {
+pub(crate) struct Job<'a> {
     pub(crate) server: SocketAddr,
     pub(crate) file: &'a str,
     pub(crate) content: &'a [u8],
     pub(crate) blksize: u16,
     pub(crate) window: u16,
-    /// Whether to keep silent after the first block, until told to go on.
+    /// Set if the client pauses after the first block, until [`Transfer::resume`].
     pub(crate) pause: bool,
 }
 
-/// A read that was asked for, or is about to be.
+/// A read, before or after its request was sent.
 #[derive(Debug)]
 pub(crate) struct Transfer<'a> {
-    ask: Ask<'a>,
+    job: Job<'a>,
     socket: UdpSocket,
-    asked_at: Instant,
+    first_sent: Instant,
     deadline: Instant,
     tries: u32,
     blksize: usize,
     window: u64,
-    /// The block that is awaited; the first is 1.
+    /// The next block in order; the first is 1.
     next: u64,
     acknowledged: u64,
     received: usize,
@@ -37,27 +37,27 @@ pub(crate) struct Transfer<'a> {
     pub(crate) counts: Counts,
 }
 
-/// What there is to say of one transfer.
+/// The figures of one transfer.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Counts {
     /// From the first request to the first reply.
     pub(crate) first_reply: Option<Duration>,
-    /// How often the request was sent again.
-    pub(crate) asked_again: u64,
-    /// Blocks that came once more.
+    /// Repetitions of the request.
+    pub(crate) requests_repeated: u64,
+    /// Blocks received again.
     pub(crate) duplicates: u64,
 }
 
-/// How it stands with a transfer after a datagram.
+/// The state of a transfer after a datagram.
 #[derive(Debug)]
 pub(crate) enum State {
-    /// The window is not full: more may be there already.
+    /// The window is not full: more blocks may be in the socket already.
     More,
-    /// It is the server's turn.
+    /// The client waits for the server.
     Waiting,
-    /// The first block is here, and the client keeps silent.
+    /// The first block has arrived, and the client pauses.
     Paused,
-    /// All bytes are here, and they are the right ones.
+    /// All bytes have arrived, and they are equal to the content.
     Done,
     Failed(String),
 }
@@ -69,17 +69,17 @@ enum Pause {
     Now,
 }
 
-/// How long a client waits before it says its last word again, and how often it does.
+/// The time before a client repeats its last packet, and the most repetitions.
 const PATIENCE: Duration = Duration::from_secs(3);
 const TRIES: u32 = 12;
 
 impl<'a> Transfer<'a> {
-    /// A client that has its socket and has said nothing.
-    pub(crate) fn new(ask: Ask<'a>, socket: UdpSocket, now: Instant) -> Self {
+    /// A client with its socket, before its request.
+    pub(crate) fn new(job: Job<'a>, socket: UdpSocket, now: Instant) -> Self {
         Self {
-            ask,
+            job,
             socket,
-            asked_at: now,
+            first_sent: now,
             deadline: now + PATIENCE,
             tries: 0,
             blksize: 512,
@@ -88,24 +88,24 @@ impl<'a> Transfer<'a> {
             acknowledged: 0,
             received: 0,
             gap_reported: false,
-            pause: if ask.pause { Pause::Ahead } else { Pause::None },
+            pause: if job.pause { Pause::Ahead } else { Pause::None },
             counts: Counts::default(),
         }
     }
 
     /// Sends the request.
-    pub(crate) fn ask(&mut self, now: Instant) -> io::Result<()> {
-        self.asked_at = now;
+    pub(crate) fn start(&mut self, now: Instant) -> io::Result<()> {
+        self.first_sent = now;
         self.deadline = now + PATIENCE;
         self.request()
     }
 
-    /// When [`tick`](Self::tick) has something to do.
+    /// The next call of [`tick`](Self::tick).
     pub(crate) fn deadline(&self) -> Instant {
         self.deadline
     }
 
-    /// The deadline has passed: says the last word again, or gives up.
+    /// Repeats the last packet after the deadline, or fails.
     pub(crate) fn tick(&mut self, now: Instant) -> State {
         self.deadline = now + PATIENCE;
         self.tries += 1;
@@ -113,34 +113,34 @@ impl<'a> Transfer<'a> {
             return State::Waiting;
         }
         if self.tries > TRIES {
-            return State::Failed(format!("silence after block {}", self.next - 1));
+            return State::Failed(format!("no answer after block {}", self.next - 1));
         }
-        let said = if self.counts.first_reply.is_none() {
-            self.counts.asked_again += 1;
+        let sent = if self.counts.first_reply.is_none() {
+            self.counts.requests_repeated += 1;
             self.request()
         } else {
             self.acknowledge()
         };
-        said.map_or_else(
+        sent.map_or_else(
             |error| State::Failed(error.to_string()),
             |()| State::Waiting,
         )
     }
 
-    /// Ends the silence; who has not come to it yet leaves it out.
-    pub(crate) fn go_on(&mut self, now: Instant) {
+    /// Ends the pause; a client that has not reached it will not pause.
+    pub(crate) fn resume(&mut self, now: Instant) {
         if std::mem::replace(&mut self.pause, Pause::None) == Pause::Now {
             self.deadline = now + PATIENCE;
-            // Where it fails, the deadline says so.
+            // An error here is followed by a timeout.
             let _ = self.acknowledge();
         }
     }
 
-    /// Takes one datagram, if there is one.
+    /// Processes one datagram, if one has arrived.
     pub(crate) fn receive(&mut self, buffer: &mut [u8], now: Instant) -> State {
         let state = match self.datagram(buffer, now) {
             Ok(length) => self.take(buffer.get(..length).unwrap_or_default(), now),
-            // The second is a blocking socket's word for the first.
+            // A blocking socket returns the second for the first.
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
                 Ok(State::Waiting)
             }
@@ -149,14 +149,14 @@ impl<'a> Transfer<'a> {
         state.unwrap_or_else(|error| State::Failed(error.to_string()))
     }
 
-    /// The first reply says where the server goes on; from then on nobody else is heard.
+    /// Receives a datagram; the socket is connected to the port of the first reply.
     fn datagram(&mut self, buffer: &mut [u8], now: Instant) -> io::Result<usize> {
         if self.counts.first_reply.is_some() {
             return self.socket.recv(buffer);
         }
         let (length, server) = self.socket.recv_from(buffer)?;
         self.socket.connect(server)?;
-        self.counts.first_reply = Some(now - self.asked_at);
+        self.counts.first_reply = Some(now - self.first_sent);
         Ok(length)
     }
 
@@ -184,7 +184,7 @@ impl<'a> Transfer<'a> {
     }
 
     fn block(&mut self, number: u16, payload: &[u8], now: Instant) -> io::Result<State> {
-        // Block numbers go round: the low 16 bits of the one awaited tell what is ahead.
+        // Block numbers wrap: they are compared with the low 16 bits of the next one.
         let [.., high, low] = self.next.to_be_bytes();
         match number.wrapping_sub(u16::from_be_bytes([high, low])) {
             0 => {}
@@ -194,7 +194,7 @@ impl<'a> Transfer<'a> {
             }
             _ => return self.gap(),
         }
-        let rest = self.ask.content.get(self.received..).unwrap_or_default();
+        let rest = self.job.content.get(self.received..).unwrap_or_default();
         if payload.len() != rest.len().min(self.blksize) || !rest.starts_with(payload) {
             return Ok(State::Failed(format!("wrong bytes in block {}", self.next)));
         }
@@ -215,7 +215,7 @@ impl<'a> Transfer<'a> {
         Ok(if last { State::Done } else { State::Waiting })
     }
 
-    /// A block is missing, which is said once.
+    /// Reports a missing block once.
     fn gap(&mut self) -> io::Result<State> {
         if !self.gap_reported {
             self.gap_reported = true;
@@ -225,13 +225,13 @@ impl<'a> Transfer<'a> {
     }
 
     fn request(&self) -> io::Result<()> {
-        let Ask {
+        let Job {
             server,
             file,
             blksize,
             window,
             ..
-        } = self.ask;
+        } = self.job;
         let mut packet = format!("\0\x01{file}\0octet\0tsize\x000\0blksize\0{blksize}\0");
         if window > 1 {
             packet = format!("{packet}windowsize\0{window}\0");

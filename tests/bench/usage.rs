@@ -1,4 +1,4 @@
-//! What a server uses: processor time and memory, of all its processes.
+//! Processor time and memory of a server, over all its processes.
 
 use std::path::Path;
 use std::time::Duration;
@@ -6,21 +6,21 @@ use std::time::Duration;
 use nix::time::ClockId;
 use nix::unistd::Pid;
 
-/// The processes of a server: the one that was started, and what it has started itself.
+/// The processes of a server: the one that was started, and its children.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Group(pub(crate) u32);
 
 /// Bytes in use.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Memory {
-    /// Of the processes: what they share with others counts in part.
+    /// The processes' PSS: shared pages count in part.
     pub(crate) user: u64,
-    /// Of the kernel, for sockets: of the whole machine.
+    /// The kernel's memory for sockets, of the whole machine.
     pub(crate) kernel: u64,
 }
 
 impl Memory {
-    /// What came since then.
+    /// The increase since `before`.
     pub(crate) fn since(self, before: Self) -> Self {
         Self {
             user: self.user.saturating_sub(before.user),
@@ -30,14 +30,14 @@ impl Memory {
 }
 
 impl Group {
-    /// Processor time so far. Threads count to the nanosecond, whether they still run or not;
+    /// Processor time so far. Threads count to the nanosecond, running or ended;
     /// processes that have ended count in ticks of 10 ms.
     pub(crate) fn cpu(self) -> Duration {
-        let of = |stat: Stat| {
+        let time = |stat: Stat| {
             let clock = ClockId::pid_cpu_clock_id(stat.id).and_then(ClockId::now);
             clock.map(Duration::from).unwrap_or_default() + stat.children
         };
-        self.processes().map(of).sum()
+        self.processes().map(time).sum()
     }
 
     /// Memory in use now.
@@ -61,7 +61,7 @@ impl Group {
     }
 }
 
-/// What `/proc/ID/stat` says.
+/// The fields of `/proc/ID/stat`.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 struct Stat {
     id: Pid,
@@ -72,7 +72,7 @@ struct Stat {
 
 impl Stat {
     fn read(text: &str) -> Option<Self> {
-        // The name may hold anything; the last parenthesis ends it.
+        // The name can contain any character; the last parenthesis ends it.
         let (id, _) = text.split_once(' ')?;
         let (_, fields) = text.rsplit_once(") ")?;
         let ticks = number(fields, 13)? + number(fields, 14)?;
@@ -84,7 +84,7 @@ impl Stat {
     }
 }
 
-/// What the kernel keeps for a socket, a file and its place in an epoll.
+/// The kernel's caches for a socket, a file and its entry in an epoll.
 const CACHES: [&str; 6] = [
     "UDP",
     "UDPv6",
@@ -94,7 +94,7 @@ const CACHES: [&str; 6] = [
     "eventpoll_pwq",
 ];
 
-/// The bytes in these caches: `name active_objects all_objects object_size …`.
+/// Sums the bytes in these caches: `name active_objects all_objects object_size …`.
 fn sockets(slabinfo: &str) -> u64 {
     let bytes = |line: &str| {
         let name = line.split_whitespace().next()?;
@@ -108,10 +108,10 @@ fn number(line: &str, field: usize) -> Option<u64> {
     line.split_whitespace().nth(field)?.parse().ok()
 }
 
-/// A file of `/proc`; nothing, if its process has ended meanwhile.
+/// Reads a file of `/proc`; empty if its process has ended.
 #[expect(
     clippy::disallowed_methods,
-    reason = "the door to files that may vanish at any time"
+    reason = "reads files that may vanish at any time"
 )]
 fn proc_file(name: impl AsRef<Path>) -> String {
     std::fs::read_to_string(Path::new("/proc").join(name)).unwrap_or_default()
@@ -122,7 +122,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_process_with_a_strange_name_is_read() {
+    fn a_process_with_parentheses_in_its_name_is_read() {
         let line = "42 (a) b (c) S 1 40 40 0 -1 4194304 9 9 0 0 120 30 5 2 20 0 2 0 99";
         let expected = Stat {
             id: Pid::from_raw(42),

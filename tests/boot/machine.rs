@@ -1,4 +1,4 @@
-//! A network with a server, a DHCP server, and a virtual machine plugged into it.
+//! A network with a TFTP server, a DHCP server and a virtual machine.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::RangeInclusive;
@@ -16,10 +16,10 @@ const PORTS: RangeInclusive<u16> = 61_000..=61_999;
 const BRIDGE: &str = "bridge0";
 const TAP: &str = "tap0";
 
-/// How long dnsmasq may take to start.
+/// The limit for dnsmasq to start.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Whether a machine can be booted here, given these programs and files too; says so if not.
+/// Returns true if a machine can be booted here with these further programs; prints the reason if not.
 #[track_caller]
 pub(crate) fn available(more: &[&str]) -> bool {
     let needed = [
@@ -96,7 +96,7 @@ impl Lab {
             "-netdev",
             &format!("tap,id=net0,ifname={TAP},script=no,downscript=no"),
         ]);
-        // The ROM is QEMU's choice: it fits the identity written in it to the card, but not in one named here.
+        // QEMU chooses the ROM: it patches the card's identity into that one, but not into one named here.
         qemu.args(["-device", "virtio-net-pci,netdev=net0"]);
         Process::start(&mut qemu)
     }
@@ -114,7 +114,7 @@ impl Lab {
     }
 }
 
-/// dnsmasq as a DHCP server that names ours for the boot file; neither DNS nor TFTP of its own.
+/// Starts dnsmasq as a DHCP server that names our TFTP server; its own DNS and TFTP are off.
 #[track_caller]
 fn dnsmasq(namespace: &Netns) -> Process {
     let mut command = namespace.command(peers::path("dnsmasq"));

@@ -1,5 +1,5 @@
 //! A machine boots over the network: QEMU with a BIOS and the iPXE ROM of its network card, dnsmasq
-//! for addresses only, and our server for the files.
+//! as DHCP server, and our server for the files.
 //!
 //! `TESTS_SERVER=hpa` runs the same against tftpd-hpa.
 
@@ -13,7 +13,7 @@ use tests::peers;
 
 use machine::Lab;
 
-/// QEMU without hardware support needs a few seconds; a busy machine several times that.
+/// Limits for QEMU without hardware support, which needs a few seconds, on a busy machine.
 const SCRIPT: Duration = Duration::from_secs(60);
 const KERNEL: Duration = Duration::from_secs(180);
 
@@ -46,7 +46,7 @@ fn ipxe_loads_a_linux_kernel_and_its_first_file_system_from_the_server() {
     lab.wait_for(&machine, &marker, KERNEL);
 }
 
-/// A word that is on the console only if the file that holds it has come over the network in this run.
+/// A word that reaches the console only if its file was loaded over the network in this run.
 fn marker() -> String {
     let since = std::time::UNIX_EPOCH
         .elapsed()

@@ -1,4 +1,4 @@
-//! The smallest Linux there is: busybox and one script.
+//! A minimal Linux system: busybox and one script.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -10,8 +10,8 @@ use tempfile::TempDir;
 use tests::process::Process;
 use tests::{host, peers};
 
-/// An initial file system whose first program prints a marker on the console and turns the machine
-/// off, as the archive that the kernel unpacks.
+/// Packs an initial file system whose first program prints a marker on the console and turns the
+/// machine off.
 ///
 /// # Panics
 /// When `cpio` fails.
@@ -47,5 +47,5 @@ pub(crate) fn archive(marker: &str) -> Vec<u8> {
 
 fn program(path: &Path, bytes: &[u8]) {
     host::write(path, bytes);
-    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("the file is ours");
+    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("the file was made here");
 }

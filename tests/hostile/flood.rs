@@ -1,4 +1,4 @@
-//! What very many packets cost: no memory by what they ask for, and no line of the log for each.
+//! The cost of floods: no memory for requested windows, and no log line for each packet.
 
 use tests::client::Client;
 use tests::lab::{Lab, SERVERS};
@@ -8,11 +8,11 @@ const CLIENTS: usize = 200;
 
 const PACKETS: usize = 3000;
 
-/// What a flood may leave: a thousand lines at once, and a hundred more each second.
+/// The most lines of a flood: a burst of a thousand, and a hundred more each second.
 const LINES: usize = 2200;
 
 #[test]
-fn transfers_hold_no_memory_for_the_windows_that_were_asked_for() {
+fn transfers_allocate_no_memory_for_the_windows_they_request() {
     if !peers::available(&["ip"]) {
         return;
     }
@@ -38,7 +38,7 @@ fn transfers_hold_no_memory_for_the_windows_that_were_asked_for() {
 }
 
 #[test]
-fn a_flood_from_one_port_fills_no_log() {
+fn a_flood_from_one_port_does_not_fill_the_log() {
     if !peers::available(&["ip"]) {
         return;
     }
@@ -50,9 +50,9 @@ fn a_flood_from_one_port_fills_no_log() {
         let mut client = lab.client(SERVERS[0]);
         for _ in 0..PACKETS / 2 {
             for name in [even, odd] {
-                // The answer is waited for, so that no packet is lost on the way.
-                let heard = client.ask(&format!("RRQ \"{name}\" octet"));
-                assert_ne!(heard, "silence");
+                // The client waits for the answer, so that no packet is lost in a full buffer.
+                let answer = client.ask(&format!("RRQ \"{name}\" octet"));
+                assert_ne!(answer, "silence");
             }
         }
         let log = server.stop();

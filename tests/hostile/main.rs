@@ -1,9 +1,9 @@
-//! Our server among people who mean it no good: how much a forged packet makes it send, what packets
-//! without sense do to it, and what a flood costs.
+//! Our server under attack: the amplification of forged packets, the effects of malformed packets, and
+//! the cost of floods.
 
 mod amplification;
-mod bill;
 mod flood;
 mod malformed;
 mod obstacles;
 mod packets;
+mod victim;

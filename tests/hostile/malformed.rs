@@ -1,5 +1,5 @@
-//! Packets without sense against the program as it is: it stays, it grows in nothing, and others are
-//! served as before.
+//! Malformed packets against the running program: it does not end, its memory and descriptors do not
+//! grow, and other clients are served.
 
 use std::cell::RefCell;
 use std::time::Duration;
@@ -12,11 +12,11 @@ use crate::packets;
 
 const ROUNDS: usize = 6;
 
-/// What the heap of an allocator may go up and down by.
+/// The variation of an allocator's heap, in bytes.
 const SLACK: u64 = 1 << 20;
 
 #[test]
-fn requests_without_sense_leave_no_trace() {
+fn malformed_requests_leave_no_trace() {
     if !peers::available(&["ip"]) {
         return;
     }
@@ -34,14 +34,14 @@ fn requests_without_sense_leave_no_trace() {
         assert_eq!(
             host::files_in(&lab.root()),
             ["x", "y"].map(|name| lab.root().join(name)),
-            "a request without sense has written"
+            "a malformed request has written"
         );
         server.stop();
     }
 }
 
 #[test]
-fn packets_without_sense_do_not_disturb_the_transfer_they_come_to() {
+fn malformed_packets_do_not_disturb_the_transfer_they_reach() {
     if !peers::available(&["ip"]) {
         return;
     }
@@ -56,29 +56,29 @@ fn packets_without_sense_do_not_disturb_the_transfer_they_come_to() {
         assert_eq!(writer.ask("WRQ y octet"), "ACK 0");
         for packet in &packets {
             reader.send_bytes(packet, reader.transfer());
-            // DATA that is not due is a matter of its own.
+            // A test of its own covers DATA out of order.
             if packet.get(..2) != Some(&[0, 3]) {
                 writer.send_bytes(packet, writer.transfer());
             }
         }
         reader.send("ACK 1");
         assert_eq!(reader.rest(2), [7; 88], "{}", server.output());
-        let heard = writer.ask_until_changed("DATA 1 len 3", "ACK 0");
-        assert_eq!(heard, "ACK 1", "{}", server.output());
+        let answer = writer.ask_until_changed("DATA 1 len 3", "ACK 0");
+        assert_eq!(answer, "ACK 1", "{}", server.output());
         assert_eq!(host::read(&lab.root().join("y")), [1; 3]);
     });
     server.stop();
 }
 
 #[test]
-fn blocks_without_sense_never_become_part_of_a_file() {
+fn malformed_blocks_never_become_part_of_a_file() {
     if !peers::available(&["ip"]) {
         return;
     }
     let lab = lab();
     let server = lab.serve("--writable --existing replace");
-    // Their ports stay taken: an equal request from an equal port, a moment later, would be a
-    // repetition that came late and gets no answer.
+    // Their ports stay bound: an equal request from an equal port shortly afterwards would be a late
+    // copy, which is not answered.
     let writers = RefCell::new(Vec::new());
     check_steady(&lab, &server, |address| {
         let too_long = [513, 600, 65_503].map(|length| {
@@ -86,15 +86,15 @@ fn blocks_without_sense_never_become_part_of_a_file() {
             block.resize(4 + length, b'!');
             block
         });
-        let strange = packets::mid().into_iter().chain(too_long);
-        for block in strange.filter(|packet| packet.starts_with(&[0, 3])) {
+        let blocks = packets::mid().into_iter().chain(too_long);
+        for block in blocks.filter(|packet| packet.starts_with(&[0, 3])) {
             let mut writer = lab.client(address);
             assert_eq!(writer.ask("WRQ y octet"), "ACK 0");
             writer.send_bytes(&block, writer.transfer());
-            let heard = writer.ask_until_changed("DATA 1 len 3", "ACK 0");
+            let answer = writer.ask_until_changed("DATA 1 len 3", "ACK 0");
             assert!(
-                heard == "ACK 1" || heard.starts_with("ERROR 4"),
-                "{}: {heard}",
+                answer == "ACK 1" || answer.starts_with("ERROR 4"),
+                "{}: {answer}",
                 block.escape_ascii()
             );
             assert_eq!(host::read(&lab.root().join("y")).len(), 3);
@@ -111,8 +111,8 @@ fn lab() -> Lab {
     lab
 }
 
-/// Has this done again and again, on both families; after each time an honest client is served, all
-/// sockets are closed again, and after the first the server needs no more memory.
+/// Repeats an attack over IPv4 and IPv6; after each round an honest client is served, all sockets are
+/// closed again, and after the first the memory does not grow.
 #[track_caller]
 fn check_steady(lab: &Lab, server: &Server, attack: impl Fn(std::net::IpAddr)) {
     assert_eq!(lab.client(SERVERS[0]).fetch("x"), [7; 600]);
@@ -135,7 +135,7 @@ fn check_steady(lab: &Lab, server: &Server, attack: impl Fn(std::net::IpAddr)) {
         }
         assert!(
             round < 2 || now <= memory + SLACK,
-            "it has grown from {memory} to {now} bytes"
+            "memory has grown from {memory} to {now} bytes"
         );
     }
 }

@@ -1,4 +1,4 @@
-//! Things in the folder that are no files: whoever opens them carelessly waits for ever.
+//! Entries in the folder that are not regular files: opening a FIFO blocks.
 
 use std::process::Command;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use tests::process::Process;
 use tests::{host, peers};
 
 #[test]
-fn pipes_and_devices_hold_nobody() {
+fn pipes_and_devices_are_refused_without_blocking() {
     if !peers::available(&["ip"]) {
         return;
     }

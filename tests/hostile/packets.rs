@@ -1,10 +1,10 @@
-//! Packets without sense, made from such as have one.
+//! Malformed packets, made from well-formed ones.
 
-/// A read request with every option, each of which a truncation cuts somewhere.
+/// A read request with every option; the truncations cut each of them somewhere.
 const REQUEST: &[u8] =
     b"\0\x01boot/x\0octet\0tsize\x000\0blksize\x001468\0timeout\x005\0windowsize\x004\0";
 
-/// Values of options that are no numbers, or none that are meant.
+/// Values of options that are no numbers, or out of bounds.
 const VALUES: [&str; 14] = [
     "",
     "0",
@@ -22,18 +22,18 @@ const VALUES: [&str; 14] = [
     "999999999999999999999999999999999999999",
 ];
 
-/// What may come first, to the listening port.
+/// First packets, for the listening port.
 pub(crate) fn first() -> Vec<Vec<u8>> {
     let mut packets: Vec<Vec<u8>> = prefixes(REQUEST);
     packets.extend(opcodes());
-    packets.extend(strange_options());
-    packets.extend(strange_names());
+    packets.extend(odd_options());
+    packets.extend(odd_names());
     packets.extend(oversized());
     packets
 }
 
-/// What may come in mid-transfer, from the rightful client to the transfer's port. None of it is an
-/// ERROR, which would end the transfer.
+/// Packets in mid-transfer, from the client to the transfer's port. None of them is an ERROR, which
+/// would end the transfer.
 pub(crate) fn mid() -> Vec<Vec<u8>> {
     let mut packets: Vec<Vec<u8>> = Vec::new();
     for whole in [
@@ -54,7 +54,7 @@ pub(crate) fn mid() -> Vec<Vec<u8>> {
     packets
 }
 
-/// The packet cut at every length, and whole.
+/// The packet truncated to every length, and whole.
 fn prefixes(packet: &[u8]) -> Vec<Vec<u8>> {
     let lengths = 0..=packet.len();
     lengths
@@ -62,7 +62,7 @@ fn prefixes(packet: &[u8]) -> Vec<Vec<u8>> {
         .collect()
 }
 
-/// Every operation there is, and many there are not, with and without what belongs to them.
+/// Every opcode of the RFCs and many others, with and without a body.
 fn opcodes() -> impl Iterator<Item = Vec<u8>> {
     let codes = (0..=16).chain([0xff, 0x100, 0x101, 0x200, 0x0400, 0x7fff, 0xff00, 0xffff]);
     codes.flat_map(|code: u16| {
@@ -76,7 +76,7 @@ fn opcodes() -> impl Iterator<Item = Vec<u8>> {
     })
 }
 
-fn strange_options() -> Vec<Vec<u8>> {
+fn odd_options() -> Vec<Vec<u8>> {
     let names = [
         "blksize",
         "tsize",
@@ -90,22 +90,22 @@ fn strange_options() -> Vec<Vec<u8>> {
     ];
     let mut packets: Vec<Vec<u8>> = names
         .iter()
-        .flat_map(|name| VALUES.iter().map(move |value| asking(&[name, value])))
+        .flat_map(|name| VALUES.iter().map(move |value| request(&[name, value])))
         .collect();
     packets.extend([
-        asking(&["blksize"]),
-        asking(&["blksize", "512", "tsize"]),
-        asking(&["blksize"; 401]),
-        asking(&["tsize", "0"].repeat(60)),
-        asking(&[""; 900]),
-        asking(&["\u{fffd}\u{1f980}", "\u{7f}"]),
-        asking(&[&"o".repeat(700), &"9".repeat(700)]),
+        request(&["blksize"]),
+        request(&["blksize", "512", "tsize"]),
+        request(&["blksize"; 401]),
+        request(&["tsize", "0"].repeat(60)),
+        request(&[""; 900]),
+        request(&["\u{fffd}\u{1f980}", "\u{7f}"]),
+        request(&[&"o".repeat(700), &"9".repeat(700)]),
     ]);
     packets
 }
 
-/// A request for a file that is there, with these words as its options.
-fn asking(words: &[&str]) -> Vec<u8> {
+/// A request for an existing file, with these strings as its options.
+fn request(words: &[&str]) -> Vec<u8> {
     let mut packet = b"\0\x01x\0octet\0".to_vec();
     for word in words {
         packet.extend(word.bytes().chain([0]));
@@ -113,7 +113,7 @@ fn asking(words: &[&str]) -> Vec<u8> {
     packet
 }
 
-fn strange_names() -> Vec<Vec<u8>> {
+fn odd_names() -> Vec<Vec<u8>> {
     let names: [&[u8]; 16] = [
         b"",
         b"/",
@@ -147,7 +147,7 @@ fn strange_names() -> Vec<Vec<u8>> {
         .collect()
 }
 
-/// Without a single NUL, and around the limits of what is read.
+/// Packets without a NUL, and around the limits of the receive buffer.
 fn oversized() -> Vec<Vec<u8>> {
     let lengths = [511, 512, 513, 516, 1500, 2047, 2048, 2049, 9000, 65_507];
     lengths

@@ -1,4 +1,4 @@
-//! How each client is asked to fetch a file, or to send one.
+//! The command line of each client for reading a file, and for writing one.
 
 use std::net::IpAddr;
 use std::path::Path;
@@ -7,33 +7,33 @@ use std::process::Command;
 use tests::netns::Netns;
 use tests::{built, peers};
 
-/// A program that moves files by TFTP, with the options it is to use.
+/// A TFTP client program, with its options.
 pub(crate) struct Client {
-    /// What it needs of other people's; the first is the program, unless there is none: then it is ours.
+    /// The installed programs and files it needs, the client itself first; empty for our own client.
     needs: &'static [&'static str],
-    /// The bytes of a block that it asks for.
+    /// The block size it requests.
     pub(crate) blksize: usize,
     pub(crate) ipv6: bool,
     arguments: fn(&Job<'_>) -> Vec<String>,
 }
 
-/// What to move between which server and which file here.
+/// One transfer: direction, server, and names on both sides.
 pub(crate) struct Job<'a> {
-    pub(crate) way: Way,
+    pub(crate) direction: Direction,
     pub(crate) server: IpAddr,
     pub(crate) name: &'a str,
     pub(crate) size: usize,
     pub(crate) file: &'a Path,
 }
 
-/// From the server, or to it.
+/// From the server, or to the server.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Way {
+pub(crate) enum Direction {
     Get,
     Put,
 }
 
-/// tftp-hpa 5.2, the one that Debian 12 has; 7.x is in no release of Debian yet.
+/// tftp-hpa 5.2, the version of Debian 12; 7.x is in no release of Debian yet.
 pub(crate) const TFTP_HPA: Client = Client {
     arguments: |job| tftp_hpa(job, "binary"),
     ..plain(&["tftp"])
@@ -90,14 +90,14 @@ pub(crate) const TFTPY: Client = Client {
     ..plain(&["python3", peers::TFTPY])
 };
 
-/// The binary `tftp` of this workspace, in windows.
+/// The binary `tftp` of this workspace, with windows.
 pub(crate) const OURS: Client = Client {
     blksize: 1428,
     arguments: |job| ours(job, ""),
     ..plain(&[])
 };
 
-/// The same as of 1992.
+/// The same with the options of RFC 1350 only.
 pub(crate) const OURS_LOCKSTEP: Client = Client {
     arguments: |job| ours(job, "--blksize 512 --windowsize 1"),
     ..plain(&[])
@@ -121,12 +121,12 @@ const fn plain(needs: &'static [&'static str]) -> Client {
 }
 
 impl Client {
-    /// What it needs of other people's.
+    /// The installed programs and files it needs.
     pub(crate) fn needs(&self) -> &'static [&'static str] {
         self.needs
     }
 
-    /// The command that does a job from inside a namespace.
+    /// Returns the command for a job inside a namespace.
     pub(crate) fn command(&self, namespace: &Netns, job: &Job<'_>) -> Command {
         let path = match self.needs {
             [] => built::binary("tftp"),
@@ -137,7 +137,7 @@ impl Client {
         command
     }
 
-    /// No bytes, one, around one block, and more blocks than a byte can count.
+    /// Zero bytes, one, sizes around one block, and a file of more than 256 blocks.
     pub(crate) fn sizes(&self) -> [usize; 6] {
         [
             0,
@@ -166,17 +166,17 @@ impl Job<'_> {
     }
 
     fn pick<T>(&self, get: T, put: T) -> T {
-        match self.way {
-            Way::Get => get,
-            Way::Put => put,
+        match self.direction {
+            Direction::Get => get,
+            Direction::Put => put,
         }
     }
 }
 
 fn tftp_hpa(job: &Job<'_>, mode: &str) -> Vec<String> {
     let (server, name, here) = (job.server, job.name, job.here());
-    let what = job.pick(format!("get {name} {here}"), format!("put {here} {name}"));
-    words(&format!("-m {mode} {server} -c {what}"))
+    let command = job.pick(format!("get {name} {here}"), format!("put {here} {name}"));
+    words(&format!("-m {mode} {server} -c {command}"))
 }
 
 fn atftp(job: &Job<'_>, options: &[&str]) -> Vec<String> {
@@ -184,23 +184,23 @@ fn atftp(job: &Job<'_>, options: &[&str]) -> Vec<String> {
         .iter()
         .flat_map(|option| ["--option".to_owned(), (*option).to_owned()]);
     let (server, name, here) = (job.server, job.name, job.here());
-    let way = job.pick("--get", "--put");
+    let command = job.pick("--get", "--put");
     let rest = words(&format!(
-        "{way} --remote-file {name} --local-file {here} {server} 69"
+        "{command} --remote-file {name} --local-file {here} {server} 69"
     ));
     options.chain(rest).collect()
 }
 
 fn curl(job: &Job<'_>, blksize: &str) -> Vec<String> {
-    // curl takes an OACK with tsize=0 for an error, whoever sends it: an empty file goes without.
+    // curl treats any OACK with tsize=0 as an error: an empty file is transferred without options.
     let options = if job.size == 0 {
         "--tftp-no-options".to_owned()
     } else {
         format!("--tftp-blksize {blksize}")
     };
-    let way = job.pick("--output", "--upload-file");
+    let command = job.pick("--output", "--upload-file");
     words(&format!(
-        "--silent --show-error {options} {way} {} {}",
+        "--silent --show-error {options} {command} {} {}",
         job.here(),
         job.url()
     ))
@@ -208,13 +208,13 @@ fn curl(job: &Job<'_>, blksize: &str) -> Vec<String> {
 
 fn busybox(job: &Job<'_>, blksize: &str) -> Vec<String> {
     let (server, name, here) = (job.server, job.name, job.here());
-    let way = job.pick("-g", "-p");
+    let command = job.pick("-g", "-p");
     words(&format!(
-        "tftp {way} -b {blksize} -r {name} -l {here} {server}"
+        "tftp {command} -b {blksize} -r {name} -l {here} {server}"
     ))
 }
 
-/// tftpy is a module: this is the program around it.
+/// The program around tftpy, which is a module.
 const AROUND_TFTPY: &str = "\
 import sys
 folder, way, server, name, here, blksize = sys.argv[1:]
@@ -225,10 +225,10 @@ getattr(client, way)(name, here)
 ";
 
 fn tftpy(job: &Job<'_>) -> Vec<String> {
-    let way = job.pick("download", "upload");
+    let command = job.pick("download", "upload");
     let folder = peers::unpacked("tftpy").display().to_string();
     let (server, blksize) = (job.server.to_string(), TFTPY.blksize.to_string());
-    ["-c", AROUND_TFTPY, &folder, way, &server, job.name]
+    ["-c", AROUND_TFTPY, &folder, command, &server, job.name]
         .map(str::to_owned)
         .into_iter()
         .chain([job.here(), blksize])
@@ -243,7 +243,7 @@ fn ours(job: &Job<'_>, options: &str) -> Vec<String> {
     ))
 }
 
-/// None of the words has a space in it.
+/// Splits a command line without quoted words.
 fn words(line: &str) -> Vec<String> {
     line.split_whitespace().map(str::to_owned).collect()
 }

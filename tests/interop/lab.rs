@@ -1,4 +1,4 @@
-//! A server on one end of a cable and other people's programs on the other.
+//! A server at one end of a cable and client programs at the other.
 
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
@@ -15,18 +15,18 @@ use tests::program::{EVERYWHERE, Program, Task};
 use tests::server::Server;
 use tests::{host, lab, peers};
 
-use crate::clients::{Client, Job, Way};
+use crate::clients::{Client, Direction, Job};
 
-/// The ports the server may use; outside of the kernel's own range.
+/// The ports of transfers, outside of the kernel's ephemeral range.
 pub(crate) const PORTS: RangeInclusive<u16> = 61_000..=61_999;
 
-/// For the largest file in blocks of 512 bytes, on a busy machine.
+/// The limit for the largest file in blocks of 512 bytes, on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// For what is refused.
-const AT_ONCE: Duration = Duration::from_secs(4);
+/// The limit for a refusal.
+const REFUSAL: Duration = Duration::from_secs(4);
 
-/// Whether the lab can be built here, with this server and this client in it; says so if not.
+/// Returns true if the lab can be built here with this server and client; prints the reason if not.
 #[track_caller]
 pub(crate) fn available(program: Program, client: &Client) -> bool {
     let programs: Vec<_> = ["ip", "tcpdump"]
@@ -37,7 +37,7 @@ pub(crate) fn available(program: Program, client: &Client) -> bool {
     peers::available(&programs)
 }
 
-/// The families that a client knows.
+/// The server's addresses of the families that a client supports.
 pub(crate) fn servers(client: &Client) -> Vec<IpAddr> {
     let all = ONE_OF_EACH_FAMILY.into_iter();
     all.filter(|server| client.ipv6 || server.is_ipv4())
@@ -51,28 +51,28 @@ pub(crate) struct Lab {
 }
 
 impl Lab {
-    /// A server for reading, on every address.
+    /// Starts a read-only server on every address.
     #[track_caller]
     pub(crate) fn reading(program: Program) -> Self {
         let cable = lab::Lab::with_servers(&ONE_OF_EACH_FAMILY);
         Self::start(program, cable, EVERYWHERE, false)
     }
 
-    /// A server that takes files too, on every address.
+    /// Starts a writable server on every address.
     #[track_caller]
     pub(crate) fn writing(program: Program) -> Self {
         let cable = lab::Lab::with_servers(&ONE_OF_EACH_FAMILY);
         Self::start(program, cable, EVERYWHERE, true)
     }
 
-    /// A server that takes files too, if it ever does, on a single address.
+    /// Starts a server on a single address, writable if the program supports that.
     #[track_caller]
     pub(crate) fn on(program: Program, address: IpAddr) -> Self {
         let cable = lab::Lab::with_servers(&ONE_OF_EACH_FAMILY);
         Self::start(program, cable, SocketAddr::new(address, 69), true)
     }
 
-    /// A server for reading on a cable that is there.
+    /// Starts a read-only server on an existing cable.
     #[track_caller]
     pub(crate) fn at(program: Program, cable: lab::Lab) -> Self {
         Self::start(program, cable, EVERYWHERE, false)
@@ -90,32 +90,32 @@ impl Lab {
         Self { server, cable }
     }
 
-    /// Watches the server's end of the cable.
+    /// Captures at the server's end of the cable.
     #[track_caller]
     pub(crate) fn watch(&self) -> Capture {
         Capture::start(&self.cable.there, CABLE, self.cable.beside())
     }
 
-    /// Fetches a file of this size and compares it with the one in the server's folder.
+    /// Reads a file of this size and compares it with the one in the server's folder.
     #[track_caller]
     pub(crate) fn fetch(&self, client: &Client, server: IpAddr, size: usize) {
         let original = self.cable.root().join(name(size));
         if !original.exists() {
             host::write(&original, host::patternless(size));
         }
-        self.fetch_into_place(client, server, &original);
+        self.fetch_file(client, server, &original);
     }
 
-    /// Fetches a file of the server's folder and compares it.
+    /// Reads a file of the server's folder and compares it.
     #[track_caller]
-    pub(crate) fn fetch_into_place(&self, client: &Client, server: IpAddr, original: &Path) {
+    pub(crate) fn fetch_file(&self, client: &Client, server: IpAddr, original: &Path) {
         let folder = folder();
         let fetched = folder.path().join("fetched");
-        let output = self.run(client, Way::Get, server, original, &fetched);
+        let output = self.run(client, Direction::Get, server, original, &fetched);
         self.check_equal(&fetched, original, server, &output);
     }
 
-    /// Sends a file of this size and compares what arrived.
+    /// Writes a file of this size and compares the stored one.
     #[track_caller]
     pub(crate) fn send(&self, client: &Client, server: IpAddr, size: usize) {
         let folder = folder();
@@ -124,16 +124,16 @@ impl Lab {
         self.send_file(client, server, &original);
     }
 
-    /// Sends a file and compares what arrived; where one of its name was, nothing of it is left.
+    /// Writes a file and compares the stored one; a previous file of that name is replaced whole.
     #[track_caller]
     pub(crate) fn send_file(&self, client: &Client, server: IpAddr, original: &Path) {
         let arrived = self.in_root(original);
-        let output = self.run(client, Way::Put, server, &arrived, original);
-        // The client has heard its last ACK: now the file is there, or never.
+        let output = self.run(client, Direction::Put, server, &arrived, original);
+        // The client has received its last ACK: by now the file is stored.
         self.check_equal(&arrived, original, server, &output);
     }
 
-    /// The server's folder has these files and no others, readable by those who may read new files.
+    /// Asserts that the server's folder has exactly these files, with the mode of new files.
     #[track_caller]
     pub(crate) fn check_uploads(&self, sizes: &[usize]) {
         let root = self.cable.root();
@@ -147,8 +147,8 @@ impl Lab {
         }
     }
 
-    /// Asks for a file that is not there, and sends one to a server that takes none; the client must
-    /// come back soon, and nothing has changed.
+    /// Reads an absent file, and writes one to a read-only server; the client must end soon, and no file
+    /// may change.
     #[track_caller]
     pub(crate) fn be_refused(&self, client: &Client, server: IpAddr) {
         let folder = folder();
@@ -157,22 +157,22 @@ impl Lab {
             folder.path().join("unwanted"),
         );
         host::write(&original, "unwanted");
-        for (way, file) in [(Way::Get, &fetched), (Way::Put, &original)] {
+        for (direction, file) in [(Direction::Get, &fetched), (Direction::Put, &original)] {
             let job = Job {
-                way,
+                direction,
                 server,
                 name: "absent",
                 size: 8,
                 file,
             };
-            self.job(client, &job, AT_ONCE);
+            self.job(client, &job, REFUSAL);
         }
         let length = std::fs::metadata(&fetched).map_or(0, |file| file.len());
-        assert_eq!(length, 0, "a file that is not there was fetched");
+        assert_eq!(length, 0, "an absent file was read");
         assert!(host::files_in(&self.cable.root()).is_empty());
     }
 
-    /// What our client says to these words, and how it ends.
+    /// Runs our client with these arguments; returns its output and status.
     #[track_caller]
     pub(crate) fn tftp(&self, arguments: &str) -> (String, ExitStatus) {
         let mut command = self.cable.here.command(tests::built::binary("tftp"));
@@ -181,22 +181,29 @@ impl Lab {
         (process.output(), status)
     }
 
-    /// Where the server has a file of this name.
+    /// The path of a file of this name in the server's folder.
     pub(crate) fn in_root(&self, file: &Path) -> PathBuf {
         let name = file.file_name().unwrap_or_default();
         self.cable.root().join(name)
     }
 
     #[track_caller]
-    fn run(&self, client: &Client, way: Way, server: IpAddr, there: &Path, here: &Path) -> String {
-        let source = match way {
-            Way::Get => there,
-            Way::Put => here,
+    fn run(
+        &self,
+        client: &Client,
+        direction: Direction,
+        server: IpAddr,
+        there: &Path,
+        here: &Path,
+    ) -> String {
+        let source = match direction {
+            Direction::Get => there,
+            Direction::Put => here,
         };
         let length = std::fs::metadata(source).map_or(0, |file| file.len());
         let name = there.file_name().unwrap_or_default().to_string_lossy();
         let job = Job {
-            way,
+            direction,
             server,
             name: &name,
             size: usize::try_from(length).unwrap_or(usize::MAX),
@@ -229,13 +236,13 @@ impl Lab {
     }
 }
 
-/// What the file of this size is called.
+/// The name of the file of this size.
 pub(crate) fn name(size: usize) -> String {
     format!("file-{size}.bin")
 }
 
 fn mode(file: &Path) -> u32 {
-    let metadata = std::fs::metadata(file).expect("it is there");
+    let metadata = std::fs::metadata(file).expect("the file exists");
     metadata.permissions().mode() & 0o7777
 }
 

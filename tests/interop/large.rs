@@ -1,4 +1,4 @@
-//! Files with more blocks than there are numbers.
+//! Files with more blocks than block numbers.
 
 use tests::lab::ONE_OF_EACH_FAMILY;
 use tests::program::Program;

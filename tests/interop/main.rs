@@ -1,8 +1,8 @@
-//! Our server read and written by other people's clients, and other people's servers by ours, on a
-//! cable between two network namespaces.
+//! Our server with the clients of other projects, and our client with their servers, on a cable between
+//! two network namespaces.
 //!
 //! `TESTS_SERVER=hpa` runs the same against tftpd-hpa, which fails one test: over IPv6 it answers from
-//! an address of its own choice.
+//! an address that it chooses.
 
 mod clients;
 mod lab;

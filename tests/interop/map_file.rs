@@ -1,4 +1,4 @@
-//! A map file of tftp-hpa means the same to our server as to `in.tftpd` 5.2.
+//! A map file of tftp-hpa maps to the same files with our server as with `in.tftpd` 5.2.
 
 use std::net::SocketAddr;
 
@@ -10,7 +10,7 @@ use tests::{host, peers};
 
 use crate::lab::PORTS;
 
-/// What administrators have in theirs, and whatever else 5.2 knows.
+/// Typical rules of administrators, and every other feature of 5.2.
 const MAP: &str = r"
 # Windows: drives, separators, and names in any case
 ri   ^[a-z]:
@@ -41,7 +41,7 @@ e~   \.rev$
 r    ^(.*)\.rev$            reverse/\1
 ";
 
-/// What is asked for over IPv4, and the file that it means; none where the request is to be refused.
+/// Names requested over IPv4, and the file each maps to; `None` for a refusal.
 const READ: [(&str, Option<&str>); 33] = [
     ("plain", Some("plain")),
     ("/plain", Some("plain")),
@@ -78,14 +78,14 @@ const READ: [(&str, Option<&str>); 33] = [
     ("x.rev", Some("reverse/x")),
 ];
 
-/// The same over IPv6, as far as it differs.
+/// The names with another result over IPv6.
 const READ_V6: [(&str, Option<&str>); 3] = [
     ("family", Some("family.v6")),
     ("who", Some("clients/fd99::64")),
     ("hex", Some("clients/FD990000000000000000000000000064")),
 ];
 
-/// What is sent, and under which name it arrives.
+/// Names of write requests, and the names under which the files are stored.
 const WRITTEN: [(&str, &str); 3] = [
     ("latest", "images/v13"),
     (r"\Boot\NEW", "windows/new"),
@@ -93,7 +93,7 @@ const WRITTEN: [(&str, &str); 3] = [
 ];
 
 #[test]
-fn a_map_file_leads_to_the_same_files_as_in_tftpd_hpa() {
+fn a_map_file_maps_to_the_same_files_as_in_tftpd_hpa() {
     if !peers::available(&["ip", "in.tftpd"]) {
         return;
     }
@@ -105,7 +105,7 @@ fn a_map_file_leads_to_the_same_files_as_in_tftpd_hpa() {
             lab.file(file, file);
         }
         for file in ["tftpbootx/x", "private/key", "windows/x"] {
-            lab.file(file, "not to be found");
+            lab.file(file, "unreachable");
         }
         let task = Task {
             writable: true,
@@ -131,7 +131,7 @@ fn check(program: Program, lab: &Lab, server: &Server) {
     }
     for (name, file) in WRITTEN {
         let mut client = lab.client_of(v4);
-        ask(&client, v4, 2, name);
+        request(&client, v4, 2, name);
         let context = format!("{program:?}, {name:?}");
         assert_eq!(
             client.receive_text(),
@@ -140,24 +140,24 @@ fn check(program: Program, lab: &Lab, server: &Server) {
             server.output()
         );
         assert_eq!(client.ask("DATA 1 len 5"), "ACK 1", "{context}");
-        let arrived = lab.root().join(file);
-        assert_eq!(host::read(&arrived).len(), 5, "{context}");
+        let stored = lab.root().join(file);
+        assert_eq!(host::read(&stored).len(), 5, "{context}");
     }
 }
 
-/// The content of a short file; nothing where it is refused.
+/// Reads a short file; returns `None` if the request is refused.
 #[track_caller]
 fn read(client: &mut Client, server: SocketAddr, name: &str) -> Option<String> {
-    ask(client, server, 1, name);
+    request(client, server, 1, name);
     let answer = client.receive().expect("a server answers");
     let content = answer.strip_prefix(&[0, 3, 0, 1])?;
     client.send("ACK 1");
     Some(String::from_utf8_lossy(content).into_owned())
 }
 
-/// Asks for a name with bytes that no script could hold.
+/// Sends a request for a name with any bytes.
 #[track_caller]
-fn ask(client: &Client, server: SocketAddr, opcode: u8, name: &str) {
+fn request(client: &Client, server: SocketAddr, opcode: u8, name: &str) {
     let request = [&[0, opcode], name.as_bytes(), b"\0octet\0"].concat();
     client.send_bytes(&request, server);
 }

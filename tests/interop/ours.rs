@@ -1,4 +1,4 @@
-//! Our client and other people's servers.
+//! Our client with the servers of other projects.
 
 use std::net::IpAddr;
 
@@ -9,18 +9,18 @@ use tests::program::Program;
 use crate::clients::{self, Client};
 use crate::lab::{Lab, available, name};
 
-/// With what it asks for by itself, and with what every server knows.
+/// With its default options, and with the options of RFC 1350 only.
 const OURS: [&Client; 2] = [&clients::OURS, &clients::OURS_LOCKSTEP];
 
 #[test]
-fn our_client_and_tftpd_hpa_understand_each_other() {
+fn our_client_reads_from_tftpd_hpa_and_writes_to_it() {
     for address in ONE_OF_EACH_FAMILY {
         moves_every_size(Program::Hpa, address);
     }
 }
 
 #[test]
-fn our_client_and_atftpd_understand_each_other() {
+fn our_client_reads_from_atftpd_and_writes_to_it() {
     for address in ONE_OF_EACH_FAMILY {
         moves_every_size(Program::Atftpd, address);
     }
@@ -34,7 +34,7 @@ fn our_client_reads_from_dnsmasq() {
 }
 
 #[test]
-fn a_probe_tells_what_each_server_grants() {
+fn a_probe_prints_the_options_that_each_server_grants() {
     for (program, granted) in [
         (Program::Tftpd, "blksize=1428 tsize=513 windowsize=16"),
         (Program::Hpa, "blksize=1428 tsize=513"),
@@ -57,7 +57,7 @@ fn moves_every_size(program: Program, address: IpAddr) {
         for size in client.sizes() {
             lab.fetch(client, address, size);
             if program != Program::Dnsmasq {
-                host::append(&lab.cable.root().join(name(size)), b"what was there before");
+                host::append(&lab.cable.root().join(name(size)), b"previous content");
                 lab.send(client, address, size);
             }
         }
@@ -78,12 +78,12 @@ fn probe(program: Program, address: IpAddr, granted: &str) {
     };
     let (found, status) = lab.tftp(&format!("probe {url}/x"));
     assert!(status.success(), "{program:?}: {found}");
-    let says = |what: &str| found.lines().any(|line| line == what);
-    assert!(says(&format!("accepts {granted}")), "{program:?}: {found}");
-    assert!(says("size    513"), "{program:?}: {found}");
+    let has = |expected: &str| found.lines().any(|line| line == expected);
+    assert!(has(&format!("accepts {granted}")), "{program:?}: {found}");
+    assert!(has("size    513"), "{program:?}: {found}");
     let (missing, status) = lab.tftp(&format!("probe {url}/absent"));
     assert_eq!(status.code(), Some(66), "{program:?}: {missing}");
-    let (there, status) = lab.tftp(&format!("probe {url}"));
-    assert!(status.success(), "{program:?}: {there}");
-    assert!(there.starts_with("answer "), "{program:?}: {there}");
+    let (answer, status) = lab.tftp(&format!("probe {url}"));
+    assert!(status.success(), "{program:?}: {answer}");
+    assert!(answer.starts_with("answer "), "{program:?}: {answer}");
 }

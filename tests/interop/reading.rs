@@ -1,4 +1,4 @@
-//! Other people's clients, and ours, read from our server.
+//! Reads from our server by our client and the clients of other projects.
 
 use std::net::SocketAddr;
 
@@ -60,7 +60,7 @@ fn our_client_reads_every_size_from_our_server() {
 }
 
 #[test]
-fn the_answer_comes_from_the_address_that_was_asked() {
+fn the_answer_comes_from_the_requested_address() {
     let (client, program) = (&clients::ATFTP, Program::under_test());
     if !available(program, client) {
         return;
@@ -78,7 +78,7 @@ fn the_answer_comes_from_the_address_that_was_asked() {
 }
 
 #[test]
-fn a_refusal_ends_every_client_at_once() {
+fn a_refusal_ends_every_client_within_seconds() {
     let program = Program::under_test();
     let all = clients::ALL
         .into_iter()

@@ -1,4 +1,4 @@
-//! Netascii: line ends are translated on the way, and translated back.
+//! Netascii: line ends are encoded for the transfer, and decoded again.
 
 use std::path::PathBuf;
 
@@ -27,11 +27,11 @@ fn reads_and_writes_text(program: Program, client: &Client) {
     let lab = Lab::writing(program);
     let watch = lab.watch();
     for server in ONE_OF_EACH_FAMILY {
-        let there = lab.cable.file("there.txt", text());
-        lab.fetch_into_place(client, server, &there);
-        let here: PathBuf = lab.cable.beside().join("here.txt");
-        host::write(&here, text());
-        lab.send_file(client, server, &here);
+        let remote = lab.cable.file("remote.txt", text());
+        lab.fetch_file(client, server, &remote);
+        let local: PathBuf = lab.cable.beside().join("local.txt");
+        host::write(&local, text());
+        lab.send_file(client, server, &local);
     }
     let seen = watch.transfers();
     let modes: Vec<_> = seen.iter().map(|transfer| &*transfer.mode).collect();
@@ -39,8 +39,8 @@ fn reads_and_writes_text(program: Program, client: &Client) {
     lab.server.stop();
 }
 
-/// Lines of every length that end in every way there is, so that the two bytes which one becomes lie
-/// on both sides of the end of a block somewhere.
+/// Lines of every length with every kind of line end, so that some encoded pairs are split by the end
+/// of a block.
 fn text() -> Vec<u8> {
     let ends = ["\n", "\r\n", "\r", "\r\0", "\n\r", "\r\r\n"];
     let lines = (0..3000).zip(ends.iter().cycle());

@@ -1,4 +1,4 @@
-//! What must hold of every transfer, seen from outside: which port and which address answered.
+//! Checks of captured transfers: the port and the address that answered.
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -7,7 +7,7 @@ use tests::capture::Transfer;
 
 use crate::lab::PORTS;
 
-/// Every transfer was answered from the address that was asked, from a single port of the range.
+/// Asserts that each transfer was answered from the requested address and a single port of the range.
 #[track_caller]
 pub(crate) fn check_ports(seen: &[Transfer], count: usize) {
     assert_eq!(seen.len(), count, "{seen:#?}");
@@ -21,7 +21,7 @@ pub(crate) fn check_ports(seen: &[Transfer], count: usize) {
     }
 }
 
-/// A port is drawn anew for each transfer; a thousand to draw from make a repetition rare.
+/// Asserts that each transfer has a port of its own draw: repetitions are rare among a thousand ports.
 #[track_caller]
 pub(crate) fn check_ports_differ(seen: &[Transfer]) {
     let ports: BTreeSet<_> = seen
@@ -30,11 +30,11 @@ pub(crate) fn check_ports_differ(seen: &[Transfer]) {
         .collect();
     assert!(
         ports.len() > seen.len() / 2,
-        "the same ports again and again: {ports:?}"
+        "too many repeated ports: {ports:?}"
     );
 }
 
-/// Each transfer left a line with its client, its file and its port.
+/// Asserts that the log has a line for each transfer with its client, file and port.
 #[track_caller]
 pub(crate) fn check_log(log: &str, seen: &[Transfer]) {
     for transfer in seen {
@@ -43,8 +43,8 @@ pub(crate) fn check_log(log: &str, seen: &[Transfer]) {
             transfer.name.clone(),
             answered_from(transfer).port().to_string(),
         ];
-        let tells = |line: &str| words.iter().all(|word| line.contains(word));
-        assert!(log.lines().any(tells), "no line tells of {words:?}:\n{log}");
+        let matches = |line: &str| words.iter().all(|word| line.contains(word));
+        assert!(log.lines().any(matches), "no line has {words:?}:\n{log}");
     }
 }
 

@@ -1,4 +1,4 @@
-//! Other people's clients, and ours, write to our server.
+//! Writes to our server by our client and the clients of other projects.
 
 use tests::host;
 use tests::program::Program;
@@ -52,7 +52,8 @@ fn our_client_writes_every_size_to_our_server() {
     every_size(&clients::OURS);
 }
 
-/// Every file comes twice, the second time in place of another, over the other family if there is one.
+/// Writes every file twice, the second time over another file, and over the other address family if the
+/// client supports both.
 #[track_caller]
 fn every_size(client: &Client) {
     let program = Program::under_test();
@@ -64,7 +65,7 @@ fn every_size(client: &Client) {
     for (round, server) in servers(client).into_iter().cycle().take(2).enumerate() {
         if round == 1 {
             for file in host::files_in(&lab.cable.root()) {
-                host::append(&file, b"what was there before");
+                host::append(&file, b"previous content");
             }
         }
         for size in client.sizes() {

@@ -1,4 +1,4 @@
-//! What runs in the process: a TFTP server, a portmapper and an RPC service.
+//! The parts of the process: a TFTP server, a portmapper and an RPC service.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
@@ -16,20 +16,20 @@ use tftpd::backend::Memory;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-/// The program that runs here.
+/// The program of the RPC service.
 pub(crate) const ECHO: u32 = 0x2000_0101;
-/// The program of somebody else, who has registered many ports.
-pub(crate) const ELSEWHERE: u32 = 0x2000_0102;
+/// A foreign program with many registered ports.
+pub(crate) const FOREIGN: u32 = 0x2000_0102;
 
-/// The file that is fetched.
+/// The name of the file that is read.
 pub(crate) const FILE: &str = "boot.img";
 
 rpc_portmap::rpc_program! {
-    /// Says what it hears.
+    /// Echoes a number.
     pub(crate) trait Echo1 = (ECHO, 1);
     server Echo1Server;
     client Echo1Client;
-    /// The same number.
+    /// Returns its argument.
     1 => fn echo(u32) -> u32;
 }
 
@@ -46,15 +46,15 @@ pub(crate) fn contents() -> Vec<u8> {
     (0..=u8::MAX).cycle().take(30_000).collect()
 }
 
-/// A directory with the registrations of somebody else, in the file in which a portmapper kept
-/// them: every third port of the range, so that an allocator that did not care would soon be caught.
-pub(crate) struct Elsewhere {
+/// A directory with foreign registrations in the state file of a portmapper: every third port of the
+/// range, so that an allocator that ignores them soon uses one.
+pub(crate) struct ForeignRegistrations {
     directory: TempDir,
     pub(crate) ports: PortSet,
     registered: RegisteredPorts,
 }
 
-impl Elsewhere {
+impl ForeignRegistrations {
     pub(crate) async fn register() -> Self {
         let directory = tempfile::tempdir().expect("a directory");
         let range = Allocator::builder().plan().expect("a plan");
@@ -62,12 +62,12 @@ impl Elsewhere {
         let portmapper = Portmapper::builder().state(directory.path().join("state"));
         let portmapper = portmapper.build().expect("a new file");
         let mut listeners = Listeners::new();
-        let socket = directory.path().join("elsewhere.sock");
+        let socket = directory.path().join("foreign.sock");
         let socket = socket.to_str().expect("text");
-        listeners.bind_unix(socket).expect("it is new");
+        listeners.bind_unix(socket).expect("a new path");
         let serving = Task::spawn(|stopped| portmapper.server().serve(listeners, stopped));
 
-        let client = Client::unix(socket).await.expect("it listens");
+        let client = Client::unix(socket).await.expect("a listening portmapper");
         let rpcbind = Rpcbind::new(client);
         for (version, port) in (1..).zip(ports.iter()) {
             let accepted = rpcbind.set(&at_port(version, port)).await;
@@ -82,7 +82,7 @@ impl Elsewhere {
         }
     }
 
-    /// An allocator that keeps off the registered ports.
+    /// An allocator that reserves the registered ports.
     pub(crate) fn allocator(&self) -> Allocator {
         let sources = self.registered.add_to(Sources::default());
         let allocator = Allocator::builder().sources(sources).build();
@@ -98,7 +98,7 @@ impl Elsewhere {
 fn at_port(version: u32, port: u16) -> Rpcb {
     let [high, low] = port.to_be_bytes();
     Rpcb {
-        program: ELSEWHERE.into(),
+        program: FOREIGN.into(),
         version: version.into(),
         netid: Name::truncated("udp"),
         address: Name::truncated(&format!("127.0.0.1.{high}.{low}")),
@@ -120,18 +120,18 @@ pub(crate) struct Machine {
 }
 
 impl Machine {
-    pub(crate) async fn start(allocator: &Allocator, elsewhere: &Elsewhere) -> Self {
-        let socket = elsewhere.path("rpcbind.sock");
+    pub(crate) async fn start(allocator: &Allocator, foreign: &ForeignRegistrations) -> Self {
+        let socket = foreign.path("rpcbind.sock");
         let port = DynamicPort::lease_on_loopback(allocator).expect("a free port");
         let portmapper_port = port.port();
         let mut listeners = Listeners::from(port);
-        listeners.bind_unix(&socket).expect("it is new");
+        listeners.bind_unix(&socket).expect("a new path");
         let portmapper = Portmapper::builder()
-            .state(elsewhere.path("state"))
+            .state(foreign.path("state"))
             .forwarding(Forwarding::new(allocator.clone(), Vec::new()))
             .at(&listeners)
             .build()
-            .expect("the file of the one before");
+            .expect("the state of the first portmapper");
         let portmapper = Task::spawn(|stopped| portmapper.server().serve(listeners, stopped));
 
         let port = DynamicPort::lease_on_loopback(allocator).expect("a free port");
@@ -166,12 +166,16 @@ impl Machine {
     }
 
     pub(crate) async fn rpcbind(&self) -> Rpcbind {
-        Rpcbind::new(Client::unix(&self.socket).await.expect("it listens"))
+        Rpcbind::new(
+            Client::unix(&self.socket)
+                .await
+                .expect("a listening portmapper"),
+        )
     }
 
-    /// The ports that files were sent from, one for each.
+    /// The ports of the transfers, one for each file.
     pub(crate) fn transfers(&self) -> Vec<u16> {
-        self.transfers.lock().expect("sound").clone()
+        self.transfers.lock().expect("not poisoned").clone()
     }
 
     pub(crate) async fn stop(self) {
@@ -190,13 +194,13 @@ fn tftpd(allocator: &Allocator, transfers: &Arc<Mutex<Vec<u16>>>) -> tftpd::Serv
         .allocator(allocator.clone())
         .on_record(move |record| {
             let port = record.local.port();
-            transfers.lock().expect("sound").push(port);
+            transfers.lock().expect("not poisoned").push(port);
         })
         .build()
         .expect("an allocator was given")
 }
 
-/// A server that runs until it is told to stop.
+/// A server that runs until [`stop`](Self::stop).
 struct Task<T> {
     stop: oneshot::Sender<()>,
     handle: JoinHandle<T>,

@@ -1,4 +1,4 @@
-//! A server on the loopback interface of a namespace, and clients that are mere sockets.
+//! A server on the loopback interface of a namespace, and clients that are plain sockets.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::time::Duration;
@@ -13,7 +13,7 @@ use tests::{host, peers};
 
 const SERVER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 69);
 
-/// The server answers at once; before it would send anything again, a test has failed.
+/// The limit for an answer, shorter than the first retransmission timeout.
 const PATIENCE: Duration = Duration::from_millis(900);
 
 #[track_caller]
@@ -51,7 +51,7 @@ impl Lab {
         host::write_zeros(&path, size);
     }
 
-    /// A client with a port of its own.
+    /// Opens a client with a port of its own.
     pub(crate) fn client(&self) -> Client {
         let socket = self
             .namespace
@@ -65,8 +65,8 @@ impl Lab {
         }
     }
 
-    /// Sends what the client sent, and expects what the server answered: the same blocks, the same
-    /// options in any order, the same error codes.
+    /// Sends the packets of the client, and expects those of the server: the same blocks, the same options
+    /// in any order, the same error codes.
     #[track_caller]
     pub(crate) fn replay(&self, exchange: &Exchange, script: &str) {
         self.prepare(exchange);
@@ -87,30 +87,30 @@ impl Lab {
         }
     }
 
-    /// The file that is asked for, unless the server had none: as long as its blocks together, or as
-    /// long as it said.
+    /// Writes the requested file, unless the recorded server refused it. Its size is the recorded `tsize`,
+    /// or the sum of its blocks.
     fn prepare(&self, exchange: &Exchange) {
         let Some((_, Packet::Request { name, .. })) = exchange.packets().next() else {
             return;
         };
         let mut blocks = 0;
-        let mut told = None;
+        let mut tsize = None;
         for (_, packet) in exchange.packets() {
             match packet {
                 Packet::Data { length, .. } => blocks += *length as u64,
                 Packet::Oack(options) => {
-                    let tsize = options.iter().find(|(name, _)| name == "tsize");
-                    told = tsize.and_then(|(_, size)| size.parse().ok());
+                    let option = options.iter().find(|(name, _)| name == "tsize");
+                    tsize = option.and_then(|(_, size)| size.parse().ok());
                 }
                 Packet::Error { code: 1, .. } => return,
                 _ => {}
             }
         }
-        self.serve(name, told.unwrap_or(blocks));
+        self.serve(name, tsize.unwrap_or(blocks));
     }
 }
 
-/// A socket that speaks TFTP as it is told to.
+/// A socket that sends and receives TFTP packets.
 pub(crate) struct Client {
     socket: UdpSocket,
     server: SocketAddr,
@@ -120,10 +120,10 @@ impl Client {
     pub(crate) fn send_request(&self, bytes: &[u8]) {
         self.socket
             .send_to(bytes, SERVER)
-            .expect("the loopback interface takes it");
+            .expect("the loopback interface accepts it");
     }
 
-    /// Sends a request to the server's port 69, anything else to where the last answer came from.
+    /// Sends a request to port 69, any other packet to the source of the last answer.
     pub(crate) fn send(&self, packet: &Packet) {
         let to = if matches!(packet, Packet::Request { .. }) {
             SERVER
@@ -132,10 +132,10 @@ impl Client {
         };
         self.socket
             .send_to(&packet.to_bytes(), to)
-            .expect("the loopback interface takes it");
+            .expect("the loopback interface accepts it");
     }
 
-    /// The next packet, or `None` when none comes.
+    /// Receives the next packet; `None` after the limit.
     pub(crate) fn receive(&mut self) -> Option<Packet> {
         let mut buffer = vec![0; 1 << 16];
         let (length, from) = self.socket.recv_from(&mut buffer).ok()?;
@@ -144,7 +144,7 @@ impl Client {
     }
 }
 
-/// A packet without what a server is free to choose: the order of options, the text of an error.
+/// Removes the parts that a server may choose: the order of options, the text of an error.
 fn comparable(packet: &Packet) -> Packet {
     match packet.clone() {
         Packet::Oack(mut options) => {

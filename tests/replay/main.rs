@@ -1,7 +1,7 @@
-//! What real clients and firmware sent, sent again to our server: every recorded read request, and
-//! the recorded conversations that are complete.
+//! Recordings of real clients and firmware, replayed to our server: every read request, and the exchanges
+//! that are complete.
 //!
-//! `TESTS_SERVER=hpa` runs the same against tftpd-hpa, which fails both: it knows no `windowsize`, and
+//! `TESTS_SERVER=hpa` runs the same against tftpd-hpa, which fails both: it does not support `windowsize`, and
 //! refuses `tsize` together with netascii.
 
 mod lab;
@@ -13,7 +13,7 @@ use tests::{fixtures, host};
 use lab::Lab;
 
 #[test]
-fn every_recorded_read_request_is_answered_with_nothing_that_was_not_asked() {
+fn every_recorded_read_request_is_answered_with_requested_options_only() {
     if !lab::available() {
         return;
     }
@@ -33,7 +33,7 @@ fn every_recorded_read_request_is_answered_with_nothing_that_was_not_asked() {
             let mut client = lab.client();
             client.send_request(&bytes);
             let answer = client.receive();
-            // The end of it: the server is not to wait for the rest of a transfer.
+            // Ends the transfer, so that the server does not wait for ACKs.
             client.send(&Packet::Error {
                 code: 0,
                 message: "enough".to_owned(),
@@ -52,7 +52,7 @@ fn every_recorded_read_request_is_answered_with_nothing_that_was_not_asked() {
 }
 
 #[test]
-fn complete_conversations_go_as_they_were_recorded() {
+fn complete_exchanges_are_answered_as_recorded() {
     if !lab::available() {
         return;
     }
@@ -68,32 +68,32 @@ fn complete_conversations_go_as_they_were_recorded() {
             count += 1;
         }
     }
-    assert!(count >= 15, "only {count} complete conversations");
+    assert!(count >= 15, "only {count} complete exchanges");
     lab.server.stop();
 }
 
-/// RFC 2347: what was not asked for is not granted; names stay as the client spells them.
+/// RFC 2347: an option that was not requested is not granted; names keep the client's spelling.
 #[track_caller]
 fn check_granted(note: &str, asked: &[(String, String)], granted: &[(String, String)]) {
     assert!(!granted.is_empty(), "{note}: an OACK without options");
     for (name, value) in granted {
-        let Some((_, wish)) = asked.iter().find(|(asked, _)| asked == name) else {
-            panic!("{note}: granted {name}={value}, which was not asked for");
+        let Some((_, requested)) = asked.iter().find(|(asked, _)| asked == name) else {
+            panic!("{note}: granted {name}={value}, which was not requested");
         };
         match name.as_str() {
             "tsize" => assert_eq!(value, "600", "{note}"),
-            "timeout" => assert_eq!(value, wish, "{note}"),
+            "timeout" => assert_eq!(value, requested, "{note}"),
             "blksize" | "windowsize" => {
-                let [value, wish] =
-                    [value, wish].map(|number| number.parse::<u32>().expect("a number"));
-                assert!(value <= wish, "{note}: granted {name}={value}");
+                let [value, requested] =
+                    [value, requested].map(|number| number.parse::<u32>().expect("a number"));
+                assert!(value <= requested, "{note}: granted {name}={value}");
             }
             other => panic!("{note}: granted {other}={value}"),
         }
     }
 }
 
-/// A read of one file in which no packet is missing.
+/// Returns true for a read of one file without missing packets.
 fn is_complete_read(exchange: &Exchange) -> bool {
     let requests = exchange
         .packets()

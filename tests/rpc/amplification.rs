@@ -1,5 +1,5 @@
-//! What a stranger is sent by UDP, whose address may be forged: never more than two bytes for each
-//! that came in its name.
+//! Amplification over UDP, where source addresses can be forged: at most two bytes are sent for each byte
+//! received from a foreign host.
 
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::time::Duration;
@@ -13,25 +13,25 @@ use crate::machine::{Machine, PATIENCE};
 use crate::procedures::calls;
 use crate::wire::{PORT, Transport, call, numbers, rpcb};
 
-/// Bytes for one byte, both without the headers of UDP and IP, which are as long there as back.
+/// Bytes for one byte, both without the headers of UDP and IP, which are equal in both directions.
 const FACTOR: usize = 2;
 
-/// The transaction of the call that ends each count.
+/// The transaction ID of the call that ends each count.
 const LAST: u32 = 0xfeed_beef;
 
 const SEED: u64 = 0x111;
 
-/// How long it takes at most to answer somebody who has not asked too often.
+/// The longest time for an answer within the rate limit.
 const SOON: Duration = Duration::from_millis(200);
 
 #[test]
-fn a_stranger_gets_two_bytes_for_one_whatever_is_asked() {
+fn a_foreign_host_is_sent_at_most_two_bytes_for_one() {
     if !peers::available(&["ip"]) {
         return;
     }
     for arguments in ["", "--forward"] {
         let machine = Machine::new();
-        let neighbour = machine.neighbour();
+        let foreign = machine.foreign_host();
         let _server = with_many_registrations(&machine, arguments);
         for server in [
             IpAddr::from([10, 77, 0, 1]),
@@ -40,15 +40,15 @@ fn a_stranger_gets_two_bytes_for_one_whatever_is_asked() {
             let server = SocketAddr::new(server, PORT);
             let victims: Vec<_> = questions()
                 .into_iter()
-                .map(|question| Victim::of(&neighbour, server, question))
+                .map(|question| Victim::of(&foreign, server, question))
                 .collect();
-            // Calls that were forwarded may be answered late, but not later than all the others.
+            // Forwarded calls may be answered late, but not later than all the others.
             for mut victim in victims {
-                let (spent, received) = victim.bill();
-                let what = &victim.question;
+                let (spent, received) = victim.totals();
+                let question = &victim.question;
                 assert!(
                     received <= FACTOR * spent,
-                    "{received} for {spent}: {what:02x?}"
+                    "{received} for {spent}: {question:02x?}"
                 );
             }
         }
@@ -56,17 +56,17 @@ fn a_stranger_gets_two_bytes_for_one_whatever_is_asked() {
 }
 
 #[test]
-fn a_list_is_refused_to_a_stranger_and_given_to_this_machine_and_to_networks_that_are_trusted() {
+fn lists_are_returned_to_this_machine_and_trusted_networks_only() {
     if !peers::available(&["ip"]) {
         return;
     }
     let too_weak = numbers(&[LAST, 1, 1, 1, 5]);
     for (arguments, is_trusted) in [("", false), ("--trust 10.77.0.0/24", true)] {
         let machine = Machine::new();
-        let neighbour = machine.neighbour();
+        let foreign = machine.foreign_host();
         let _server = with_many_registrations(&machine, arguments);
         let server = SocketAddr::from(([10, 77, 0, 1], PORT));
-        let stranger = neighbour.enter(|| connected(server));
+        let caller = foreign.enter(|| connected(server));
         for (version, procedure, body) in [
             (2, 4, vec![]),
             (3, 4, vec![]),
@@ -75,9 +75,9 @@ fn a_list_is_refused_to_a_stranger_and_given_to_this_machine_and_to_networks_tha
             (4, 11, rpcb(100_000, 4, "udp", "")),
         ] {
             let question = call(LAST, version, procedure, &body);
-            stranger.send(&question).expect("there is a cable");
+            caller.send(&question).expect("a route");
             let mut reply = vec![0; 65_536];
-            let length = stranger.recv(&mut reply).expect("a reply");
+            let length = caller.recv(&mut reply).expect("a reply");
             reply.truncate(length);
             assert_eq!(reply == too_weak, !is_trusted, "{version} {procedure}");
             let own = machine.wire(Transport::Udp).ask(&question);
@@ -86,7 +86,7 @@ fn a_list_is_refused_to_a_stranger_and_given_to_this_machine_and_to_networks_tha
     }
 }
 
-/// A host that has not asked, and what is sent in its name.
+/// A host whose address is forged, and the calls sent in its name.
 struct Victim {
     socket: UdpSocket,
     question: Vec<u8>,
@@ -95,11 +95,11 @@ struct Victim {
 }
 
 impl Victim {
-    /// Sends the question and waits until it has been dealt with. Who asks too often is not heard
-    /// for a while: then both are sent again.
+    /// Sends the question and waits until it has been processed. Calls above the rate limit are dropped:
+    /// then both are sent again.
     #[track_caller]
-    fn of(neighbour: &Netns, server: SocketAddr, question: Vec<u8>) -> Self {
-        let socket = neighbour.enter(|| connected(server));
+    fn of(foreign: &Netns, server: SocketAddr, question: Vec<u8>) -> Self {
+        let socket = foreign.enter(|| connected(server));
         socket.set_read_timeout(Some(SOON)).expect("a limit");
         let mut victim = Self {
             socket,
@@ -107,15 +107,15 @@ impl Victim {
             spent: 0,
             received: 0,
         };
-        let dealt_with = host::wait_until(PATIENCE, || victim.ask());
-        assert!(dealt_with, "no reply to the last call");
+        let processed = host::wait_until(PATIENCE, || victim.ask());
+        assert!(processed, "no reply to the last call");
         victim
     }
 
-    /// Sends the question, and the call that shows when it has been dealt with; whether it was.
+    /// Sends the question, then the last call; returns true if that was answered.
     fn ask(&mut self) -> bool {
         for datagram in [&self.question, &call(LAST, 2, 0, &[])] {
-            self.socket.send(datagram).expect("there is a cable");
+            self.socket.send(datagram).expect("a route");
         }
         self.spent += self.question.len();
         while let Some(is_last) = self.take() {
@@ -126,7 +126,7 @@ impl Victim {
         false
     }
 
-    /// Counts one datagram, if there is one; true if it was the answer to the last call.
+    /// Counts one datagram, if one has arrived; returns true for the answer to the last call.
     fn take(&mut self) -> Option<bool> {
         let mut reply = vec![0; 65_536];
         let length = self.socket.recv(&mut reply).ok()?;
@@ -137,15 +137,15 @@ impl Victim {
         Some(is_last)
     }
 
-    /// What was sent and what came back, with what has come since.
-    fn bill(&mut self) -> (usize, usize) {
+    /// Returns the bytes sent and received, including late datagrams.
+    fn totals(&mut self) -> (usize, usize) {
         self.socket.set_nonblocking(true).expect("a socket");
         while self.take().is_some() {}
         (self.spent, self.received)
     }
 }
 
-/// Every procedure, calls that are wrong, calls that are cut, and noise.
+/// Every procedure, invalid calls, truncated calls, and noise.
 fn questions() -> Vec<Vec<u8>> {
     let mut questions = calls();
     let whole = call(1, 4, 11, &rpcb(100_000, 4, "udp", "10.77.0.1.0.111"));
@@ -153,16 +153,16 @@ fn questions() -> Vec<Vec<u8>> {
     let mut random = Rng::new(SEED);
     for length in 0..200 {
         questions.push(random.bytes(length));
-        // Noise that begins as a call does.
+        // Noise after the beginning of a call.
         let mut noise = call(
             length.try_into().expect("small"),
             4,
             3,
             &random.bytes(length),
         );
-        let place = 20 + random.below(20);
-        let place = usize::try_from(place).expect("small");
-        *noise.get_mut(place).expect("within the header") ^= 1 << random.below(8);
+        let position = 20 + random.below(20);
+        let position = usize::try_from(position).expect("small");
+        *noise.get_mut(position).expect("within the header") ^= 1 << random.below(8);
         questions.push(noise);
     }
     questions
@@ -185,7 +185,7 @@ fn connected(server: SocketAddr) -> UdpSocket {
         SocketAddr::V6(_) => IpAddr::from([0_u8; 16]),
     };
     let socket = host::udp_socket(any);
-    socket.connect(server).expect("there is a cable");
+    socket.connect(server).expect("a route");
     socket.set_read_timeout(Some(PATIENCE)).expect("a limit");
     socket
 }

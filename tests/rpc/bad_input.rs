@@ -1,5 +1,5 @@
-//! What senseless calls, and callers who do not behave, do to our portmapper: each is answered or
-//! dropped, others are served, and memory stays where it was.
+//! Malformed calls and misbehaving callers: each is answered or dropped, other callers are served, and
+//! memory does not grow.
 
 use std::io::Write as _;
 use std::time::Duration;
@@ -10,10 +10,10 @@ use tests::{host, peers};
 use crate::machine::{Machine, PATIENCE};
 use crate::wire::{Transport, Wire, call, fragment, numbers, record, rpcb};
 
-/// What memory may grow by, in bytes: buffers, and what the allocator keeps.
+/// The allowed growth of memory, in bytes: buffers, and pages the allocator keeps.
 const FLAT: u64 = 4 << 20;
 
-/// Longer than the portmapper lets anybody wait for another; rpcbind makes all wait for seconds.
+/// Longer than a caller waits for another one with our portmapper; with rpcbind it is seconds.
 const SOON: Duration = Duration::from_secs(1);
 
 const STREAMS: [Transport; 4] = [
@@ -26,7 +26,7 @@ const STREAMS: [Transport; 4] = [
 const XID: u32 = 0x0bad_0bad;
 
 #[test]
-fn datagrams_that_are_no_calls_are_not_answered_and_calls_that_are_cut_are() {
+fn truncated_calls_are_answered_and_datagrams_that_are_no_calls_are_not() {
     if !peers::available(&["ip"]) {
         return;
     }
@@ -37,13 +37,13 @@ fn datagrams_that_are_no_calls_are_not_answered_and_calls_that_are_cut_are() {
     for transport in [Transport::Udp, Transport::Udp6] {
         let mut wire = machine.wire(transport);
         for length in 0..getaddr.len() {
-            let reply = wire.ask_whether(&getaddr[..length]);
+            let reply = wire.ask_optional(&getaddr[..length]);
             let expected = (length >= 8).then(|| garbage.clone());
             assert_eq!(reply, expected, "{length} bytes by {transport}");
         }
         let mut reply = getaddr.clone();
         reply[7] = 1;
-        assert_eq!(wire.ask_whether(&reply), None, "a reply by {transport}");
+        assert_eq!(wire.ask_optional(&reply), None, "a reply by {transport}");
         let trailing = [&call(XID, 2, 0, &[])[..], &[0xff; 9000]].concat();
         assert_eq!(wire.ask(&trailing), numbers(&[XID, 1, 0, 0, 0, 0]));
     }
@@ -72,7 +72,7 @@ fn records_in_any_number_of_fragments_are_answered() {
     for transport in STREAMS {
         let mut wire = machine.wire(transport);
         for whole in [&record(&null), &in_bytes, &with_empty] {
-            wire.send_raw(whole).expect("it listens");
+            wire.send_raw(whole).expect("the portmapper listens");
             assert_eq!(
                 wire.receive(),
                 Some(numbers(&[XID, 1, 0, 0, 0, 0])),
@@ -80,7 +80,7 @@ fn records_in_any_number_of_fragments_are_answered() {
             );
         }
         for byte in record(&null) {
-            wire.send_raw(&[byte]).expect("it listens");
+            wire.send_raw(&[byte]).expect("the portmapper listens");
         }
         assert_eq!(
             wire.receive(),
@@ -88,7 +88,7 @@ fn records_in_any_number_of_fragments_are_answered() {
             "{transport}"
         );
         assert_eq!(
-            wire.ask_whether(&[]),
+            wire.ask_optional(&[]),
             None,
             "an empty record by {transport}"
         );
@@ -96,7 +96,7 @@ fn records_in_any_number_of_fragments_are_answered() {
 }
 
 #[test]
-fn streams_that_announce_too_much_are_closed_and_others_are_served() {
+fn streams_that_announce_too_long_records_are_closed_and_others_are_served() {
     if !peers::available(&["ip"]) {
         return;
     }
@@ -109,19 +109,19 @@ fn streams_that_announce_too_much_are_closed_and_others_are_served() {
     let second = [fragment(&[0; 40], false), numbers(&[u32::MAX])].concat();
     let empty = vec![0; 4 * 1025];
     for transport in STREAMS {
-        let mut witness = machine.wire(transport);
+        let mut other = machine.wire(transport);
         for bytes in announced.iter().chain([&second, &empty]) {
             let mut wire = machine.wire(transport);
-            wire.send_raw(bytes).expect("it listens");
+            wire.send_raw(bytes).expect("the portmapper listens");
             assert_eq!(wire.receive(), None, "{bytes:02x?} by {transport}");
-            is_served(&mut witness);
+            assert_served(&mut other);
         }
     }
-    is_flat(&server, before);
+    assert_flat(&server, before);
 }
 
 #[test]
-fn a_hundred_thousand_programs_that_do_not_exist_leave_no_trace() {
+fn lookups_of_a_hundred_thousand_absent_programs_leave_no_trace() {
     const BATCH: u32 = 1000;
     if !peers::available(&["ip"]) {
         return;
@@ -139,22 +139,22 @@ fn a_hundred_thousand_programs_that_do_not_exist_leave_no_trace() {
             }
         });
         wire.send_raw(&calls.collect::<Vec<_>>().concat())
-            .expect("it listens");
+            .expect("the portmapper listens");
         for number in batch * BATCH..(batch + 1) * BATCH {
-            let nowhere = numbers(&[number, 1, 0, 0, 0, 0, 0]);
-            assert_eq!(wire.receive(), Some(nowhere));
+            let absent = numbers(&[number, 1, 0, 0, 0, 0, 0]);
+            assert_eq!(wire.receive(), Some(absent));
         }
     };
     let mut counted = || statistics.ask(&call(XID, 4, 12, &[])).len();
     look_up(0);
     let (before, counters) = (server.memory(), counted());
     (1..=100).for_each(&mut look_up);
-    is_flat(&server, before);
+    assert_flat(&server, before);
     assert_eq!(counted(), counters, "GETSTAT has grown");
 }
 
 #[test]
-fn a_client_that_never_reads_keeps_nobody_waiting() {
+fn a_client_that_never_reads_does_not_delay_others() {
     if !peers::available(&["ip"]) {
         return;
     }
@@ -167,22 +167,22 @@ fn a_client_that_never_reads_keeps_nobody_waiting() {
     }
     let before = server.memory();
     let dump = record(&call(XID, 4, 4, &[]));
-    let greedy: Vec<_> = (0..8).map(|_| never_reading(&machine, &dump)).collect();
+    let blocked: Vec<_> = (0..8).map(|_| never_reading(&machine, &dump)).collect();
     for transport in Transport::ALL {
         let mut wire = machine.wire(transport);
-        wire.patient(SOON);
+        wire.set_limit(SOON);
         for _ in 0..100 {
-            is_served(&mut wire);
+            assert_served(&mut wire);
         }
     }
-    // A reply to each, half a megabyte at most, may lie there.
+    // A reply to each, half a megabyte at most, may be buffered.
     let grown = server.memory().saturating_sub(before);
     assert!(grown < FLAT + 8 * (512 << 10), "{grown} bytes more");
-    drop(greedy);
+    drop(blocked);
 }
 
 #[test]
-fn where_descriptors_run_out_newcomers_are_served_instead_of_idlers() {
+fn when_descriptors_run_out_idle_connections_are_closed_for_new_ones() {
     if !peers::available(&["ip"]) {
         return;
     }
@@ -190,27 +190,27 @@ fn where_descriptors_run_out_newcomers_are_served_instead_of_idlers() {
     for (by, most) in [(&["prlimit", "--nofile=64", "--"][..], 64), (&[], 850)] {
         let server = machine.launch(by, "");
         let mut old = machine.wire(Transport::Unix);
-        is_served(&mut old);
-        // Each begins a record and never goes on.
+        assert_served(&mut old);
+        // Each sends the beginning of a record only.
         let half_open: Vec<_> = (0..1000)
             .map(|_| {
                 let mut wire = machine.wire(Transport::Tcp);
-                // It may have been asked to leave already.
+                // The portmapper may have closed the connection already.
                 drop(wire.send_raw(&record(&call(XID, 2, 0, &[]))[..20]));
                 wire
             })
             .collect();
         for transport in Transport::ALL {
-            // Those who came before may still be in the system's queue, each to be let in and out.
+            // Earlier connections may still be in the backlog, each to be accepted and closed.
             let mut wire = machine.wire(transport);
             assert_eq!(
                 wire.ask(&call(XID, 2, 0, &[])),
                 numbers(&[XID, 1, 0, 0, 0, 0])
             );
-            is_served(&mut wire);
+            assert_served(&mut wire);
         }
-        // Unix connections stay.
-        is_served(&mut old);
+        // Unix connections are not closed.
+        assert_served(&mut old);
         let held = server.descriptors();
         assert!(held <= most, "{held} descriptors");
         assert!(server.memory() < 40 << 20, "{} bytes", server.memory());
@@ -219,31 +219,31 @@ fn where_descriptors_run_out_newcomers_are_served_instead_of_idlers() {
         drop(old);
         assert!(
             host::wait_until(PATIENCE, few),
-            "{} stay",
+            "{} are open",
             server.descriptors()
         );
     }
 }
 
-/// A connection that asks and asks, until the system takes no more of it.
+/// Sends calls over a new connection until its buffers are full, and reads no reply.
 #[track_caller]
 fn never_reading(machine: &Machine, call: &[u8]) -> Wire {
     let wire = machine.wire(Transport::Tcp);
     let Wire::Tcp(stream) = &wire else {
-        panic!("TCP was asked for")
+        panic!("a TCP connection")
     };
     stream
         .set_write_timeout(Some(Duration::from_millis(100)))
         .expect("a limit");
     let many = call.repeat(1000);
     let mut stream = stream;
-    // At the first time that nothing is taken, all buffers are full.
+    // The first timeout of a write shows that all buffers are full.
     while stream.write_all(&many).is_ok() {}
     wire
 }
 
 #[track_caller]
-fn is_served(wire: &mut Wire) {
+fn assert_served(wire: &mut Wire) {
     let start = host::now();
     assert_eq!(
         wire.ask(&call(XID, 2, 0, &[])),
@@ -253,7 +253,7 @@ fn is_served(wire: &mut Wire) {
 }
 
 #[track_caller]
-fn is_flat(server: &Process, before: u64) {
+fn assert_flat(server: &Process, before: u64) {
     let grown = server.memory().saturating_sub(before);
     assert!(grown < FLAT, "{grown} bytes more");
 }

@@ -1,4 +1,4 @@
-//! Our portmapper is killed while programs register: what it has confirmed, it still knows.
+//! `kill -9` of our portmapper while programs register: confirmed registrations survive.
 
 use std::collections::BTreeSet;
 
@@ -11,10 +11,10 @@ use tests::{host, peers};
 use crate::machine::{Machine, PATIENCE};
 use crate::wire::{Transport, Wire, call, rpcb};
 
-/// The programs that register, one after the other.
+/// The programs that register, in this order.
 const PROGRAMS: std::ops::Range<u32> = 0x2000_0000..0x2000_03e8;
 
-/// One registration in so many is the last one before a kill.
+/// On average one registration of this many is followed by a kill.
 const ONE_IN: u64 = 40;
 
 /// Longer than a registration takes, in microseconds.
@@ -23,7 +23,7 @@ const LONGEST: u64 = 400;
 const SEED: u64 = 1833;
 
 #[test]
-fn what_was_confirmed_before_a_kill_is_there_after_it_and_nothing_else_is() {
+fn exactly_the_confirmed_registrations_survive_a_kill() {
     if !peers::available(&["ip"]) {
         return;
     }
@@ -34,7 +34,7 @@ fn what_was_confirmed_before_a_kill_is_there_after_it_and_nothing_else_is() {
     let mut confirmed = BTreeSet::new();
     let mut kills = 0;
     for program in PROGRAMS {
-        wire.send(&set(program)).expect("it listens");
+        wire.send(&set(program)).expect("the portmapper listens");
         if random.below(ONE_IN) > 0 {
             assert!(is_true(&mut wire), "{program:#x}");
             confirmed.insert(program);
@@ -43,29 +43,29 @@ fn what_was_confirmed_before_a_kill_is_there_after_it_and_nothing_else_is() {
         kills += 1;
         spin(random.below(LONGEST));
         end(&mut server);
-        // The reply may have been sent before the end; then it counts.
+        // A reply sent before the kill counts as a confirmation.
         if is_true(&mut wire) {
             confirmed.insert(program);
         }
         server = machine.serve("");
         wire = machine.wire(Transport::Unix);
-        let known = known(&machine);
-        let what = format!("kill {kills}, while {program:#x} registers, seed {SEED}");
-        let lost: Vec<_> = confirmed.difference(&known).collect();
-        assert!(lost.is_empty(), "{what}: {lost:x?} are lost");
-        let more: Vec<_> = known.difference(&confirmed).collect();
+        let registered = registered(&machine);
+        let context = format!("kill {kills}, while {program:#x} registers, seed {SEED}");
+        let lost: Vec<_> = confirmed.difference(&registered).collect();
+        assert!(lost.is_empty(), "{context}: {lost:x?} are lost");
+        let more: Vec<_> = registered.difference(&confirmed).collect();
         assert!(
             more.is_empty() || more == [&program],
-            "{what}: {more:x?} were invented"
+            "{context}: {more:x?} were never confirmed"
         );
-        confirmed = known;
+        confirmed = registered;
     }
     assert!(kills >= 10, "{kills} kills");
     assert!(confirmed.len() + kills >= PROGRAMS.len());
 }
 
 #[test]
-fn what_was_taken_back_before_a_kill_does_not_come_back() {
+fn unregistered_programs_stay_unregistered_after_a_kill() {
     if !peers::available(&["ip"]) {
         return;
     }
@@ -73,34 +73,34 @@ fn what_was_taken_back_before_a_kill_does_not_come_back() {
     let mut server = machine.serve("");
     let mut wire = machine.wire(Transport::Unix);
     for program in PROGRAMS.take(200) {
-        wire.send(&set(program)).expect("it listens");
+        wire.send(&set(program)).expect("the portmapper listens");
         assert!(is_true(&mut wire));
     }
     let odd = |program: &u32| program % 2 == 1;
     for program in PROGRAMS.take(200).filter(odd) {
         let unset = call(program, 3, 2, &rpcb(program, 1, "", ""));
-        wire.send(&unset).expect("it listens");
+        wire.send(&unset).expect("the portmapper listens");
         assert!(is_true(&mut wire));
     }
     end(&mut server);
     let _again = machine.serve("");
     let even: BTreeSet<_> = PROGRAMS.take(200).filter(|program| !odd(program)).collect();
-    assert_eq!(known(&machine), even);
+    assert_eq!(registered(&machine), even);
 }
 
 fn set(program: u32) -> Vec<u8> {
     call(program, 3, 1, &rpcb(program, 1, "udp", "0.0.0.0.7.209"))
 }
 
-/// Whether the next reply comes, and says yes.
+/// Returns true if the next reply arrives and contains TRUE.
 #[track_caller]
 fn is_true(wire: &mut Wire) -> bool {
     wire.receive()
         .is_some_and(|reply| reply.ends_with(&[0, 0, 0, 1]))
 }
 
-/// The programs in the portmapper's list, without itself.
-fn known(machine: &Machine) -> BTreeSet<u32> {
+/// The programs in the portmapper's list, except its own.
+fn registered(machine: &Machine) -> BTreeSet<u32> {
     let list = machine.ours("list");
     let first = |line: &str| line.split_whitespace().next()?.parse().ok();
     let programs = list.lines().filter_map(first);
@@ -109,14 +109,14 @@ fn known(machine: &Machine) -> BTreeSet<u32> {
 
 fn end(server: &mut Process) {
     let pid = i32::try_from(server.id()).expect("a process id");
-    kill(Pid::from_raw(pid), Signal::SIGKILL).expect("it runs");
+    kill(Pid::from_raw(pid), Signal::SIGKILL).expect("a running process");
     server.wait(PATIENCE);
 }
 
-/// Lets time go by that is too short to sleep for.
+/// Waits for a time that is too short for a sleep.
 fn spin(microseconds: u64) {
     let start = host::now();
-    while u64::try_from(start.elapsed().as_micros()).is_ok_and(|gone| gone < microseconds) {
+    while u64::try_from(start.elapsed().as_micros()).is_ok_and(|elapsed| elapsed < microseconds) {
         std::hint::spin_loop();
     }
 }

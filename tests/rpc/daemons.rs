@@ -1,5 +1,5 @@
-//! Debian's RPC daemons register with our portmapper, are found, and go again: in an orderly manner,
-//! or without having said so.
+//! Debian's RPC daemons register with our portmapper, are found, and end: in an orderly manner, or by a
+//! kill.
 
 use nix::sys::signal::Signal;
 use tests::{host, peers};
@@ -49,7 +49,7 @@ const DAEMONS: [Daemon; 4] = [
 ];
 
 #[test]
-fn daemons_register_are_found_and_vanish_after_a_kill() {
+fn daemons_register_are_found_and_are_removed_after_a_kill() {
     for daemon in DAEMONS {
         if let Some((machine, _running)) = with(&daemon) {
             assert!(
@@ -57,13 +57,13 @@ fn daemons_register_are_found_and_vanish_after_a_kill() {
                 "{}",
                 daemon.name
             );
-            daemon.vanishes(&machine);
+            daemon.assert_removed(&machine);
         }
     }
 }
 
 #[test]
-fn daemons_that_are_asked_to_end_take_their_registrations_back() {
+fn daemons_that_are_terminated_unregister() {
     for daemon in DAEMONS {
         if let Some((machine, [portmapper, _running])) = with(&daemon) {
             assert!(
@@ -71,22 +71,22 @@ fn daemons_that_are_asked_to_end_take_their_registrations_back() {
                 "{}",
                 daemon.name
             );
-            daemon.vanishes(&machine);
-            // At its start it may have taken back what was not there.
+            daemon.assert_removed(&machine);
+            // At its start the daemon may have unregistered absent entries.
             let program = format!("program={} ", daemon.program);
             let is_it = |line: &str| {
                 line.contains(&program)
                     && line.contains("unregistered")
                     && !line.contains("removed: 0")
             };
-            let taken_back = || portmapper.output().lines().any(is_it);
-            assert!(host::wait_until(PATIENCE, taken_back), "{}", daemon.name);
+            let unregistered = || portmapper.output().lines().any(is_it);
+            assert!(host::wait_until(PATIENCE, unregistered), "{}", daemon.name);
         }
     }
 }
 
 #[test]
-fn a_daemon_that_is_started_again_after_a_kill_registers_its_new_ports() {
+fn a_daemon_that_is_restarted_after_a_kill_registers_its_new_ports() {
     for daemon in DAEMONS {
         if let Some((machine, _running)) = with(&daemon) {
             let before = daemon.lines(&machine);
@@ -105,7 +105,7 @@ fn a_daemon_that_is_started_again_after_a_kill_registers_its_new_ports() {
     }
 }
 
-/// A machine with our portmapper and this daemon, after both were looked at.
+/// Starts a machine with our portmapper and this daemon, and checks the registrations.
 #[track_caller]
 fn with(daemon: &Daemon) -> Option<(Machine, [tests::process::Process; 2])> {
     if !peers::available(&["rpcinfo", daemon.name]) {
@@ -114,14 +114,14 @@ fn with(daemon: &Daemon) -> Option<(Machine, [tests::process::Process; 2])> {
     let machine = Machine::new();
     let portmapper = machine.serve("--log debug");
     let running = machine.daemon(daemon.name, daemon.arguments);
-    daemon.is_found(&machine);
+    daemon.assert_found(&machine);
     Some((machine, [portmapper, running]))
 }
 
 impl Daemon {
-    /// All that it registers is shown by `rpcinfo` and by ours, and answers.
+    /// Asserts that `rpcinfo` and our command line list all its registrations, and that it answers.
     #[track_caller]
-    fn is_found(&self, machine: &Machine) {
+    fn assert_found(&self, machine: &Machine) {
         let lines = self.registered(machine);
         for version in self.versions {
             for netid in self.netids {
@@ -132,20 +132,20 @@ impl Daemon {
                 assert_eq!(lines.iter().filter(is_it).count(), 1, "{version} {netid}");
             }
         }
-        let theirs = machine.rpcinfo("");
+        let listed = machine.rpcinfo("");
         for line in &lines {
             let line = words(line);
-            let found = theirs.lines().any(|other| words(other) == line);
-            assert!(found, "{line} is not in\n{theirs}");
+            let found = listed.lines().any(|other| words(other) == line);
+            assert!(found, "{line} is not in\n{listed}");
         }
         let (program, version) = (self.program, self.versions.first().expect("one at least"));
         let pinged = machine.rpcinfo(&format!("-T udp 127.0.0.1 {program} {version}"));
         assert!(pinged.contains("ready and waiting"), "{pinged}");
     }
 
-    /// Nobody is told any more where it was.
+    /// Asserts that its registrations are removed.
     #[track_caller]
-    fn vanishes(&self, machine: &Machine) {
+    fn assert_removed(&self, machine: &Machine) {
         let gone = || self.lines(machine).is_empty();
         assert!(
             host::wait_until(PATIENCE, gone),
@@ -157,7 +157,7 @@ impl Daemon {
         assert!(asked.contains("Program not registered"), "{asked}");
     }
 
-    /// Its registrations once they are complete: some daemons register from the background.
+    /// Waits for its registrations to be complete: some daemons register from the background.
     #[track_caller]
     fn registered(&self, machine: &Machine) -> Vec<String> {
         let expected = self.versions.len() * self.netids.len();
@@ -166,7 +166,7 @@ impl Daemon {
         lines.unwrap_or_else(|| panic!("{}: {:#?}", self.name, self.lines(machine)))
     }
 
-    /// What our command line lists of it.
+    /// The lines of our command line's list for it.
     fn lines(&self, machine: &Machine) -> Vec<String> {
         let program = self.program.to_string();
         let all = machine.ours("list");

@@ -1,4 +1,4 @@
-//! A machine to be a portmapper on: a network namespace, and a `/run` and `/var/lib` that are its own.
+//! A machine for a portmapper: a network namespace with its own `/run` and `/var/lib`.
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -12,22 +12,22 @@ use tests::netns::Netns;
 use tests::process::Process;
 use tests::{built, host, peers};
 
-/// How long a program may take to start or to end.
+/// The limit for a program to start or to end.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
-/// The interface to the neighbour.
+/// The interface to the foreign host.
 pub(crate) const CABLE: &str = "cable0";
 
-/// Gives a program the folders of the machine in place of those of the system, where nobody else
-/// sees it, and gives way to it. Both of its outputs are one, so that what it says keeps its order.
+/// Mounts the machine's folders over those of the system in a private mount namespace, then executes
+/// the program. Both of its outputs are one, so that their lines keep their order.
 const MOVE_IN: &str = "set -e
     mount --bind \"$1/run\" /run
     mount --bind \"$1/lib\" /var/lib
     shift
     exec \"$@\" 2>&1";
 
-/// Lets a daemon go to the background, and stays: the first of its namespace of processes, whose
-/// end is the daemon's.
+/// Starts a daemon that forks into the background, and stays as the first process of its PID
+/// namespace, whose end is the daemon's.
 const STAY: &str = "\"$@\"
     echo started
     exec sleep 600";
@@ -40,7 +40,7 @@ pub(crate) struct Machine {
 }
 
 impl Machine {
-    /// A machine with a loopback interface and nothing else.
+    /// Creates a machine with a loopback interface only.
     #[track_caller]
     pub(crate) fn new() -> Self {
         let folder = TempDir::new().expect("the system has a folder for temporary files");
@@ -56,31 +56,31 @@ impl Machine {
         }
     }
 
-    /// Another host, with a cable to this one; both have an address of each family.
+    /// Creates another host with a cable to this one; both have an address of each family.
     #[track_caller]
-    pub(crate) fn neighbour(&self) -> Netns {
-        let neighbour = Netns::new();
-        self.network.cable(&neighbour, CABLE);
-        for (end, last) in [(&self.network, 1), (&neighbour, 2)] {
+    pub(crate) fn foreign_host(&self) -> Netns {
+        let foreign = Netns::new();
+        self.network.cable(&foreign, CABLE);
+        for (end, last) in [(&self.network, 1), (&foreign, 2)] {
             end.ip(&format!(
                 "address add 10.77.0.{last}/24 broadcast 10.77.0.255 dev {CABLE}"
             ));
             end.address(CABLE, IpAddr::from([0xfd77, 0, 0, 0, 0, 0, 0, last]), 64);
         }
-        neighbour
+        foreign
     }
 
-    /// A file of the machine's `/run`.
+    /// The path of a file in the machine's `/run`.
     pub(crate) fn run(&self, name: &str) -> PathBuf {
         self.folder.path().join("run").join(name)
     }
 
-    /// A folder for the test's own files.
+    /// The folder for the test's own files.
     pub(crate) fn folder(&self) -> PathBuf {
         self.folder.path().to_owned()
     }
 
-    /// A command that will run on the machine.
+    /// Returns a command that runs on the machine.
     pub(crate) fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
         let mut command = self.network.command("unshare");
         command
@@ -91,13 +91,13 @@ impl Machine {
         command
     }
 
-    /// Starts our portmapper with these words as arguments; it listens when this returns.
+    /// Starts our portmapper with these arguments; it listens when this returns.
     #[track_caller]
     pub(crate) fn serve(&self, arguments: &str) -> Process {
         self.launch(&[], arguments)
     }
 
-    /// As [`serve`](Self::serve), by way of a program that gives way to it.
+    /// As [`serve`](Self::serve), through a program that executes it.
     #[track_caller]
     pub(crate) fn launch(&self, by: &[&str], arguments: &str) -> Process {
         let ours = built::binary("rpc-portmap");
@@ -110,7 +110,7 @@ impl Machine {
         process
     }
 
-    /// Starts Debian's portmapper with these words as arguments; it listens when this returns.
+    /// Starts Debian's portmapper with these arguments; it listens when this returns.
     #[track_caller]
     pub(crate) fn rpcbind(&self, arguments: &str) -> Process {
         let mut command = self.command(peers::path("rpcbind"));
@@ -124,7 +124,7 @@ impl Machine {
         process
     }
 
-    /// Starts a daemon that goes to the background once it is registered; it ends with the value.
+    /// Starts a daemon that forks into the background once registered; dropping the value ends it.
     #[track_caller]
     pub(crate) fn daemon(&self, program: &str, arguments: &str) -> Process {
         let mut command = self.command("unshare");
@@ -138,7 +138,7 @@ impl Machine {
         process
     }
 
-    /// Sends a signal to the program of this name on this machine; false if there is none.
+    /// Sends a signal to the program of this name on this machine; returns false if there is none.
     pub(crate) fn signal(&self, program: &str, signal: Signal) -> bool {
         let pids = self.pids(program);
         pids.iter()
@@ -164,24 +164,24 @@ impl Machine {
         numbers.filter(is_it).collect()
     }
 
-    /// What `rpcinfo` prints on this machine, and whether it was content.
+    /// Runs `rpcinfo` on this machine; see [`output`].
     #[track_caller]
     pub(crate) fn rpcinfo(&self, arguments: &str) -> String {
         let mut command = self.command(peers::path("rpcinfo"));
-        said(command.args(arguments.split_whitespace()))
+        output(command.args(arguments.split_whitespace()))
     }
 
-    /// What our command line prints on this machine, and whether it was content.
+    /// Runs our command line on this machine; see [`output`].
     #[track_caller]
     pub(crate) fn ours(&self, arguments: &str) -> String {
         let mut command = self.command(built::binary("rpc-portmap"));
-        said(command.args(arguments.split_whitespace()))
+        output(command.args(arguments.split_whitespace()))
     }
 }
 
-/// What a program prints, with a last line if it was not content.
+/// Runs a program; returns its output, with its status as the last line unless that is success.
 #[track_caller]
-pub(crate) fn said(command: &mut Command) -> String {
+pub(crate) fn output(command: &mut Command) -> String {
     let mut process = Process::start(command);
     let status = process.wait(PATIENCE);
     let mut text = process.output();

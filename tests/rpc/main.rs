@@ -1,7 +1,7 @@
-//! Our portmapper in rpcbind's place: among Debian's `rpcinfo` and daemons, on the wire, and among
-//! those who mean it no good.
+//! Our portmapper in rpcbind's place: with Debian's `rpcinfo` and daemons, byte for byte on the wire, and
+//! under attack.
 //!
-//! Each test has namespaces of its own with a private `/run`, where port 111 and
+//! Each test has its own namespaces with a private `/run`, where port 111 and
 //! `/run/rpcbind.sock` are free.
 
 mod amplification;

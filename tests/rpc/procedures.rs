@@ -1,4 +1,4 @@
-//! Every procedure on every transport, byte for byte, and as tshark reads it.
+//! Every procedure on every transport, byte for byte, and as tshark dissects it.
 
 use std::net::SocketAddr;
 use std::process::Command;
@@ -7,20 +7,20 @@ use std::thread;
 use tests::process::Process;
 use tests::{host, peers};
 
-use crate::machine::{Machine, PATIENCE, said};
+use crate::machine::{Machine, PATIENCE, output};
 use crate::wire::{Transport, Wire, call, numbers};
 
-/// A call, and what each transport gets for it.
+/// A call, and the reply on each transport.
 struct Case {
     title: String,
     call: Vec<u8>,
     replies: Vec<(String, String)>,
 }
 
-const SILENCE: &str = "nothing";
+const NO_REPLY: &str = "nothing";
 
-/// Where the program is that does nothing.
-const NOTHING: u16 = 2001;
+/// The port of a program with a NULL procedure only.
+const NULL_PROGRAM: u16 = 2001;
 
 #[test]
 fn every_procedure_on_every_transport_is_answered_byte_for_byte() {
@@ -37,16 +37,16 @@ fn every_procedure_on_every_transport_is_answered_byte_for_byte() {
 }
 
 #[test]
-fn tshark_reads_what_we_say_as_portmap_and_finds_nothing_wrong() {
+fn tshark_dissects_all_replies_as_portmap_without_errors() {
     if !peers::available(&["ip", "tcpdump", "tshark"]) {
         return;
     }
     let (registrations, mut cases) = fixture();
-    // The last ones are wrong on purpose.
-    let sound = cases
+    // The last ones are invalid on purpose.
+    let valid = cases
         .iter()
         .position(|case| case.title.starts_with("Version 1"));
-    cases.truncate(sound.expect("it is there"));
+    cases.truncate(valid.expect("calls of version 1"));
     let machine = Machine::new();
     let _server = ready(&machine, &registrations);
     let file = machine.folder().join("all.pcap");
@@ -63,23 +63,23 @@ fn tshark_reads_what_we_say_as_portmap_and_finds_nothing_wrong() {
             .collect();
         replay(&mut machine.wire(transport), transport, same);
         let mut wire = machine.wire(transport);
-        let statistics = cases.last().expect("it is the last one");
+        let statistics = cases.last().expect("the last case");
         assert!(wire.ask(&statistics.call).len() > 200);
     }
     end(&machine, &mut tcpdump, &file);
     let replies = "rpc.msgtyp == 1 && (tcp.port == 111 || udp.port == 111)";
     let all = tshark(&file, replies);
-    let understood = tshark(
+    let dissected = tshark(
         &file,
         &format!("{replies} && (portmap || rpc.state_accept != 0)"),
     );
-    assert_eq!(all.lines().count(), understood.lines().count(), "{all}");
+    assert_eq!(all.lines().count(), dissected.lines().count(), "{all}");
     assert!(all.lines().count() > 180, "{all}");
     let wrong = tshark(&file, "_ws.malformed || _ws.expert.severity >= 6291456");
     assert_eq!(wrong, "");
 }
 
-/// A call of every procedure, and calls that make no sense.
+/// A call of every procedure, and invalid calls.
 pub(crate) fn calls() -> Vec<Vec<u8>> {
     let (registrations, cases) = fixture();
     let calls = cases.into_iter().map(|case| case.call);
@@ -90,25 +90,26 @@ pub(crate) fn calls() -> Vec<Vec<u8>> {
 #[track_caller]
 fn replay<'a>(wire: &mut Wire, transport: Transport, cases: impl IntoIterator<Item = &'a Case>) {
     for case in cases {
-        let what = format!("{} ({transport})", case.title);
+        let context = format!("{} ({transport})", case.title);
         let expected = case.reply(transport);
-        if expected == SILENCE {
-            assert_eq!(wire.ask_whether(&case.call), None, "{what}");
+        if expected == NO_REPLY {
+            assert_eq!(wire.ask_optional(&case.call), None, "{context}");
         } else {
             let reply = hex(&wire.ask(&case.call));
-            assert_eq!(masked(&reply, expected), *expected, "{what}");
+            assert_eq!(masked(&reply, expected), *expected, "{context}");
         }
     }
 }
 
-/// Starts our portmapper and the program that does nothing, and registers what the fixture says.
+/// Starts our portmapper and the program with a NULL procedure, and sends the registrations of the
+/// fixture.
 #[track_caller]
 fn ready(machine: &Machine, registrations: &[Vec<u8>]) -> Process {
     let server = machine.serve("--forward");
     let socket = machine
         .network
-        .enter(|| host::udp_socket_at(SocketAddr::from(([0, 0, 0, 0], NOTHING))));
-    // The thread goes when nobody has asked for a while.
+        .enter(|| host::udp_socket_at(SocketAddr::from(([0, 0, 0, 0], NULL_PROGRAM))));
+    // The thread ends after some time without a call.
     socket.set_read_timeout(Some(PATIENCE)).expect("a limit");
     thread::spawn(move || {
         let mut call = [0; 1024];
@@ -124,7 +125,7 @@ fn ready(machine: &Machine, registrations: &[Vec<u8>]) -> Process {
     server
 }
 
-/// The registrations to begin with, and the calls.
+/// The initial registrations, and the calls.
 fn fixture() -> (Vec<Vec<u8>>, Vec<Case>) {
     let text = host::read_text(&host::workspace().join("fixtures/rpc/procedures.txt"));
     let mut blocks = text.split("\n\n").skip(1);
@@ -151,7 +152,7 @@ fn case(block: &str) -> Case {
 }
 
 impl Case {
-    /// What is to come by this transport.
+    /// The expected reply on this transport.
     #[track_caller]
     fn reply(&self, transport: Transport) -> &str {
         let is_for = |names: &str| names.split(',').any(|name| name == transport.name());
@@ -161,7 +162,7 @@ impl Case {
     }
 }
 
-/// The reply with dots where the expected one has them.
+/// Masks the digits of the reply that are dots in the expected one.
 fn masked(reply: &str, expected: &str) -> String {
     let dots = expected.chars().map(Some).chain(std::iter::repeat(None));
     let digit = |(digit, expected)| if expected == Some('.') { '.' } else { digit };
@@ -171,7 +172,7 @@ fn masked(reply: &str, expected: &str) -> String {
 #[track_caller]
 fn watch(machine: &Machine, file: &std::path::Path) -> Process {
     let mut command = machine.command(peers::path("tcpdump"));
-    // The buffer is cut into pieces of the longest packet: with long ones there would be few.
+    // The ring buffer has slots of the longest packet: long ones would leave few slots.
     command.args(["-s", "4096", "-B", "16384"]);
     command.args([
         "-n",
@@ -205,12 +206,12 @@ fn end(machine: &Machine, tcpdump: &mut Process, file: &std::path::Path) {
     assert!(report.contains("\n0 packets dropped by kernel"), "{report}");
 }
 
-/// The lines that tshark prints of what a filter lets pass, without what it says besides.
+/// The lines that tshark prints for a filter, without its warnings.
 #[track_caller]
 fn tshark(file: &std::path::Path, filter: &str) -> String {
     let mut command = Command::new(peers::path("tshark"));
     command.arg("-r").arg(file).args(["-Y", filter]);
-    let text = said(&mut command);
+    let text = output(&mut command);
     let lines = text
         .lines()
         .filter(|line| !line.starts_with("Running as user"));

@@ -1,4 +1,4 @@
-//! Debian's `rpcinfo` prints of our portmapper what it prints of rpcbind.
+//! Debian's `rpcinfo` prints the same for our portmapper as for rpcbind.
 
 use std::collections::BTreeSet;
 use std::thread;
@@ -7,7 +7,7 @@ use tests::netns::Netns;
 use tests::process::Process;
 use tests::{host, peers};
 
-use crate::machine::{Machine, PATIENCE, said};
+use crate::machine::{Machine, PATIENCE, output};
 
 const PEERS: [&str; 5] = [
     "rpcbind",
@@ -17,7 +17,7 @@ const PEERS: [&str; 5] = [
     "rpc.mountd",
 ];
 
-/// What is asked, in this order. The second to last changes what the last one shows.
+/// The arguments, in this order. The second to last changes the result of the last one.
 const QUESTIONS: [&str; 28] = [
     "",
     "-s",
@@ -50,27 +50,27 @@ const QUESTIONS: [&str; 28] = [
 ];
 
 #[test]
-fn rpcinfo_prints_the_same_as_of_rpcbind() {
+fn rpcinfo_prints_the_same_for_both_portmappers() {
     if !peers::available(&PEERS) {
         return;
     }
-    let [ours, theirs] =
+    let [ours, rpcbind] =
         both(|machine, _| QUESTIONS.map(|question| without_ports(&machine.rpcinfo(question))));
     let ready = ours
         .iter()
         .filter(|text| text.contains("ready and waiting"));
     assert!(ready.count() >= 8, "{ours:?}");
-    for (question, (ours, theirs)) in QUESTIONS.iter().zip(ours.iter().zip(&theirs)) {
-        assert_eq!(ours, theirs, "rpcinfo {question}");
+    for (question, (ours, rpcbind)) in QUESTIONS.iter().zip(ours.iter().zip(&rpcbind)) {
+        assert_eq!(ours, rpcbind, "rpcinfo {question}");
     }
 }
 
 #[test]
-fn rpcinfo_counts_the_same_calls_as_of_rpcbind() {
+fn rpcinfo_shows_the_same_call_counts_for_both_portmappers() {
     if !peers::available(&PEERS) {
         return;
     }
-    let [ours, theirs] = both(|machine, _| {
+    let [ours, rpcbind] = both(|machine, _| {
         for question in [
             "-p",
             "-s",
@@ -82,39 +82,39 @@ fn rpcinfo_counts_the_same_calls_as_of_rpcbind() {
         }
         ["-m", "-m 127.0.0.1"].map(|question| counts(&machine.rpcinfo(question)))
     });
-    assert_eq!(ours, theirs);
+    assert_eq!(ours, rpcbind);
 }
 
 #[test]
-fn rpcinfo_finds_by_broadcast_what_it_finds_through_rpcbind() {
+fn a_broadcast_by_rpcinfo_finds_the_same_services_as_with_rpcbind() {
     if !peers::available(&PEERS) {
         return;
     }
-    let [ours, theirs] = both(|_, neighbour| {
-        let mut command = neighbour.command(peers::path("rpcinfo"));
-        different(&without_ports(&said(command.args(["-b", "100002", "3"]))))
+    let [ours, rpcbind] = both(|_, foreign| {
+        let mut command = foreign.command(peers::path("rpcinfo"));
+        different(&without_ports(&output(command.args(["-b", "100002", "3"]))))
     });
     assert!(
-        theirs
+        rpcbind
             .first()
             .is_some_and(|line| line.starts_with("10.77.0.1.PORT")),
-        "{theirs:?}"
+        "{rpcbind:?}"
     );
     // Over IPv6 rpcbind finds nothing: it joins the group ff02::202 with a socket that it closes.
-    assert!(ours.is_superset(&theirs), "{ours:?}");
+    assert!(ours.is_superset(&rpcbind), "{ours:?}");
     let over_ipv6 = |line: &String| line.starts_with("fd77::1.PORT");
     assert!(ours.iter().any(over_ipv6), "{ours:?}");
 }
 
-/// What is found on a machine with our portmapper, and on one with rpcbind, that have the same daemons.
+/// Runs `look` on a machine with our portmapper and on one with rpcbind, with the same daemons.
 #[track_caller]
 fn both<T: Send>(look: impl Fn(&Machine, &Netns) -> T + Sync) -> [T; 2] {
     let ours = || with_daemons(|machine| machine.serve("--forward"), &look);
-    let theirs = || with_daemons(|machine| machine.rpcbind("-r"), &look);
+    let rpcbind = || with_daemons(|machine| machine.rpcbind("-r"), &look);
     thread::scope(|scope| {
         let ours = scope.spawn(ours);
-        let theirs = scope.spawn(theirs);
-        [ours, theirs].map(|side| {
+        let rpcbind = scope.spawn(rpcbind);
+        [ours, rpcbind].map(|side| {
             side.join()
                 .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
         })
@@ -127,9 +127,10 @@ fn with_daemons<T>(
     look: impl Fn(&Machine, &Netns) -> T,
 ) -> T {
     let machine = Machine::new();
-    let neighbour = machine.neighbour();
+    let foreign = machine.foreign_host();
     let _portmapper = portmapper(&machine);
-    // Some register from the background; one waits for the other, so that all lists have one order.
+    // Some register from the background; each start waits for the one before, so that all lists have
+    // the same order.
     let daemons = [
         ("rpc.rstatd", "100001", 4),
         ("rpc.rusersd", "100002", 2),
@@ -145,10 +146,10 @@ fn with_daemons<T>(
         );
         daemon
     });
-    look(&machine, &neighbour)
+    look(&machine, &foreign)
 }
 
-/// The words of each line, with every port but the portmapper's replaced.
+/// Replaces every port but the portmapper's, and joins words by single spaces.
 fn without_ports(text: &str) -> String {
     let line = |line: &str| {
         let words: Vec<_> = line.split_whitespace().map(without_port).collect();
@@ -157,12 +158,12 @@ fn without_ports(text: &str) -> String {
     text.lines().map(line).collect::<Vec<_>>().join("\n")
 }
 
-/// The different lines: a broadcast is repeated and answered each time.
+/// The set of lines: a broadcast is repeated and answered each time.
 fn different(text: &str) -> BTreeSet<String> {
     text.lines().map(str::to_owned).collect()
 }
 
-/// `0.0.0.0.3.210` becomes `0.0.0.0.PORT`, and `978` in the column of ports `PORT`.
+/// Turns `0.0.0.0.3.210` into `0.0.0.0.PORT`, and `978` in the column of ports into `PORT`.
 fn without_port(word: &str) -> String {
     if word.ends_with(".0.111") || word.contains('/') {
         return word.to_owned();
@@ -178,8 +179,8 @@ fn without_port(word: &str) -> String {
     }
 }
 
-/// The statistics as sorted lines: which program was asked for first is no matter, nor how often
-/// it was looked whether the daemons are ready.
+/// The statistics as sorted lines: the order of programs is ignored, and so is the number of dumps,
+/// which depends on the polling for the daemons.
 fn counts(text: &str) -> Vec<String> {
     let line = |line: &str| {
         let mut words: Vec<_> = line.split_whitespace().collect();

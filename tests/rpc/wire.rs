@@ -1,4 +1,4 @@
-//! Calls and replies as bytes, on every transport that the portmapper listens on.
+//! Calls and replies as bytes, on every transport of the portmapper.
 
 use std::fmt;
 use std::io::{self, ErrorKind, Read, Write};
@@ -11,10 +11,10 @@ use tests::host;
 
 use crate::machine::{Machine, PATIENCE};
 
-/// Where the portmapper is.
+/// The port of the portmapper.
 pub(crate) const PORT: u16 = 111;
 
-/// How a call travels.
+/// The transport of a call.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Transport {
     Udp,
@@ -63,7 +63,7 @@ pub(crate) enum Wire {
 }
 
 impl Machine {
-    /// Connects to the portmapper of this machine over its loopback interface, or its unix sockets.
+    /// Connects to the portmapper of this machine, over the loopback interface or its unix sockets.
     #[track_caller]
     pub(crate) fn wire(&self, transport: Transport) -> Wire {
         let (v4, v6) = (
@@ -82,7 +82,7 @@ impl Machine {
             }
         });
         let wire = wire.unwrap_or_else(|error| panic!("cannot connect by {transport}: {error}"));
-        wire.patient(PATIENCE);
+        wire.set_limit(PATIENCE);
         wire
     }
 }
@@ -94,8 +94,8 @@ fn udp(server: IpAddr) -> io::Result<Wire> {
 }
 
 impl Wire {
-    /// How long to wait for replies from now on.
-    pub(crate) fn patient(&self, limit: Duration) {
+    /// Sets the limit for replies.
+    pub(crate) fn set_limit(&self, limit: Duration) {
         let set = match self {
             Self::Udp(socket) => socket.set_read_timeout(Some(limit)),
             Self::Tcp(stream) => stream.set_read_timeout(Some(limit)),
@@ -104,7 +104,7 @@ impl Wire {
         set.expect("a limit that is not zero");
     }
 
-    /// Sends a message, on a stream as a record of one fragment.
+    /// Sends a message; on a stream, as a record of one fragment.
     pub(crate) fn send(&mut self, message: &[u8]) -> io::Result<()> {
         match self {
             Self::Udp(socket) => socket.send(message).map(drop),
@@ -112,7 +112,7 @@ impl Wire {
         }
     }
 
-    /// Sends bytes as they are.
+    /// Sends bytes unchanged.
     pub(crate) fn send_raw(&mut self, bytes: &[u8]) -> io::Result<()> {
         match self {
             Self::Udp(socket) => socket.send(bytes).map(drop),
@@ -121,7 +121,7 @@ impl Wire {
         }
     }
 
-    /// The next reply; `None` where the other side has closed the connection.
+    /// Receives the next reply; returns `None` if the peer has closed the connection.
     #[track_caller]
     pub(crate) fn receive(&mut self) -> Option<Vec<u8>> {
         let reply = match self {
@@ -147,21 +147,21 @@ impl Wire {
     /// Sends a message and returns the reply to it.
     #[track_caller]
     pub(crate) fn ask(&mut self, message: &[u8]) -> Vec<u8> {
-        self.send(message).expect("it listens");
-        self.receive().expect("it does not hang up")
+        self.send(message).expect("the portmapper listens");
+        self.receive().expect("an open connection")
     }
 
-    /// The reply to a message, or `None` if there is none although the next call is answered.
+    /// Sends a message and returns the reply to it, or `None` if only the next call is answered.
     #[track_caller]
-    pub(crate) fn ask_whether(&mut self, message: &[u8]) -> Option<Vec<u8>> {
+    pub(crate) fn ask_optional(&mut self, message: &[u8]) -> Option<Vec<u8>> {
         const NEXT: u32 = 0xfeed_beef;
-        self.send(message).expect("it listens");
+        self.send(message).expect("the portmapper listens");
         // A version that does not exist, so that the next call is not counted.
         let reply = self.ask(&call(NEXT, 1, 0, &[]));
         if reply.starts_with(&NEXT.to_be_bytes()) {
             return None;
         }
-        let next = self.receive().expect("it does not hang up");
+        let next = self.receive().expect("an open connection");
         assert!(
             next.starts_with(&NEXT.to_be_bytes()),
             "two replies to one call"
@@ -186,39 +186,39 @@ fn read_record(stream: &mut impl Read) -> io::Result<Vec<u8>> {
     }
 }
 
-/// A message as a record of one fragment.
+/// Encodes a message as a record of one fragment.
 pub(crate) fn record(message: &[u8]) -> Vec<u8> {
     fragment(message, true)
 }
 
-/// A fragment of a record.
+/// Encodes a fragment of a record.
 pub(crate) fn fragment(bytes: &[u8], last: bool) -> Vec<u8> {
-    let length = u32::try_from(bytes.len()).expect("not that long");
+    let length = u32::try_from(bytes.len()).expect("less than 4 GiB");
     let header = length | if last { 0x8000_0000 } else { 0 };
     [&header.to_be_bytes(), bytes].concat()
 }
 
-/// A call to the portmapper without credentials.
+/// Encodes a call to the portmapper without credentials.
 pub(crate) fn call(xid: u32, version: u32, procedure: u32, arguments: &[u8]) -> Vec<u8> {
     let header = numbers(&[xid, 0, 2, 100_000, version, procedure, 0, 0, 0, 0]);
     [&header, arguments].concat()
 }
 
-/// The arguments of versions 3 and 4.
+/// Encodes the arguments of versions 3 and 4.
 pub(crate) fn rpcb(program: u32, version: u32, netid: &str, address: &str) -> Vec<u8> {
     let strings = [netid, address, "0"].map(|text| string(text.as_bytes()));
     [&numbers(&[program, version]), &strings.concat()[..]].concat()
 }
 
-/// Bytes with their length before and zeros behind them, up to a multiple of 4.
+/// Encodes bytes with their length, padded with zeros to a multiple of 4.
 pub(crate) fn string(bytes: &[u8]) -> Vec<u8> {
-    let length = u32::try_from(bytes.len()).expect("not that long");
+    let length = u32::try_from(bytes.len()).expect("less than 4 GiB");
     let mut out = [&length.to_be_bytes(), bytes].concat();
     out.resize(out.len().next_multiple_of(4), 0);
     out
 }
 
-/// Numbers of 32 bits, one after the other.
+/// Encodes numbers of 32 bits.
 pub(crate) fn numbers(numbers: &[u32]) -> Vec<u8> {
     numbers
         .iter()

@@ -1,4 +1,4 @@
-//! Where an answer comes from: the address that was asked, however many the server has.
+//! The source address of answers: the requested one, on a server with several addresses.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 
@@ -7,7 +7,7 @@ use tests::lab::{BROADCAST, CABLE, Lab, SERVERS};
 use tests::peers;
 
 #[test]
-fn every_answer_comes_from_the_address_that_was_asked() {
+fn every_answer_comes_from_the_requested_address() {
     if !peers::available(&["ip"]) {
         return;
     }
@@ -26,7 +26,7 @@ fn every_answer_comes_from_the_address_that_was_asked() {
 }
 
 #[test]
-fn with_a_single_port_too_every_answer_comes_from_the_address_that_was_asked() {
+fn with_a_single_port_every_answer_comes_from_the_requested_address() {
     if !peers::available(&["ip"]) {
         return;
     }
@@ -39,14 +39,14 @@ fn with_a_single_port_too_every_answer_comes_from_the_address_that_was_asked() {
     server.stop();
 }
 
-/// A read, a write and two refusals, all answered from this address.
+/// Asserts that a read, a write and two refusals are answered from this address.
 #[track_caller]
 fn check_answers(lab: &Lab, address: IpAddr, expected: impl Fn(u16) -> bool, log: &str) {
-    let transfer = |client: &Client, what: &str| {
+    let transfer = |client: &Client, step: &str| {
         let from = client.transfer();
         assert!(
             from.ip() == address && expected(from.port()),
-            "{what} from {address} was answered from {from}\n{log}"
+            "{step} from {address} was answered from {from}\n{log}"
         );
     };
     let mut reader = lab.client(address);
@@ -72,7 +72,7 @@ fn check_answers(lab: &Lab, address: IpAddr, expected: impl Fn(u16) -> bool, log
 }
 
 #[test]
-fn it_listens_where_it_was_told_to_and_nowhere_else() {
+fn it_listens_on_the_given_addresses_only() {
     if !peers::available(&["ip"]) {
         return;
     }
@@ -95,7 +95,7 @@ fn it_listens_where_it_was_told_to_and_nowhere_else() {
     ] {
         let closed = closed.parse().expect("an address");
         let mut client = lab.client_of(closed);
-        // A socket that is connected is told at once that nothing listens there.
+        // A connected socket receives ICMP "port unreachable" as an error.
         client.socket().connect(closed).expect("a route");
         assert_eq!(client.ask("RRQ x octet"), "silence", "{closed}");
     }
@@ -111,17 +111,17 @@ fn a_broadcast_is_not_answered() {
     lab.file("x", [7; 600]);
     let server = lab.serve("");
     let mut client = lab.client(SERVERS[0]);
-    for everybody in [BROADCAST, Ipv4Addr::BROADCAST.into()] {
-        broadcast(&lab, &client, everybody);
+    for destination in [BROADCAST, Ipv4Addr::BROADCAST.into()] {
+        broadcast(&lab, &client, destination);
     }
-    // What is answered is the request that comes afterwards.
+    // Only the request after the broadcasts is answered.
     assert!(client.ask("RRQ absent octet").starts_with("ERROR 1"));
     let log = server.stop();
     assert!(!log.contains("path=x"), "{log}");
 }
 
 #[test]
-fn a_broadcast_is_answered_from_an_address_of_the_server_where_that_is_wanted() {
+fn with_broadcast_a_broadcast_is_answered_from_an_address_of_the_server() {
     if !peers::available(&["ip"]) {
         return;
     }
@@ -129,9 +129,9 @@ fn a_broadcast_is_answered_from_an_address_of_the_server_where_that_is_wanted() 
     lab.file("x", [7; 600]);
     for arguments in ["--broadcast", "--broadcast --single-port"] {
         let server = lab.serve(arguments);
-        for everybody in [BROADCAST, Ipv4Addr::BROADCAST.into()] {
+        for destination in [BROADCAST, Ipv4Addr::BROADCAST.into()] {
             let mut client = lab.client(SERVERS[0]);
-            broadcast(&lab, &client, everybody);
+            broadcast(&lab, &client, destination);
             assert_eq!(
                 client.receive_text(),
                 "DATA 1 len 512",
@@ -171,10 +171,10 @@ fn a_multicast_is_never_answered() {
         lab.here.link_local(CABLE).scope_id(),
     );
     client.send_bytes(b"\0\x01x\0octet\0", all_nodes.into());
-    let mut asked = lab.there.link_local(CABLE);
-    asked.set_port(69);
-    asked.set_scope_id(all_nodes.scope_id());
-    client.send_bytes(b"\0\x01absent\0octet\0", asked.into());
+    let mut server_address = lab.there.link_local(CABLE);
+    server_address.set_port(69);
+    server_address.set_scope_id(all_nodes.scope_id());
+    client.send_bytes(b"\0\x01absent\0octet\0", server_address.into());
     assert!(
         client.receive_text().starts_with("ERROR 1"),
         "{}",
@@ -184,18 +184,18 @@ fn a_multicast_is_never_answered() {
     assert!(!log.contains("path=x"), "{log}");
 }
 
-/// Asks everybody on the cable for `x`.
+/// Requests `x` by a broadcast on the cable.
 #[track_caller]
-fn broadcast(lab: &Lab, client: &Client, everybody: IpAddr) {
-    if everybody == Ipv4Addr::BROADCAST {
+fn broadcast(lab: &Lab, client: &Client, destination: IpAddr) {
+    if destination == Ipv4Addr::BROADCAST {
         lab.here
-            .ip(&format!("route replace {everybody}/32 dev {CABLE}"));
+            .ip(&format!("route replace {destination}/32 dev {CABLE}"));
     }
     client
         .socket()
         .set_broadcast(true)
         .expect("a socket of IPv4");
-    client.send_bytes(b"\0\x01x\0octet\0", SocketAddr::new(everybody, 69));
+    client.send_bytes(b"\0\x01x\0octet\0", SocketAddr::new(destination, 69));
 }
 
 #[test]
@@ -211,14 +211,14 @@ fn link_local_addresses_are_answered_on_their_link() {
     ] {
         let server = lab.serve(arguments);
         let from = lab.here.link_local(CABLE);
-        let mut asked = lab.there.link_local(CABLE);
-        // Of the two scopes it is the client's own that leads to the cable.
-        asked.set_scope_id(from.scope_id());
-        asked.set_port(69);
-        let client = || Client::new(&lab.here, from.into(), asked.into());
+        let mut server_address = lab.there.link_local(CABLE);
+        // The scope ID has to be that of the client's end of the cable.
+        server_address.set_scope_id(from.scope_id());
+        server_address.set_port(69);
+        let client = || Client::new(&lab.here, from.into(), server_address.into());
         let mut reader = client();
         assert_eq!(reader.fetch("x"), [7; 600], "{}", server.output());
-        assert_eq!(reader.transfer().ip(), IpAddr::V6(*asked.ip()));
+        assert_eq!(reader.transfer().ip(), IpAddr::V6(*server_address.ip()));
         let mut writer = client();
         assert_eq!(writer.ask("WRQ up octet"), "ACK 0");
         assert_eq!(writer.ask("DATA 1 len 0"), "ACK 1");

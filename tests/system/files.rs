@@ -1,5 +1,5 @@
-//! What the server makes of the files below its folder: those that may not be read, those that
-//! change, names in another case, and a disk that is full.
+//! Files below the server's folder: without permission, changed during a transfer, with names in
+//! another case, and on a full disk.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -9,7 +9,7 @@ use tests::server::Server;
 use tests::{built, host, peers};
 
 #[test]
-fn what_may_not_be_read_is_refused_with_the_code_that_ends_a_boot() {
+fn a_file_without_read_permission_is_refused_with_error_2() {
     if !peers::available(&["ip"]) {
         return;
     }
@@ -21,7 +21,7 @@ fn what_may_not_be_read_is_refused_with_the_code_that_ends_a_boot() {
         forbid(&lab.root().join(path));
     }
     let mut command = lab.there.command("setpriv");
-    // The owner of the files, but without the capabilities that make root see everything.
+    // The owner of the files, but without the capabilities by which root bypasses permissions.
     command
         .args([
             "--bounding-set=-all,+net_bind_service",
@@ -48,16 +48,16 @@ fn what_may_not_be_read_is_refused_with_the_code_that_ends_a_boot() {
     );
 }
 
-/// Leaves nobody any right to it.
+/// Removes all permissions.
 #[track_caller]
 fn forbid(path: &std::path::Path) {
     use std::os::unix::fs::PermissionsExt as _;
-    let nobody = std::fs::Permissions::from_mode(0o000);
-    std::fs::set_permissions(path, nobody).expect("the test made it");
+    let none = std::fs::Permissions::from_mode(0o000);
+    std::fs::set_permissions(path, none).expect("a file of the test");
 }
 
 #[test]
-fn names_are_found_in_any_case_where_that_is_wanted() {
+fn with_ignore_case_names_match_in_any_case() {
     if !peers::available(&["ip"]) {
         return;
     }
@@ -79,7 +79,7 @@ fn names_are_found_in_any_case_where_that_is_wanted() {
 }
 
 #[test]
-fn a_file_that_is_replaced_is_read_to_its_end_as_it_was() {
+fn a_file_that_is_replaced_is_sent_with_its_old_content() {
     if !peers::available(&["ip"]) {
         return;
     }
@@ -96,7 +96,7 @@ fn a_file_that_is_replaced_is_read_to_its_end_as_it_was() {
 }
 
 #[test]
-fn a_file_that_grows_is_sent_in_the_size_that_was_told() {
+fn a_file_that_grows_is_sent_with_the_announced_size() {
     if !peers::available(&["ip"]) {
         return;
     }
@@ -122,38 +122,35 @@ fn a_file_that_shrinks_ends_its_transfer_with_an_error() {
     let mut client = lab.client(SERVERS[0]);
     assert_eq!(client.ask("RRQ x octet"), "DATA 1 len 512");
     host::write(&path, [2; 600]);
-    let heard = client.ask("ACK 1");
-    assert!(heard.starts_with("ERROR 0 "), "{heard}");
+    let answer = client.ask("ACK 1");
+    assert!(answer.starts_with("ERROR 0 "), "{answer}");
     let line = server.wait_for_line("failed");
     assert!(line.contains("the file became shorter"), "{line}");
     server.stop();
 }
 
 #[test]
-fn a_disk_that_is_full_is_told_and_nothing_is_left_on_it() {
+fn a_full_disk_is_reported_and_no_partial_file_is_left() {
     if !peers::available(&["ip"]) {
         return;
     }
     let lab = Lab::new();
     let server = Server::launch(&mut on_a_small_disk(&lab));
-    // What the client says beforehand is refused at once.
-    let mut honest = lab.client(SERVERS[0]);
+    // An announced size is refused before the first block.
+    let mut announcing = lab.client(SERVERS[0]);
     assert_eq!(
-        honest.ask("WRQ big octet tsize=1000000 blksize=1400"),
+        announcing.ask("WRQ big octet tsize=1000000 blksize=1400"),
         "ERROR 3 \"Disk full or allocation exceeded\"",
         "{}",
         server.output()
     );
-    let mut silent = lab.client(SERVERS[3]);
-    assert_eq!(
-        silent.ask("WRQ big octet blksize=1400"),
-        "OACK blksize=1400"
-    );
+    let mut other = lab.client(SERVERS[3]);
+    assert_eq!(other.ask("WRQ big octet blksize=1400"), "OACK blksize=1400");
     let full = (1_u16..1000)
-        .map(|block| (block, silent.ask(&format!("DATA {block} len 1400"))))
-        .find(|(block, heard)| *heard != format!("ACK {block}"));
-    let (block, heard) = full.expect("the disk is not that large");
-    assert_eq!(heard, "ERROR 3 \"Disk full or allocation exceeded\"");
+        .map(|block| (block, other.ask(&format!("DATA {block} len 1400"))))
+        .find(|(block, answer)| *answer != format!("ACK {block}"));
+    let (block, answer) = full.expect("a full disk");
+    assert_eq!(answer, "ERROR 3 \"Disk full or allocation exceeded\"");
     assert!((40..=100).contains(&block), "full after {block} blocks");
     let line = server.wait_for_line("failed");
     assert!(line.contains("disk-full"), "{line}");
@@ -169,7 +166,8 @@ fn a_disk_that_is_full_is_told_and_nothing_is_left_on_it() {
     server.stop();
 }
 
-/// Our server, with a file system of 100 KiB that nobody else sees over its folder.
+/// Returns the command of our server with a file system of 100 KiB over its folder, in a mount namespace
+/// of its own.
 fn on_a_small_disk(lab: &Lab) -> Command {
     let mut command = lab.there.command("unshare");
     command

@@ -1,4 +1,4 @@
-//! What the log says where a firewall stands in the way: one line, with the cause and what to do.
+//! The log line of a transfer that a firewall blocks: its cause and remedy.
 
 use std::net::IpAddr;
 
@@ -40,7 +40,7 @@ fn a_rule_of_this_host_that_blocks_the_transfer_ports_is_named() {
 }
 
 #[test]
-fn a_client_that_the_transfer_ports_do_not_reach_is_told_from_one_that_is_gone() {
+fn a_client_behind_a_blocking_firewall_is_logged_with_no_ack_as_cause() {
     if !peers::available(&["ip", "nft"]) {
         return;
     }
@@ -60,7 +60,7 @@ fn a_client_that_the_transfer_ports_do_not_reach_is_told_from_one_that_is_gone()
         }
         assert_eq!(server.lines_with(&from).len(), 1);
     }
-    // What comes from the listening port is let through.
+    // Packets from the listening port pass.
     let mut refused = lab.client(SERVERS[0]);
     assert!(refused.ask("RRQ absent octet").starts_with("ERROR 1"));
     server.stop();

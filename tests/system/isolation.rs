@@ -1,4 +1,4 @@
-//! Many transfers at once, of files that no two of them share: nobody ever gets a block of another.
+//! Many concurrent transfers of different files: no client receives a block of another file.
 
 use std::time::Duration;
 
@@ -9,11 +9,11 @@ use crate::reader::{FATES, Fate, Reader, State, content};
 
 const CLIENTS: u32 = 200;
 
-/// A client that is gone is noticed when something is sent to it again.
+/// The limit for the end of all transfers: a client that vanished is detected by a retransmission.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 #[test]
-fn two_hundred_transfers_never_mix_and_all_ports_come_back() {
+fn two_hundred_transfers_never_mix_and_release_all_ports() {
     if peers::available(&["ip"]) {
         run("", &[]);
     }
@@ -22,15 +22,15 @@ fn two_hundred_transfers_never_mix_and_all_ports_come_back() {
 #[test]
 fn two_hundred_transfers_through_one_port_never_mix() {
     if peers::available(&["ip"]) {
-        // What the host of a client that has vanished says reaches the listening socket, which belongs
-        // to no client: such transfers end after a long silence. And a client that begins anew cannot
-        // tell late blocks of its first file from the others: all come from the same port.
+        // ICMP errors reach the listening socket, which belongs to no client: transfers of clients that
+        // vanished end by a timeout. And a client that restarts cannot distinguish late blocks of its
+        // first file from the others: all come from the same port.
         let left_out = [Fate::Vanishes, Fate::FallsSilent, Fate::Reboots];
         run("--single-port", &left_out);
     }
 }
 
-/// Lets all clients but those of some fates have their way.
+/// Runs all clients but those of the fates in `except`.
 #[track_caller]
 fn run(arguments: &str, except: &[Fate]) {
     let lab = Lab::new();
@@ -38,7 +38,7 @@ fn run(arguments: &str, except: &[Fate]) {
         lab.file(&format!("file-{file}"), content(file));
     }
     let server = lab.serve(arguments);
-    // Once somebody was served, all threads of the server run.
+    // After a first transfer, all threads of the server run.
     assert_eq!(lab.client(SERVERS[0]).fetch("file-0"), content(0));
     let descriptors = server.process().descriptors();
     let fates: Vec<_> = FATES
@@ -76,19 +76,21 @@ fn run(arguments: &str, except: &[Fate]) {
     server.stop();
 }
 
-/// One step of one client after the other, in an order without a pattern, until all have ended.
+/// Runs single steps of the clients in random order until all have ended.
 #[track_caller]
 fn interleave(readers: &mut [Reader]) {
-    let mut going: Vec<usize> = (0..readers.len()).collect();
+    let mut running: Vec<usize> = (0..readers.len()).collect();
     let mut state = 0x2545_f491_4f6c_dd1d_u64;
-    while !going.is_empty() {
+    while !running.is_empty() {
         state ^= state << 13;
         state ^= state >> 7;
         state ^= state << 17;
-        let chosen = usize::try_from(state % going.len() as u64).unwrap_or(0);
-        let reader = going.get(chosen).and_then(|index| readers.get_mut(*index));
+        let chosen = usize::try_from(state % running.len() as u64).unwrap_or(0);
+        let reader = running
+            .get(chosen)
+            .and_then(|index| readers.get_mut(*index));
         if reader.is_none_or(|reader| reader.step() == State::Ended) {
-            going.swap_remove(chosen);
+            running.swap_remove(chosen);
         }
     }
 }

@@ -1,8 +1,8 @@
-//! Our server as a program on a network: its addresses and ports, the firewall around it, the files
-//! below its folder, and many clients at once that must not get in each other's way.
+//! Our server as a program on a network: its addresses and ports, the firewall, the files below its
+//! folder, and the isolation of many concurrent clients.
 //!
-//! Each test has two namespaces with a cable between them. Clients are mere sockets; what they say
-//! and hear stands in the tests as in the scripts under `fixtures/exchanges`.
+//! Each test has two namespaces with a cable between them. Clients are plain sockets; their packets are
+//! written as in the scripts under `fixtures/exchanges`.
 
 mod addresses;
 mod files;
@@ -11,4 +11,4 @@ mod isolation;
 mod mtu;
 mod ports;
 mod reader;
-mod sessions;
+mod transfers;

@@ -1,4 +1,4 @@
-//! Blocks that reach the client in one piece: much firmware cannot put fragments together.
+//! Blocks without IP fragmentation: much firmware cannot reassemble fragments.
 
 use std::net::IpAddr;
 
@@ -7,7 +7,7 @@ use tests::lab::{CABLE, Lab, SERVERS};
 use tests::{host, peers};
 
 #[test]
-fn no_block_is_larger_than_the_cable_carries() {
+fn no_block_exceeds_the_mtu() {
     if !peers::available(&["ip", "tcpdump"]) {
         return;
     }
@@ -28,7 +28,7 @@ fn no_block_is_larger_than_the_cable_carries() {
     server.stop();
 }
 
-/// Asks for the largest blocks there are, and reads the file in those that are granted.
+/// Requests the largest block size, and reads the file with the granted one.
 #[track_caller]
 fn read_in_windows(lab: &Lab, address: IpAddr, blksize: usize) -> Vec<u8> {
     let mut client = lab.client(address);

@@ -1,4 +1,4 @@
-//! Ports below 1024, and ports that have run out.
+//! Ports below 1024, and an exhausted range.
 
 use tests::lab::{Lab, SERVERS};
 use tests::process::Process;
@@ -9,7 +9,7 @@ use std::process::Command;
 use std::time::Duration;
 
 #[test]
-fn the_port_of_tftp_needs_no_privilege_where_the_kernel_asks_for_none() {
+fn port_69_needs_no_capability_where_the_kernel_requires_none() {
     if !peers::available(&["ip"]) {
         return;
     }
@@ -35,7 +35,7 @@ fn the_port_of_tftp_needs_no_privilege_where_the_kernel_asks_for_none() {
     server.stop();
 }
 
-/// Our server without a single capability, though as the owner of the files.
+/// Returns the command of our server without capabilities, as the owner of the files.
 fn without_privileges(lab: &Lab, arguments: &str) -> Command {
     let mut command = lab.there.command("setpriv");
     command
@@ -52,7 +52,7 @@ fn without_privileges(lab: &Lab, arguments: &str) -> Command {
 }
 
 #[test]
-fn where_all_ports_are_taken_the_next_client_waits_until_one_is_free() {
+fn when_all_ports_are_leased_the_next_client_waits_for_a_free_one() {
     if !peers::available(&["ip"]) {
         return;
     }
@@ -66,7 +66,7 @@ fn where_all_ports_are_taken_the_next_client_waits_until_one_is_free() {
         assert_eq!(client.ask("ACK 1"), "DATA 2 len 88");
     }
     fifth.send("RRQ x octet");
-    // A refusal is answered after the request before it was looked at: now it waits.
+    // The refusal shows that the request before it was processed: the fifth client is waiting.
     let mut refused = lab.client(SERVERS[0]);
     assert!(refused.ask("RRQ absent octet").starts_with("ERROR 1"));
     let free = four.first().expect("four");
@@ -89,7 +89,7 @@ fn where_all_ports_are_taken_the_next_client_waits_until_one_is_free() {
 }
 
 #[test]
-fn where_all_ports_are_taken_the_last_one_carries_several_clients() {
+fn when_all_ports_are_leased_the_last_one_is_shared() {
     if !peers::available(&["ip"]) {
         return;
     }
@@ -108,7 +108,7 @@ fn where_all_ports_are_taken_the_last_one_carries_several_clients() {
         .iter()
         .map(|port| ports.iter().filter(|other| *other == port).count());
     assert_eq!(most.max(), Some(40 - 15), "{ports:?}");
-    // Each is heard by its own transfer, whichever port it has in common with others.
+    // Each ACK reaches the client's own transfer, also on a shared port.
     for client in clients.iter_mut().rev() {
         assert_eq!(client.ask("ACK 1"), "DATA 2 len 88");
         client.send("ACK 2");
@@ -118,7 +118,7 @@ fn where_all_ports_are_taken_the_last_one_carries_several_clients() {
 }
 
 #[test]
-fn a_client_that_has_waited_in_vain_is_told_nothing_and_the_log_says_why() {
+fn a_request_that_waited_too_long_is_not_answered_and_the_log_has_the_cause() {
     if !peers::available(&["ip"]) {
         return;
     }

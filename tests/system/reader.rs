@@ -1,23 +1,23 @@
-//! One of many clients that read and write files which no two of them share.
+//! One of many concurrent clients, each with a file of its own.
 
 use std::collections::BTreeMap;
 
 use tests::client::Client;
 
-/// How a client goes about its transfer.
+/// The course of a client's transfer.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Fate {
     /// Reads its file to the end.
     Finishes,
-    /// Says after some blocks that it has had enough.
+    /// Sends an ERROR after some blocks.
     Aborts,
-    /// Falls silent after some blocks, and keeps its port.
+    /// Sends nothing after some blocks, and keeps its port.
     FallsSilent,
     /// Closes its port after some blocks.
     Vanishes,
-    /// Begins anew after some blocks, with another file, from the same port.
+    /// Restarts after some blocks with another file, from the same port.
     Reboots,
-    /// Asks first for a file that is not there.
+    /// Requests an absent file first.
     Errs,
 }
 
@@ -30,7 +30,7 @@ pub(crate) const FATES: [Fate; 6] = [
     Fate::Errs,
 ];
 
-/// What is in file number `file`: every eight bytes tell the file and the place.
+/// The content of file number `file`: every eight bytes contain the file and the position.
 pub(crate) fn content(file: u32) -> Vec<u8> {
     let size = 2000 + 37 * (file as usize % 211);
     let words = (0_u32..).flat_map(|word| [file.to_be_bytes(), word.to_be_bytes()].concat());
@@ -44,24 +44,24 @@ pub(crate) struct Reader {
     file: u32,
     blksize: usize,
     windowsize: u16,
-    /// The next block that is awaited, from 1 on.
+    /// The next block in order, from 1 on.
     next: u16,
-    /// The block at which the fate has its way.
-    turn: u16,
-    /// Files that this client asked for before, by the address they came from.
+    /// The block after which the fate is applied.
+    fated_block: u16,
+    /// Files that this client requested before, by the address of their transfer.
     before: BTreeMap<std::net::SocketAddr, u32>,
     read: Vec<u8>,
 }
 
-/// Whether a client will say more.
+/// The state of a client after a step.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum State {
-    Goes,
+    Running,
     Ended,
 }
 
 impl Reader {
-    /// A client that will ask for this file in blocks and windows of these sizes.
+    /// A client of this file with these block and window sizes.
     pub(crate) fn new(client: Client, fate: Fate, file: u32, shape: (usize, u16)) -> Self {
         let (blksize, windowsize) = shape;
         Self {
@@ -71,26 +71,26 @@ impl Reader {
             blksize,
             windowsize,
             next: 1,
-            turn: 1 + u16::try_from(file % 4).unwrap_or(0),
+            fated_block: 1 + u16::try_from(file % 4).unwrap_or(0),
             before: BTreeMap::new(),
             read: Vec::new(),
         }
     }
 
-    /// Asks for the file; one that errs asks for another before, and is told that there is none.
+    /// Requests the file; with [`Fate::Errs`] after the refusal of an absent one.
     #[track_caller]
     pub(crate) fn begin(&mut self) {
         let Some(client) = &mut self.client else {
             return;
         };
         if self.fate == Fate::Errs {
-            let heard = client.ask("RRQ absent octet");
-            assert_eq!(heard, "ERROR 1 \"File not found\"");
+            let answer = client.ask("RRQ absent octet");
+            assert_eq!(answer, "ERROR 1 \"File not found\"");
         }
-        self.ask();
+        self.request();
     }
 
-    fn ask(&mut self) {
+    fn request(&mut self) {
         (self.next, self.read) = (1, Vec::new());
         let Some(client) = &self.client else { return };
         let options = match (self.blksize, self.windowsize) {
@@ -100,7 +100,7 @@ impl Reader {
         client.send(&format!("RRQ file-{} octet{options}", self.file));
     }
 
-    /// Takes the next datagram, and answers as it does.
+    /// Receives the next datagram, and answers it.
     #[track_caller]
     pub(crate) fn step(&mut self) -> State {
         let Some(client) = &mut self.client else {
@@ -111,16 +111,16 @@ impl Reader {
         match bytes.as_deref() {
             Some([0, 6, ..]) => {
                 client.send("ACK 0");
-                State::Goes
+                State::Running
             }
             Some([0, 3, high, low, payload @ ..]) => {
                 let block = u16::from_be_bytes([*high, *low]);
                 match self.before.get(&from) {
-                    // On its way before the client began anew.
+                    // Sent before the client restarted.
                     Some(file) => self.check(*file, block, payload),
                     None => return self.block(block, payload),
                 }
-                State::Goes
+                State::Running
             }
             other => panic!("file {} ({:?}): {other:?}", self.file, self.fate),
         }
@@ -130,19 +130,19 @@ impl Reader {
     fn block(&mut self, block: u16, payload: &[u8]) -> State {
         self.check(self.file, block, payload);
         if block != self.next {
-            // Repeated: this client was slow, for it takes its turn with all the others.
-            return State::Goes;
+            // Repeated by the server: the steps of the other clients delayed this one.
+            return State::Running;
         }
         self.read.extend(payload);
         self.next += 1;
-        if self.turn == block && self.fate != Fate::Finishes && self.fate != Fate::Errs {
-            return self.turn_away();
+        if self.fated_block == block && self.fate != Fate::Finishes && self.fate != Fate::Errs {
+            return self.apply_fate();
         }
         let last = payload.len() < self.blksize;
         if last || block.is_multiple_of(self.windowsize) {
             self.acknowledge(block);
         }
-        if last { State::Ended } else { State::Goes }
+        if last { State::Ended } else { State::Running }
     }
 
     fn acknowledge(&self, block: u16) {
@@ -151,8 +151,8 @@ impl Reader {
         }
     }
 
-    /// The fate has its way.
-    fn turn_away(&mut self) -> State {
+    /// Applies the fate.
+    fn apply_fate(&mut self) -> State {
         match self.fate {
             Fate::Vanishes => self.client = None,
             Fate::Aborts => {
@@ -165,15 +165,15 @@ impl Reader {
                     self.before.insert(client.transfer(), self.file);
                 }
                 (self.fate, self.file) = (Fate::Finishes, self.file + 1000);
-                self.ask();
-                return State::Goes;
+                self.request();
+                return State::Running;
             }
             Fate::FallsSilent | Fate::Finishes | Fate::Errs => {}
         }
         State::Ended
     }
 
-    /// A block holds nothing but what stands at its place of its file.
+    /// Asserts that a block has the content of its position in its file.
     #[track_caller]
     fn check(&self, file: u32, block: u16, payload: &[u8]) {
         let content = content(file);
@@ -187,7 +187,7 @@ impl Reader {
         );
     }
 
-    /// The whole file was read.
+    /// Asserts that the whole file was read.
     #[track_caller]
     pub(crate) fn check_read(&self) {
         if matches!(self.fate, Fate::Finishes | Fate::Errs) {

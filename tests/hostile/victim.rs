@@ -1,4 +1,4 @@
-//! What a victim receives because somebody has sent a request in its name.
+//! A host whose address was forged, and the packets it receives.
 
 use std::time::Duration;
 
@@ -11,36 +11,36 @@ use tests::server::Server;
 /// The headers of IPv4 and UDP, in bytes.
 const HEADERS: usize = 20 + 8;
 
-/// Longer than any transfer goes on without an answer.
+/// Longer than any transfer lasts without an answer.
 const PATIENCE: Duration = Duration::from_secs(90);
 
-/// A host that answers nothing, and what it cost and received, in bytes of IPv4.
+/// A host that never answers, with the bytes of IPv4 sent in its name and received by it.
 pub(crate) struct Victim {
     client: Client,
-    name: String,
+    address: String,
     pub(crate) spent: usize,
     pub(crate) received: usize,
     pub(crate) packets: Vec<Packet>,
 }
 
 impl Victim {
-    /// A victim in whose name this is sent to port 69.
+    /// Sends `forged` to port 69 from the address of a new victim.
     #[track_caller]
     pub(crate) fn of(lab: &Lab, forged: &[u8]) -> Self {
         let client = lab.client(SERVERS[0]);
-        let name = client.socket().local_addr().expect("bound").to_string();
+        let address = client.socket().local_addr().expect("bound").to_string();
         client.send_bytes(forged, (SERVERS[0], 69).into());
         Self {
             client,
-            name,
+            address,
             spent: HEADERS + forged.len(),
             received: 0,
             packets: Vec::new(),
         }
     }
 
-    /// Waits for the first answer and sends one more packet to where it came from, as a forger would
-    /// who has guessed the port.
+    /// Waits for the first answer and sends one more packet to its port, as an attacker who guessed
+    /// that port.
     #[track_caller]
     pub(crate) fn and_then(mut self, forged: &str) -> Self {
         let answer = self.client.receive().expect("an answer");
@@ -51,14 +51,14 @@ impl Victim {
         self
     }
 
-    /// How many bytes came for each that was spent.
+    /// The bytes received for each byte sent.
     pub(crate) fn factor(&self) -> f64 {
         let [received, spent] =
-            [self.received, self.spent].map(|bytes| u32::try_from(bytes).expect("not that much"));
+            [self.received, self.spent].map(|bytes| u32::try_from(bytes).expect("less than 4 GiB"));
         f64::from(received) / f64::from(spent)
     }
 
-    /// Takes what has come until now.
+    /// Counts the datagrams received until now.
     pub(crate) fn take(&mut self) {
         let socket = self.client.socket();
         socket.set_nonblocking(true).expect("a socket");
@@ -75,17 +75,17 @@ impl Victim {
     }
 }
 
-/// Lets all victims receive until the server has given each of them up.
+/// Counts for all victims until the server has ended the transfer of each.
 #[track_caller]
-pub(crate) fn run_up(server: &Server, victims: &mut [Victim]) {
-    let given_up = || {
+pub(crate) fn receive_all(server: &Server, victims: &mut [Victim]) {
+    let ended = || {
         victims.iter_mut().for_each(Victim::take);
         let log = server.output();
-        victims.iter().all(|victim| log.contains(&victim.name))
+        victims.iter().all(|victim| log.contains(&victim.address))
     };
     assert!(
-        host::wait_until(PATIENCE, given_up),
-        "the server has not given up:\n{}",
+        host::wait_until(PATIENCE, ended),
+        "a transfer has not ended:\n{}",
         server.output()
     );
     victims.iter_mut().for_each(Victim::take);

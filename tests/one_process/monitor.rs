@@ -1,4 +1,4 @@
-//! Who compares the kernel's list of sockets with what the allocator says.
+//! Compares the kernel's list of sockets with the allocator's state of their ports.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -10,40 +10,40 @@ use std::thread::JoinHandle;
 use eport_core::system::{BoundSocket, Host, SocketState};
 use eport_core::{Allocator, PortSet, PortState, Protocol, Space};
 
-/// A thread that looks again and again.
-pub(crate) struct Witness {
-    enough: Arc<AtomicBool>,
+/// A thread that compares until it is stopped.
+pub(crate) struct Monitor {
+    stopping: Arc<AtomicBool>,
     thread: JoinHandle<Seen>,
 }
 
-/// What was compared.
+/// The result of all comparisons.
 #[derive(Debug, Default)]
 pub(crate) struct Seen {
-    /// How many different sockets.
+    /// The number of different sockets.
     pub(crate) sockets: usize,
 }
 
-impl Witness {
+impl Monitor {
     pub(crate) fn start(allocator: Allocator) -> Self {
-        let enough = Arc::new(AtomicBool::new(false));
-        let stop = Arc::clone(&enough);
+        let stopping = Arc::new(AtomicBool::new(false));
+        let stop = Arc::clone(&stopping);
         let thread = std::thread::spawn(move || {
-            // Without the reservations: a socket on a reserved port must not escape.
+            // Without the reservations: a socket on a reserved port must be noticed.
             let range = Allocator::builder().plan().expect("a plan");
             let mut sockets = BTreeSet::new();
             while !stop.load(Ordering::Relaxed) {
-                sockets.extend(look(&allocator, range.ports()));
+                sockets.extend(compare(&allocator, range.ports()));
             }
             Seen {
                 sockets: sockets.len(),
             }
         });
-        Self { enough, thread }
+        Self { stopping, thread }
     }
 
-    /// What it has seen; its panic is passed on.
+    /// Stops the thread and returns its result; a panic of the thread is resumed.
     pub(crate) fn stop(self) -> Seen {
-        self.enough.store(true, Ordering::Relaxed);
+        self.stopping.store(true, Ordering::Relaxed);
         match self.thread.join() {
             Ok(seen) => seen,
             Err(panic) => std::panic::resume_unwind(panic),
@@ -51,13 +51,13 @@ impl Witness {
     }
 }
 
-/// Compares everything once; which sockets were compared.
+/// Compares all sockets once; returns the inodes of those compared.
 ///
-/// A socket that is there before and after the allocator was asked was there all the time, so its
-/// port must have been handed out to it at that moment.
-fn look(allocator: &Allocator, range: &PortSet) -> BTreeSet<u64> {
+/// A socket that exists before and after the query of the allocator existed in between, so its port
+/// must have been leased to it at that moment.
+fn compare(allocator: &Allocator, range: &PortSet) -> BTreeSet<u64> {
     let before = sockets(range);
-    let said: BTreeMap<u64, (BoundSocket, PortState)> = before
+    let states: BTreeMap<u64, (BoundSocket, PortState)> = before
         .into_iter()
         .map(|socket| {
             let space = Space::new(socket.protocol, socket.local.ip());
@@ -66,41 +66,41 @@ fn look(allocator: &Allocator, range: &PortSet) -> BTreeSet<u64> {
         })
         .collect();
     let after = sockets(range);
-    assert_each_has_a_port_of_its_own(&after);
+    assert_ports_are_distinct(&after);
     let stayed: BTreeSet<_> = after.iter().map(|socket| socket.inode).collect();
-    let both = said.iter().filter(|(inode, _)| stayed.contains(inode));
+    let both = states.iter().filter(|(inode, _)| stayed.contains(inode));
     both.map(|(inode, (socket, state))| {
-        assert_is_named(socket, state);
+        assert_leased(socket, state);
         *inode
     })
     .collect()
 }
 
 #[track_caller]
-fn assert_each_has_a_port_of_its_own(sockets: &[BoundSocket]) {
+fn assert_ports_are_distinct(sockets: &[BoundSocket]) {
     let mut holders: BTreeMap<(u8, SocketAddr), &BoundSocket> = BTreeMap::new();
     for socket in sockets {
-        let place = (socket.protocol.number(), socket.local);
-        if let Some(other) = holders.insert(place, socket) {
+        let key = (socket.protocol.number(), socket.local);
+        if let Some(other) = holders.insert(key, socket) {
             panic!("one port, two sockets: {socket:?} and {other:?}");
         }
     }
 }
 
 #[track_caller]
-fn assert_is_named(socket: &BoundSocket, state: &PortState) {
+fn assert_leased(socket: &BoundSocket, state: &PortState) {
     let PortState::Leased { peer, .. } = state else {
-        panic!("the port of {socket:?} is said to be {state}");
+        panic!("the state of the port of {socket:?} is {state}");
     };
     // A socket is bound before it is connected.
     assert!(
         socket.peer.is_none() || socket.peer == *peer,
-        "{socket:?} is said to be {state}"
+        "{socket:?} has state {state}"
     );
 }
 
-/// The sockets of this process on ports of the range, connections of TCP aside: those share the
-/// port of their listener.
+/// The sockets of this process on ports of the range, without TCP connections, which share the port of
+/// their listener.
 fn sockets(range: &PortSet) -> Vec<BoundSocket> {
     let own = inodes();
     let host = Host::new();
@@ -115,7 +115,7 @@ fn sockets(range: &PortSet) -> Vec<BoundSocket> {
         .collect()
 }
 
-/// The sockets that this process has open.
+/// The inodes of the sockets of this process.
 fn inodes() -> BTreeSet<u64> {
     let descriptors = fs::read_dir("/proc/self/fd").expect("procfs");
     descriptors

@@ -1,4 +1,5 @@
-//! What clients say at odd times: twice, from odd ports, to other people's transfers, or never again.
+//! Repeated requests, requests from invalid ports, packets from foreign ports, clients that vanish, and
+//! option negotiation.
 
 use std::net::SocketAddr;
 
@@ -7,7 +8,7 @@ use tests::lab::{CLIENTS, Lab, SERVERS};
 use tests::peers;
 
 #[test]
-fn a_write_request_that_comes_again_is_answered_by_the_same_transfer() {
+fn a_repeated_write_request_is_answered_by_the_same_transfer() {
     if !peers::available(&["ip"]) {
         return;
     }
@@ -21,7 +22,7 @@ fn a_write_request_that_comes_again_is_answered_by_the_same_transfer() {
         assert_eq!(client.ask(&request), "OACK blksize=600");
         assert_eq!(client.transfer(), transfer, "there are two transfers");
         assert_eq!(client.ask("DATA 1 len 600"), "ACK 1");
-        // A copy that was late: it neither begins the file anew nor brings an answer.
+        // A late copy neither restarts the file nor is answered.
         client.send(&request);
         assert_eq!(client.ask("DATA 2 len 7"), "ACK 2");
         assert_eq!(client.transfer(), transfer);
@@ -32,7 +33,7 @@ fn a_write_request_that_comes_again_is_answered_by_the_same_transfer() {
 }
 
 #[test]
-fn what_seems_to_come_from_a_server_is_dropped() {
+fn requests_from_port_69_or_port_0_are_dropped() {
     if !peers::available(&["ip", "nft"]) {
         return;
     }
@@ -43,8 +44,8 @@ fn what_seems_to_come_from_a_server_is_dropped() {
     let [v4, _] = CLIENTS;
     for port in [69, 6969] {
         let asked = SocketAddr::new(SERVERS[0], port);
-        // Port 69 is that of a server, also where the one that is asked has another; and no program
-        // can receive on port 0.
+        // Port 69 is a server's port, even if this server listens on another one; and no program can
+        // receive on port 0.
         let from_69 = Client::new(&lab.here, SocketAddr::new(v4, 69), asked);
         from_69.send("RRQ x octet");
         let from_0 = lab.client_of(asked);
@@ -65,7 +66,7 @@ fn what_seems_to_come_from_a_server_is_dropped() {
 }
 
 #[test]
-fn strangers_do_not_reach_a_transfer_and_are_told_so() {
+fn foreign_packets_do_not_reach_a_transfer_and_are_answered_by_icmp() {
     if !peers::available(&["ip"]) {
         return;
     }
@@ -76,16 +77,20 @@ fn strangers_do_not_reach_a_transfer_and_are_told_so() {
         let mut client = lab.client(address);
         assert_eq!(client.ask("RRQ x octet"), "DATA 1 len 512");
         for packet in ["ERROR 0 \"go away\"", "ACK 1", "DATA 1 len 3", "ACK 2"] {
-            let stranger = lab.client_of(client.transfer());
-            // A socket that is connected hears of ICMP "port unreachable".
-            stranger
+            let foreign = lab.client_of(client.transfer());
+            // A connected socket receives ICMP "port unreachable" as an error.
+            foreign
                 .socket()
                 .connect(client.transfer())
                 .expect("a route");
-            stranger.send(packet);
-            let heard = stranger.socket().recv(&mut [0; 100]);
-            let told = heard.map_err(|error| error.kind());
-            assert_eq!(told, Err(std::io::ErrorKind::ConnectionRefused), "{packet}");
+            foreign.send(packet);
+            let answer = foreign.socket().recv(&mut [0; 100]);
+            let answer = answer.map_err(|error| error.kind());
+            assert_eq!(
+                answer,
+                Err(std::io::ErrorKind::ConnectionRefused),
+                "{packet}"
+            );
         }
         assert_eq!(client.ask("ACK 1"), "DATA 2 len 512");
         assert_eq!(client.ask("ACK 2"), "DATA 3 len 76");
@@ -96,7 +101,7 @@ fn strangers_do_not_reach_a_transfer_and_are_told_so() {
 }
 
 #[test]
-fn who_is_not_done_when_the_server_stops_is_told_so() {
+fn transfers_that_outlast_the_drain_time_end_with_error_0() {
     if !peers::available(&["ip"]) {
         return;
     }
@@ -113,9 +118,9 @@ fn who_is_not_done_when_the_server_stops_is_told_so() {
     for client in [&mut reader, &mut writer] {
         let repeated = ["DATA 2 len 512", "ACK 1"];
         let last = loop {
-            let heard = client.receive_text();
-            if !repeated.contains(&heard.as_str()) {
-                break heard;
+            let answer = client.receive_text();
+            if !repeated.contains(&answer.as_str()) {
+                break answer;
             }
         };
         assert!(last.starts_with("ERROR 0 "), "{last}\n{}", server.output());
@@ -127,7 +132,7 @@ fn who_is_not_done_when_the_server_stops_is_told_so() {
 }
 
 #[test]
-fn block_numbers_go_on_as_the_client_wants_it() {
+fn block_numbers_wrap_to_the_requested_rollover() {
     if !peers::available(&["ip"]) {
         return;
     }
@@ -174,14 +179,14 @@ fn read_across_the_wrap(client: &mut Client, after_the_last: u16) -> Vec<u8> {
 }
 
 #[test]
-fn sizes_and_block_sizes_are_answered_however_narrow_the_bounds() {
+fn tsize_and_blksize_are_acknowledged_also_with_narrow_limits() {
     if !peers::available(&["ip"]) {
         return;
     }
     let lab = Lab::new();
     lab.file("x", "line\n".repeat(120));
     let server = lab.serve("--max-blksize 512 --max-windowsize 1 --single-port --max-transfers 9");
-    // As GRUB, EDK2 and a client of the default ask.
+    // The requests of GRUB, of EDK2, and of clients with defaults.
     for (request, answer) in [
         (
             "RRQ x octet blksize=1024 tsize=0",
@@ -195,23 +200,23 @@ fn sizes_and_block_sizes_are_answered_however_narrow_the_bounds() {
         ("RRQ x octet tsize=0", "OACK tsize=600"),
     ] {
         let mut client = lab.client(SERVERS[0]);
-        let heard = client.ask(request);
-        assert_eq!(in_order(&heard), in_order(answer), "{request}");
+        let received = client.ask(request);
+        assert_eq!(in_order(&received), in_order(answer), "{request}");
         client.send("ERROR 8 \"\"");
     }
-    // As netascii the file has another size, which nobody knows beforehand.
+    // In netascii the file has another size, which is unknown before the encoding.
     let mut text = lab.client(SERVERS[0]);
     assert_eq!(text.ask("RRQ x netascii tsize=0"), "DATA 1 len 512");
     assert_eq!(text.ask("ACK 1"), "DATA 2 len 208");
     text.send("ACK 2");
     let mut text = lab.client(SERVERS[0]);
-    let heard = text.ask("RRQ x netascii tsize=0 blksize=100");
-    assert_eq!(heard, "OACK blksize=100");
+    let answer = text.ask("RRQ x netascii tsize=0 blksize=100");
+    assert_eq!(answer, "OACK blksize=100");
     text.send("ERROR 8 \"\"");
     server.stop();
 }
 
-/// The words of an answer: servers put options in an order of their own.
+/// The sorted words of an answer: a server may choose the order of options.
 fn in_order(answer: &str) -> Vec<&str> {
     let mut words: Vec<_> = answer.split(' ').collect();
     words.sort_unstable();
