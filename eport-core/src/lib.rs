@@ -39,6 +39,9 @@
 //! sockets and [`system`] the only one that asks the host, the [`Allocator`] joins them, and the
 //! [`doctor`] says what could go wrong on a host.
 //!
+//! For servers there are also [`datagram`], which receives datagrams with their destination and
+//! replies from it, and [`limit`]: access lists, token buckets and half-open conversations.
+//!
 //! # Features
 //!
 //! * `net` (default) adds everything from [`Lease`] on. Without it there is no socket, file, clock
@@ -66,6 +69,7 @@ pub mod datagram;
 pub mod doctor;
 #[cfg(feature = "net")]
 mod lease;
+pub mod limit;
 mod plan;
 mod policy;
 /// The bookkeeping behind [`Allocator`]; public for model tests and benchmarks, not part of the

@@ -29,6 +29,7 @@ pub(crate) const EPORT_CORE: Table = Table {
         ("quarantine", &[]),
         ("bind", &["address"]),
         ("datagram", &["bind"]),
+        ("limit", &[]),
         ("ports", &["address"]),
         ("plan", &["ports"]),
         ("policy", &["strategy", "quarantine"]),

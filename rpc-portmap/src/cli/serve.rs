@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 
 use clap::ArgAction;
+use eport_core::limit::Prefix;
 use eport_core::program::{self, Exit, Failure, ListenAddress, StopSignals};
 use eport_core::{Allocator, PortSpec};
-use ipnet::IpNet;
 use tracing::{Level, debug, info};
 
 use super::failures;
@@ -44,10 +44,10 @@ pub(super) struct Args {
     protect: Option<Vec<u32>>,
     /// Networks that may call; without it, all may.
     #[arg(long, value_name = "NETWORK")]
-    allow: Vec<IpNet>,
+    allow: Vec<Prefix>,
     /// Networks that get lists by UDP, and whose calls are forwarded.
     #[arg(long, value_name = "NETWORK")]
-    trust: Vec<IpNet>,
+    trust: Vec<Prefix>,
     /// Forward calls (CALLIT, BCAST, INDIRECT): NULL procedures from all, others from --trust.
     #[arg(long)]
     forward: bool,

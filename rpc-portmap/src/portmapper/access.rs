@@ -1,53 +1,66 @@
-//! Who may ask, and who gets how much.
+//! Access to the portmapper, and the size of its answers.
 
-use std::net::IpAddr;
-
-use ipnet::IpNet;
+use eport_core::limit::{AccessList, Prefix};
 
 use crate::rpc::{AuthStat, RpcError};
 use crate::rpcbind::{PROGRAM, v2, v4};
 use crate::server::{Caller, Layer, Rejection, Request};
 
-/// How many bytes a stranger gets by datagram for each byte it sends.
+/// The most bytes of an answer by datagram for each byte of the request, for untrusted callers.
 const FACTOR: usize = 2;
 
-/// Who may ask the portmapper, and who is trusted with long answers.
+/// The callers that may ask the portmapper, and those that are trusted with long answers.
 ///
 /// A datagram may carry a forged source address, and a list of registrations is much longer than
-/// the question for it. So lists go by datagram only to this machine and to the networks that are
-/// named; others are told to come by TCP, and get nothing by datagram that is longer than two
-/// bytes for each one they sent.
-#[derive(Clone, Debug, Default)]
+/// the question for it. So lists go by datagram only to this machine and to trusted networks; for
+/// others there is TCP, and by datagram nothing longer than two bytes for each one they sent.
+#[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Access {
-    /// The networks that may ask at all; everybody if this is empty. This machine always may.
-    pub allowed: Vec<IpNet>,
-    /// The networks that are trusted: they get lists by datagram, and may have calls forwarded.
-    pub trusted: Vec<IpNet>,
+    /// The callers that may ask at all. This machine always may.
+    pub allowed: AccessList,
+    /// The callers that are trusted: they get lists by datagram, and may have calls forwarded.
+    pub trusted: AccessList,
 }
 
 impl Access {
-    /// Sets [`allowed`](Self::allowed).
+    /// Allows these prefixes alone; all callers if there are none.
     #[must_use]
-    pub fn allowed(self, allowed: Vec<IpNet>) -> Self {
+    pub fn allowed(self, allowed: impl IntoIterator<Item = Prefix>) -> Self {
+        let allowed = AccessList::new(allowed, []);
         Self { allowed, ..self }
     }
 
-    /// Sets [`trusted`](Self::trusted).
+    /// Trusts these prefixes.
     #[must_use]
-    pub fn trusted(self, trusted: Vec<IpNet>) -> Self {
+    pub fn trusted(self, trusted: impl IntoIterator<Item = Prefix>) -> Self {
+        let trusted = AccessList::only(trusted);
         Self { trusted, ..self }
     }
 
     fn is_trusted(&self, caller: &Caller) -> bool {
-        caller.is_this_machine() || caller.ip().is_some_and(|ip| contains(&self.trusted, ip))
+        caller.is_this_machine() || is_in(&self.trusted, caller)
     }
 
     fn is_allowed(&self, caller: &Caller) -> bool {
-        self.allowed.is_empty()
-            || self.is_trusted(caller)
-            || caller.ip().is_some_and(|ip| contains(&self.allowed, ip))
+        self.is_trusted(caller) || is_in(&self.allowed, caller)
     }
+}
+
+impl Default for Access {
+    /// Allows all callers and trusts none.
+    fn default() -> Self {
+        Self {
+            allowed: AccessList::default(),
+            trusted: AccessList::only([]),
+        }
+    }
+}
+
+/// Returns true if the list allows the caller's address.
+fn is_in(list: &AccessList, caller: &Caller) -> bool {
+    let access = caller.ip().map(|ip| list.check(ip));
+    access.is_some_and(|access| access.is_allowed())
 }
 
 impl Layer for Access {
@@ -74,7 +87,7 @@ fn is_datagram(caller: &Caller) -> bool {
     caller.transport().semantics() == crate::rpcbind::Semantics::Datagrams
 }
 
-/// Whether the answer is a list, and work to make. `DUMP` has the same number in all versions.
+/// Returns true if the answer is a list, and work to make. `DUMP` has the same number in all versions.
 fn is_list(request: &Request) -> bool {
     request.program == PROGRAM
         && matches!(
@@ -83,20 +96,17 @@ fn is_list(request: &Request) -> bool {
         )
 }
 
-fn contains(networks: &[IpNet], ip: IpAddr) -> bool {
-    let ip = ip.to_canonical();
-    networks.iter().any(|network| network.contains(&ip))
-}
-
 #[cfg(test)]
 mod tests {
+    use std::net::IpAddr;
+
     use super::*;
     use crate::rpcbind::Netid;
     use crate::server::Peer;
 
     #[test]
-    fn strangers_get_no_lists_by_datagram_but_by_tcp() {
-        let access = Access::default().trusted(vec!["192.0.2.0/24".parse().expect("a network")]);
+    fn untrusted_callers_get_lists_by_tcp_alone() {
+        let access = Access::default().trusted(["192.0.2.0/24".parse().expect("a prefix")]);
         for (peer, netid, allowed) in [
             ("127.0.0.1", Netid::Udp, true),
             ("192.0.2.7", Netid::Udp, true),
@@ -115,24 +125,24 @@ mod tests {
     }
 
     #[test]
-    fn a_stranger_gets_two_bytes_for_one_at_most() {
+    fn an_untrusted_caller_gets_two_bytes_for_one_at_most() {
         let access = Access::default();
-        let stranger = caller("198.51.100.1", Netid::Udp);
-        assert!(access.allows_reply(&stranger, 12, 24));
-        assert!(!access.allows_reply(&stranger, 11, 24));
+        let other = caller("198.51.100.1", Netid::Udp);
+        assert!(access.allows_reply(&other, 12, 24));
+        assert!(!access.allows_reply(&other, 11, 24));
         assert!(access.allows_reply(&caller("127.0.0.1", Netid::Udp), 11, 24));
     }
 
     #[test]
-    fn those_who_may_not_ask_are_not_answered_by_datagram() {
-        let access = Access::default().allowed(vec!["192.0.2.0/24".parse().expect("a network")]);
-        let stranger = caller("198.51.100.1", Netid::Udp);
+    fn callers_that_are_not_allowed_get_no_answer_by_datagram() {
+        let access = Access::default().allowed(["192.0.2.0/24".parse().expect("a prefix")]);
+        let other = caller("198.51.100.1", Netid::Udp);
         assert_eq!(
-            access.before(&stranger, &request(2, 3)),
+            access.before(&other, &request(2, 3)),
             Err(Rejection::Silent)
         );
-        let friend = caller("192.0.2.9", Netid::Udp);
-        assert_eq!(access.before(&friend, &request(2, 3)), Ok(()));
+        let allowed = caller("192.0.2.9", Netid::Udp);
+        assert_eq!(access.before(&allowed, &request(2, 3)), Ok(()));
     }
 
     fn caller(peer: &str, netid: Netid) -> Caller {

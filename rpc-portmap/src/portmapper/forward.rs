@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use eport_core::Allocator;
-use ipnet::IpNet;
+use eport_core::limit::{AccessList, Prefix};
 use tokio::sync::Semaphore;
 
 use crate::client::Client;
@@ -28,16 +28,16 @@ const PATIENCE: Duration = Duration::from_secs(2);
 #[derive(Clone, Debug)]
 pub struct Forwarding {
     allocator: Allocator,
-    trusted: Vec<IpNet>,
+    trusted: AccessList,
     at_once: Arc<Semaphore>,
 }
 
 impl Forwarding {
     /// Forwards from ports of `allocator`.
-    pub fn new(allocator: Allocator, trusted: Vec<IpNet>) -> Self {
+    pub fn new(allocator: Allocator, trusted: impl IntoIterator<Item = Prefix>) -> Self {
         Self {
             allocator,
-            trusted,
+            trusted: AccessList::only(trusted),
             at_once: Arc::new(Semaphore::new(AT_ONCE)),
         }
     }
@@ -47,9 +47,8 @@ impl Forwarding {
         if call.procedure == NULL_PROCEDURE {
             return call.program != PROGRAM;
         }
-        let ip = caller.ip().map(|ip| ip.to_canonical());
-        let trusted = caller.is_this_machine()
-            || ip.is_some_and(|ip| self.trusted.iter().any(|network| network.contains(&ip)));
+        let access = caller.ip().map(|ip| self.trusted.check(ip));
+        let trusted = caller.is_this_machine() || access.is_some_and(|access| access.is_allowed());
         trusted && !is_denied(call)
     }
 

@@ -1,10 +1,10 @@
 //! Limits on open connections, and eviction of idle ones.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use eport_core::limit::{Prefix, PrefixLengths};
 use tokio_util::sync::CancellationToken;
 
 use super::caller::Peer;
@@ -38,7 +38,7 @@ struct Entry {
 /// number of addresses of its /64; on the unix socket, a user.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum PeerKey {
-    Prefix(IpAddr),
+    Prefix(Prefix),
     User(u32),
 }
 
@@ -51,11 +51,7 @@ impl PeerKey {
             Peer::Unix { uid, .. } => Some(Self::User(*uid)),
             Peer::Ip(address) => match address.ip().to_canonical() {
                 ip if ip.is_loopback() => None,
-                IpAddr::V4(v4) => Some(Self::Prefix(v4.into())),
-                IpAddr::V6(v6) => {
-                    let network = Ipv6Addr::from(u128::from(v6) >> 64 << 64);
-                    Some(Self::Prefix(network.into()))
-                }
+                ip => Some(Self::Prefix(PrefixLengths::HOST.prefix(ip))),
             },
         }
     }
@@ -177,6 +173,7 @@ impl Drop for ConnectionPermit {
 
 #[cfg(test)]
 mod tests {
+    use std::net::IpAddr;
     use std::time::Duration;
 
     use super::*;

@@ -3,12 +3,9 @@
 use std::{hint::black_box, net::IpAddr};
 
 use criterion::Criterion;
+use eport_core::limit::{Admission, HalfOpen, HalfOpenLimits};
 use tftpd::{
-    policy::{
-        Name, RequestPolicy, Rules,
-        explain::Query,
-        limit::{Admission, HalfOpen, HalfOpenLimits},
-    },
+    policy::{Name, RequestPolicy, Rules, explain::Query},
     proto::{Direction, Mode, Options, Request},
 };
 

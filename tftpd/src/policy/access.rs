@@ -1,4 +1,4 @@
-//! All that is asked about a request before a file is opened.
+//! All checks of a request before a file is opened.
 
 use std::net::IpAddr;
 
@@ -8,7 +8,7 @@ use super::{
 };
 use crate::proto::{Direction, ErrorCode, Request};
 
-/// Who may ask, and which file is meant: network lists, then rules, then the client's directory.
+/// The checks in their order: access lists, then rules, then the client's directory.
 ///
 /// ```
 /// use tftpd::{policy::{RequestPolicy, Rule, Rules}, proto::{Direction, Mode, Options, Request}};
@@ -28,11 +28,11 @@ use crate::proto::{Direction, ErrorCode, Request};
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct RequestPolicy {
-    /// Which networks may read and write.
+    /// The prefixes that may read and write.
     pub acl: Acl,
-    /// What becomes of names.
+    /// The rules that rewrite or deny names.
     pub rules: Rules,
-    /// Where the names of a client begin, if not at the root.
+    /// The directory where the names of a client begin, if not the root.
     pub directory: Option<ClientDirectory>,
 }
 
@@ -42,15 +42,15 @@ pub struct RequestPolicy {
 pub struct Resolved {
     /// Its name below the root.
     pub name: Name,
-    /// Whether it is nothing to report if it is not there.
+    /// Set when a missing file is not reported.
     pub quiet_missing: bool,
 }
 
-/// Why a request means no file.
+/// The reason why a request means no file.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PolicyError {
-    /// The client's network may not do that.
+    /// The access lists deny it to the client's prefix.
     #[error("{0}")]
     Network(Access),
     /// The rules refuse it, or what they make of it is no file's name.
@@ -83,7 +83,7 @@ impl RequestPolicy {
         }
     }
 
-    /// Which file `request` of `client` means.
+    /// Returns the file that `request` of `client` means.
     ///
     /// # Errors
     /// [`PolicyError`] with the reason.
@@ -150,11 +150,11 @@ mod tests {
 
     fn policy() -> RequestPolicy {
         let rule = |pattern| Rule::matching(pattern);
-        let allowed = "10.0.0.0/8".parse().expect("a network");
+        let allowed = "10.0.0.0/8".parse().expect("a prefix");
         RequestPolicy {
             acl: Acl {
                 read: AccessList::new([allowed], []),
-                write: AccessList::nobody(),
+                write: AccessList::only([]),
             },
             rules: Rules::new([
                 rule("^secret$").deny().build().expect("a rule"),

@@ -1,7 +1,6 @@
 //! Limits per client prefix and in total: rates, and transfers without a first ACK.
 
-pub use super::{
-    bucket::{Bucket, ClientBuckets, LogLimit, Rate},
-    budget::{Admission, HalfOpen, HalfOpenLimits, Ticket},
-    network::PrefixLengths,
+pub(crate) use eport_core::limit::{
+    Admission, Bucket, HalfOpen, HalfOpenLimits, LogLimit, PrefixBuckets as ClientBuckets,
+    PrefixLengths, Rate, Ticket,
 };

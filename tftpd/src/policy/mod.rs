@@ -27,28 +27,25 @@
 //! | a directory of its own for each client | [`ClientDirectory`] |
 //! | the rules' decision step by step | [`explain`] |
 //! | errors in a map file of tftp-hpa | [`map_file`] |
-//! | half-open transfers and rates, per client prefix and in all | [`limit`] |
+//!
+//! Limits that are not specific to TFTP, for half-open transfers and for rates, are those of
+//! [`eport_core::limit`].
 
 mod access;
 mod acl;
-mod bucket;
-mod budget;
 #[cfg(feature = "server")]
 mod case;
 mod client_directory;
 pub mod explain;
-pub mod limit;
+#[cfg(feature = "server")]
+pub(crate) mod limit;
 pub mod map_file;
-mod network;
 mod path;
 mod rules;
-#[cfg(test)]
-mod testing;
 
 pub use access::{PolicyError, RequestPolicy, Resolved};
-pub use acl::{Access, AccessList, Acl};
+pub use acl::{Access, AccessList, Acl, Prefix, PrefixError};
 pub use client_directory::ClientDirectory;
-pub use network::{Network, NetworkError};
 pub use path::{Name, NameError};
 pub use rules::{Rule, RuleBuilder, RuleError, Rules, TemplateError};
 

@@ -1,29 +1,28 @@
-//! Who may call.
+//! Access by network.
 
-use ipnet::IpNet;
+use eport_core::limit::{AccessList, Prefix};
 
 use super::super::caller::Caller;
 use super::super::layer::{Layer, Rejection, Request};
 use crate::rpc::{AuthStat, RpcError};
 use crate::rpcbind::Semantics;
 
-/// Lets callers of some networks call, and this machine; others learn by a stream that they are not
-/// trusted (`AUTH_TOOWEAK`), and nothing at all by datagram.
+/// Allows callers of some networks, and this machine; others are refused over a stream
+/// (`AUTH_TOOWEAK`) and get no answer by datagram.
 #[derive(Clone, Debug)]
-pub struct Networks(Vec<IpNet>);
+pub struct Networks(AccessList);
 
 impl Networks {
-    /// Those that may call.
-    pub fn only(networks: impl IntoIterator<Item = IpNet>) -> Self {
-        Self(networks.into_iter().collect())
+    /// Allows callers with these prefixes.
+    pub fn only(prefixes: impl IntoIterator<Item = Prefix>) -> Self {
+        Self(AccessList::only(prefixes))
     }
 }
 
 impl Layer for Networks {
     fn before(&self, caller: &Caller, _: &Request) -> Result<(), Rejection> {
-        let ip = caller.ip().map(|ip| ip.to_canonical());
-        let known = ip.is_some_and(|ip| self.0.iter().any(|network| network.contains(&ip)));
-        if known || caller.is_this_machine() {
+        let access = caller.ip().map(|ip| self.0.check(ip));
+        if caller.is_this_machine() || access.is_some_and(|access| access.is_allowed()) {
             Ok(())
         } else if caller.transport().semantics() == Semantics::Datagrams {
             Err(Rejection::Silent)
@@ -43,7 +42,7 @@ mod tests {
 
     #[test]
     fn callers_of_other_networks_are_refused() {
-        let layer = Networks::only(["192.0.2.0/24".parse().expect("a network")]);
+        let layer = Networks::only(["192.0.2.0/24".parse().expect("a prefix")]);
         let too_weak = Err(RpcError::Auth(AuthStat::TooWeak).into());
         for (peer, netid, outcome) in [
             ("192.0.2.1", Netid::Udp, Ok(())),

@@ -1,72 +1,56 @@
-//! How many datagrams are answered.
+//! The rate of datagrams from each source.
 
 use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
+use std::num::NonZeroU32;
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
+
+use eport_core::limit::{PrefixBuckets, PrefixLengths, Rate};
 
 use super::super::caller::Caller;
 use super::super::layer::Layer;
 use crate::transport::now;
 
-/// Buckets; sources that meet in one share it, so that a flood from many addresses costs them
-/// something and the server no memory.
-const BUCKETS: usize = 4096;
+/// Token buckets. Sources whose hashes collide share one, so that a flood from many addresses costs
+/// them something and the server no memory.
+const BUCKETS: NonZeroU32 = NonZeroU32::new(4096).expect("not zero");
 
 /// Drops datagrams of sources that send too many of them, other than this machine.
 ///
-/// The address may be forged: then this bounds what its owner, who asked for nothing, gets from us.
-/// A source is an address of IPv4 or a network of /64 of IPv6.
+/// The source address can be forged: then this bounds the datagrams that its owner gets without
+/// having asked. A source is an address of IPv4 or a network of /64 of IPv6.
 #[derive(Debug)]
-pub struct RateLimit {
-    /// What one datagram costs.
-    interval: Duration,
-    /// What a source may have saved up.
-    depth: Duration,
-    /// Which bucket is whose must not be known to those who would like to share somebody's.
-    hasher: RandomState,
-    /// When each bucket will be full again, all of them in the past at first.
-    full_at: Mutex<Box<[Option<Instant>]>>,
-}
+pub struct RateLimit(Mutex<PrefixBuckets>);
 
 impl RateLimit {
-    /// So many datagrams a second from each source, and so many at once after a pause; both are at
-    /// least one.
-    pub fn new(per_second: u32, at_once: u32) -> Self {
-        let interval = Duration::from_secs(1) / per_second.max(1);
-        Self {
-            interval,
-            depth: interval * at_once.max(1),
-            hasher: RandomState::new(),
-            full_at: Mutex::new(vec![None; BUCKETS].into_boxed_slice()),
-        }
+    /// Makes a limit of `per_second` datagrams from each source, and of `burst` after a pause; both
+    /// are at least one.
+    pub fn new(per_second: u32, burst: u32) -> Self {
+        let [per_second, burst] =
+            [per_second, burst].map(|number| NonZeroU32::new(number).unwrap_or(NonZeroU32::MIN));
+        // A sender that had the secret could choose a bucket, and with it another source to suppress.
+        let random = RandomState::new();
+        let secret = [random.hash_one(0), random.hash_one(1)];
+        Self(Mutex::new(PrefixBuckets::new(
+            Rate::per_second(per_second, burst),
+            PrefixLengths::HOST,
+            BUCKETS,
+            secret,
+        )))
     }
 
     fn take(&self, source: IpAddr, now: Instant) -> bool {
-        let key = match source {
-            IpAddr::V4(v4) => u64::from(u32::from(v4)),
-            IpAddr::V6(v6) => u64::try_from(u128::from(v6) >> 64).unwrap_or_default(),
-        };
-        let hash = self.hasher.hash_one((source.is_ipv4(), key));
-        let index = usize::try_from(hash % BUCKETS as u64).unwrap_or_default();
         // Nothing panics while it is locked, and any table of moments is sound.
-        let mut buckets = self.full_at.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(bucket) = buckets.get_mut(index) else {
-            return true;
-        };
-        let full_at = bucket.map_or(now, |full_at| full_at.max(now)) + self.interval;
-        let enough = full_at.saturating_duration_since(now) <= self.depth;
-        if enough {
-            *bucket = Some(full_at);
-        }
-        enough
+        let mut buckets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        buckets.take(source, now)
     }
 }
 
 impl Layer for RateLimit {
     fn accepts_datagram(&self, caller: &Caller) -> bool {
         match caller.ip() {
-            Some(source) if !caller.is_this_machine() => self.take(source.to_canonical(), now()),
+            Some(source) if !caller.is_this_machine() => self.take(source, now()),
             _ => true,
         }
     }
@@ -74,24 +58,26 @@ impl Layer for RateLimit {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::rpcbind::Netid;
     use crate::server::Peer;
 
     #[test]
-    fn a_source_may_be_hasty_once_and_then_has_its_rate() {
+    fn a_source_has_a_burst_and_then_its_rate() {
         let limit = RateLimit::new(10, 5);
         let start = now();
-        let heard = |milliseconds: u64| {
+        let answered = |milliseconds: u64| {
             let now = start + Duration::from_millis(milliseconds);
             let source = IpAddr::from([192, 0, 2, 1]);
             (0..100).filter(|_| limit.take(source, now)).count()
         };
-        assert_eq!(heard(0), 5);
-        assert_eq!(heard(99), 0);
-        assert_eq!(heard(100), 1);
-        assert_eq!(heard(1100), 5);
-        assert_eq!(heard(1300), 2);
+        assert_eq!(answered(0), 5);
+        assert_eq!(answered(99), 0);
+        assert_eq!(answered(100), 1);
+        assert_eq!(answered(1100), 5);
+        assert_eq!(answered(1300), 2);
     }
 
     #[test]
@@ -108,15 +94,15 @@ mod tests {
     }
 
     #[test]
-    fn other_sources_are_heard_while_one_floods() {
+    fn other_sources_are_answered_while_one_floods() {
         let limit = RateLimit::new(1, 1);
         let now = now();
         assert!(limit.take(ip("192.0.2.1"), now));
         // One in 4096 shares a bucket with the flood.
-        let heard = (0..=255_u8)
+        let answered = (0..=255_u8)
             .filter(|last| limit.take(ip(&format!("198.51.100.{last}")), now))
             .count();
-        assert!(heard > 200, "{heard}");
+        assert!(answered > 200, "{answered}");
     }
 
     fn ip(address: &str) -> IpAddr {

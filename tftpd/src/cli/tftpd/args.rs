@@ -19,7 +19,7 @@ use tracing::Level;
 
 use crate::{
     backend::{FileSystem, Overwrite, RootError, UploadPolicy},
-    policy::{AccessList, Acl, ClientDirectory, Name, Network, RequestPolicy, Rules},
+    policy::{AccessList, Acl, ClientDirectory, Name, Prefix, RequestPolicy, Rules},
     proto::{Blksize, GrantLimits, Windowsize},
     server::Caps,
 };
@@ -90,13 +90,13 @@ struct Files {
 struct Clients {
     /// Serve only these networks.
     #[arg(long, value_name = "NET", action = ArgAction::Append)]
-    allow: Vec<Network>,
+    allow: Vec<Prefix>,
     /// Do not serve these networks.
     #[arg(long, value_name = "NET", action = ArgAction::Append)]
-    deny: Vec<Network>,
+    deny: Vec<Prefix>,
     /// Let only these networks write; without it, all that are served may.
     #[arg(long, value_name = "NET", action = ArgAction::Append, requires = "writable")]
-    writers: Vec<Network>,
+    writers: Vec<Prefix>,
     /// The largest block to grant, in bytes.
     #[arg(long, value_name = "BYTES", default_value_t = Blksize::MAX.bytes())]
     max_blksize: u16,
@@ -188,7 +188,7 @@ impl Args {
             ..
         } = &self.clients;
         let list =
-            |allowed: &[Network]| AccessList::new(allowed.iter().copied(), deny.iter().copied());
+            |allowed: &[Prefix]| AccessList::new(allowed.iter().copied(), deny.iter().copied());
         let directory = self.client_directory()?;
         let rules = match &self.files.map_file {
             Some(path) => map_file(path)?,

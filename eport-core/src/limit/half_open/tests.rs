@@ -1,19 +1,27 @@
+//! Shares, eviction and expiry, with virtual time.
+
 use std::net::Ipv4Addr;
 
 use super::*;
-use crate::policy::testing::start;
+use crate::limit::testing::start;
 use proptest::{collection::vec, prelude::*};
 
 const SECOND: Duration = Duration::from_secs(1);
 
 #[test]
-fn a_neighbourhood_gets_its_share_and_the_others_theirs() {
+fn each_prefix_has_a_share_of_its_own() {
     let (mut half_open, now) = (budget(2, 100), start());
     let first = granted(half_open.admit(client(1, 1), 1, now));
     granted(half_open.admit(client(1, 2), 2, now));
     let refused = half_open.admit(client(1, 3), 3, now);
-    let prefix = "10.0.1.0/24".parse().expect("a network");
-    assert_eq!(refused, Admission::Refused { session: 3, prefix });
+    let prefix = "10.0.1.0/24".parse().expect("a prefix");
+    assert_eq!(
+        refused,
+        Admission::Refused {
+            conversation: 3,
+            prefix
+        }
+    );
     granted(half_open.admit(client(2, 1), 4, now));
 
     assert_eq!(half_open.settle(first), Some(1));
@@ -38,16 +46,22 @@ fn the_oldest_makes_room_for_the_newest() {
 }
 
 #[test]
-fn a_refusal_evicts_nobody() {
+fn a_refusal_evicts_nothing() {
     let (mut half_open, now) = (budget(1, 1), start());
     granted(half_open.admit(client(1, 1), 1, now));
     let refused = half_open.admit(client(1, 2), 2, now);
-    assert!(matches!(refused, Admission::Refused { session: 2, .. }));
+    assert!(matches!(
+        refused,
+        Admission::Refused {
+            conversation: 2,
+            ..
+        }
+    ));
     assert_eq!(half_open.len(), 1);
 }
 
 #[test]
-fn a_session_that_hears_nothing_expires_and_frees_its_share() {
+fn a_conversation_without_an_answer_expires_and_frees_its_share() {
     let (mut half_open, now) = (budget(1, 100), start());
     granted(half_open.admit(client(1, 1), 1, now));
     granted(half_open.admit(client(2, 1), 2, now + SECOND));
@@ -62,7 +76,7 @@ fn a_session_that_hears_nothing_expires_and_frees_its_share() {
 }
 
 #[test]
-fn a_ticket_settles_once_even_when_its_place_is_taken_again() {
+fn a_ticket_settles_once_even_when_its_slot_is_used_again() {
     let (mut half_open, now) = (budget(100, 100), start());
     let first = granted(half_open.admit(client(1, 1), 1, now));
     assert_eq!(half_open.settle(first), Some(1));
@@ -72,18 +86,18 @@ fn a_ticket_settles_once_even_when_its_place_is_taken_again() {
 }
 
 #[test]
-fn a_flood_from_everywhere_leaves_a_prompt_client_its_session() {
+fn a_flood_from_all_prefixes_leaves_a_prompt_client_its_conversation() {
     let (mut half_open, now) = (budget(16, 256), start());
-    let ours = granted(half_open.admit(client(200, 1), u32::MAX, now));
+    let prompt = granted(half_open.admit(client(200, 1), u32::MAX, now));
     for forged in 0..255 {
         let _ = half_open.admit(Ipv4Addr::from_bits(forged << 8).into(), forged, now);
     }
-    assert_eq!(half_open.settle(ours), Some(u32::MAX));
+    assert_eq!(half_open.settle(prompt), Some(u32::MAX));
     for forged in 0..100_000 {
         let _ = half_open.admit(Ipv4Addr::from_bits(forged << 8).into(), forged, now);
     }
     assert_eq!(half_open.len(), 256);
-    assert_eq!(half_open.shares.len(), 512, "fixed from the start");
+    assert_eq!(half_open.shares.values().len(), 512, "fixed from the start");
 }
 
 proptest! {
@@ -93,15 +107,15 @@ proptest! {
     ) {
         let (mut half_open, mut now) = (budget(3, 6), start());
         let (mut tickets, mut there) = (Vec::new(), Vec::new());
-        for (session, (net, host, wait, pick)) in (0..).zip(steps) {
+        for (conversation, (net, host, wait, pick)) in (0..).zip(steps) {
             now += SECOND * u32::try_from(wait).expect("small");
             while let Some(gone) = half_open.expired(now) {
                 there.retain(|&(other, _)| other != gone);
             }
-            if let Admission::Granted { ticket, evicted } = half_open.admit(client(net, host), session, now) {
+            if let Admission::Granted { ticket, evicted } = half_open.admit(client(net, host), conversation, now) {
                 tickets.push(ticket);
                 there.retain(|&(other, _)| Some(other) != evicted);
-                there.push((session, net));
+                there.push((conversation, net));
             }
             if let Some(settled) = tickets.get(pick).and_then(|&ticket| half_open.settle(ticket)) {
                 there.retain(|&(other, _)| other != settled);
@@ -111,7 +125,7 @@ proptest! {
             prop_assert!((0..5).all(|net| there.iter().filter(|(_, other)| *other == net).count() <= 3));
         }
         while half_open.expired(now + 10 * SECOND).is_some() {}
-        prop_assert!(half_open.shares.iter().all(|&count| count == 0));
+        prop_assert!(half_open.shares.values().all(|&count| count == 0));
     }
 }
 

@@ -1,23 +1,21 @@
-//! How often something may happen.
+//! Token buckets.
 
-use std::{
-    net::IpAddr,
-    num::NonZeroU32,
-    time::{Duration, Instant},
-};
+use std::net::IpAddr;
+use std::num::NonZeroU32;
+use std::time::{Duration, Instant};
 
-use super::network::{PrefixLengths, Spread};
+use super::{PrefixLengths, PrefixTable};
 
-/// So many at once, and one more after each interval.
+/// A burst, and one token more after each interval.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Rate {
     every: Duration,
-    /// How far a bucket may be ahead of the clock.
+    /// The most by which a bucket may be ahead of the clock.
     depth: Duration,
 }
 
 impl Rate {
-    /// `burst` at once, then one each `every`.
+    /// A burst of `burst`, then one each `every`.
     pub fn new(burst: NonZeroU32, every: Duration) -> Self {
         Self {
             every,
@@ -25,7 +23,7 @@ impl Rate {
         }
     }
 
-    /// `burst` at once, then `rate` in a second.
+    /// A burst of `burst`, then `rate` in a second.
     pub fn per_second(rate: NonZeroU32, burst: NonZeroU32) -> Self {
         Self::new(burst, Duration::from_secs(1) / rate.get())
     }
@@ -33,7 +31,7 @@ impl Rate {
 
 /// A token bucket, full to begin with.
 ///
-/// It is one instant: the one at which the bucket is full again. Taking a token puts that off by an
+/// The state is one instant: the one at which the bucket is full again. Taking a token puts that off by an
 /// interval, and it may not lie further ahead than the burst (the "virtual scheduling" of the
 /// generic cell rate algorithm, ITU-T I.371).
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -42,7 +40,7 @@ pub struct Bucket {
 }
 
 impl Bucket {
-    /// Takes a token if there is one. A `now` before an earlier one does no harm.
+    /// Takes a token and returns true, if there is one. A `now` before an earlier one does no harm.
     #[must_use]
     pub fn take(&mut self, rate: Rate, now: Instant) -> bool {
         let full_at = self.full_at.map_or(now, |at| at.max(now));
@@ -55,47 +53,37 @@ impl Bucket {
     }
 }
 
-/// A token bucket for each client prefix, in a table of fixed size.
-///
-/// Prefixes that meet in one place share its bucket: with `places` far above the number of busy
-/// neighbourhoods that is rare, nobody can bring it about, and it errs on the careful side. No
-/// number of addresses makes the table grow.
+/// A token bucket for each client prefix, in a [`PrefixTable`]: prefixes whose hashes collide share
+/// a bucket, so collisions only ever allow less.
 #[derive(Clone, Debug)]
-pub struct ClientBuckets {
+pub struct PrefixBuckets {
     rate: Rate,
-    prefixes: PrefixLengths,
-    spread: Spread,
-    places: Box<[Bucket]>,
+    buckets: PrefixTable<Bucket>,
 }
 
-impl ClientBuckets {
-    /// Full buckets; `secret` is random, so that strangers cannot choose where they meet.
-    pub fn new(rate: Rate, prefixes: PrefixLengths, places: NonZeroU32, secret: [u64; 2]) -> Self {
-        let places = (0..places.get()).map(|_| Bucket::default()).collect();
+impl PrefixBuckets {
+    /// Makes full buckets. The secret has to be random, so that no sender can choose its bucket.
+    pub fn new(rate: Rate, lengths: PrefixLengths, slots: NonZeroU32, secret: [u64; 2]) -> Self {
         Self {
             rate,
-            prefixes,
-            spread: Spread::new(secret),
-            places,
+            buckets: PrefixTable::new(lengths, slots, secret),
         }
     }
 
-    /// Takes a token for this client's neighbourhood if there is one. O(1).
+    /// Takes a token for this client's prefix and returns true, if there is one. O(1).
     #[must_use]
     pub fn take(&mut self, client: IpAddr, now: Instant) -> bool {
-        let place = self
-            .spread
-            .place(&self.prefixes.around(client), self.places.len());
-        let bucket = self.places.get_mut(place);
+        let slot = self.buckets.slot(&self.buckets.prefix(client));
+        let bucket = self.buckets.get_mut(slot);
         bucket.is_some_and(|bucket| bucket.take(self.rate, now))
     }
 }
 
-/// Lets a kind of log line through at a bounded rate, and says how many it held back.
+/// Admits a kind of log line at a bounded rate, and counts those it suppresses.
 ///
 /// ```
 /// use std::{num::NonZeroU32, time::{Duration, Instant}};
-/// use tftpd::policy::limit::{LogLimit, Rate};
+/// use eport_core::limit::{LogLimit, Rate};
 ///
 /// let one_each_minute = Rate::new(NonZeroU32::MIN, Duration::from_secs(60));
 /// let (mut limit, start) = (LogLimit::new(one_each_minute), Instant::now());
@@ -111,7 +99,7 @@ pub struct LogLimit {
 }
 
 impl LogLimit {
-    /// A limit that has held nothing back.
+    /// Makes a limit that has suppressed nothing.
     pub fn new(rate: Rate) -> Self {
         Self {
             rate,
@@ -120,7 +108,7 @@ impl LogLimit {
         }
     }
 
-    /// Whether the line may be written now, and then how many were not since the last one.
+    /// Returns the number of lines suppressed since the last one, if a line may be written now.
     #[must_use]
     pub fn admit(&mut self, now: Instant) -> Option<u64> {
         if self.bucket.take(self.rate, now) {
@@ -134,7 +122,7 @@ impl LogLimit {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::testing::start;
+    use crate::limit::testing::start;
     use proptest::prelude::*;
 
     fn nonzero(number: u32) -> NonZeroU32 {
@@ -165,10 +153,10 @@ mod tests {
     }
 
     #[test]
-    fn neighbours_share_a_bucket_and_strangers_do_not() {
+    fn clients_of_a_prefix_share_a_bucket_and_others_do_not() {
         let (rate, start) = (Rate::new(nonzero(1), ms(1000)), start());
         let prefixes = PrefixLengths::default();
-        let mut buckets = ClientBuckets::new(rate, prefixes, nonzero(4096), [7, 11]);
+        let mut buckets = PrefixBuckets::new(rate, prefixes, nonzero(4096), [7, 11]);
         let mut take = |address: &str| buckets.take(address.parse().expect("an address"), start);
         assert!(take("192.0.2.1"));
         assert!(!take("192.0.2.200") && !take("::ffff:192.0.2.3"));
@@ -178,10 +166,10 @@ mod tests {
     }
 
     #[test]
-    fn where_prefixes_meet_they_share() {
+    fn prefixes_that_collide_share_a_bucket() {
         let (rate, start) = (Rate::new(nonzero(1), ms(1000)), start());
         let prefixes = PrefixLengths::default();
-        let mut buckets = ClientBuckets::new(rate, prefixes, nonzero(1), [7, 11]);
+        let mut buckets = PrefixBuckets::new(rate, prefixes, nonzero(1), [7, 11]);
         assert!(buckets.take("192.0.2.1".parse().expect("an address"), start));
         assert!(!buckets.take("2001:db8::1".parse().expect("an address"), start));
     }

@@ -1,8 +1,8 @@
-//! A bounded list in order of age from which anything can be taken in O(1).
+//! A bounded list in order of age with removal in O(1).
 
 use std::num::NonZeroU32;
 
-/// At most so many values, oldest first: slots that are linked both ways, and a chain of free ones.
+/// At most `capacity` values, oldest first: slots that are linked both ways, and a chain of free ones.
 #[derive(Debug)]
 pub(super) struct AgeList<T> {
     /// Grows up to `capacity` and never shrinks.
@@ -15,11 +15,11 @@ pub(super) struct AgeList<T> {
     len: usize,
 }
 
-/// Where a value was put. It means nothing once the value is gone.
+/// The slot of a value. It is invalid once the value has been removed.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct Handle {
     slot: usize,
-    /// Counts the values that the slot has held.
+    /// The number of values that the slot has held.
     generation: u64,
 }
 
@@ -43,7 +43,7 @@ impl<T> AgeList<T> {
         }
     }
 
-    /// Puts in the newest value. The caller has made room.
+    /// Adds the newest value. The caller has made room.
     pub(super) fn push(&mut self, value: T) -> Handle {
         debug_assert!(!self.is_full(), "room is made before a push");
         let at = self.vacant();
@@ -64,7 +64,7 @@ impl<T> AgeList<T> {
         }
     }
 
-    /// Takes a value out, if it is still there.
+    /// Removes a value, if it is still there.
     pub(super) fn remove(&mut self, handle: Handle) -> Option<T> {
         let slot = self.slots.get_mut(handle.slot)?;
         if slot.generation != handle.generation {

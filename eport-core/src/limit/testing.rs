@@ -1,4 +1,4 @@
-//! Helpers for the tests of this folder.
+//! Virtual time for the tests of this folder.
 
 use std::time::Instant;
 
