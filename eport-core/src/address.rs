@@ -1,4 +1,4 @@
-//! Where a port number counts: a protocol and a local address.
+//! The namespace of a port number: a protocol and a local address.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
@@ -16,7 +16,7 @@ pub enum Protocol {
 }
 
 impl Protocol {
-    /// The number of the protocol in an IP header.
+    /// Returns the number of the protocol in an IP header.
     pub const fn number(self) -> u8 {
         match self {
             Self::Tcp => 6,
@@ -54,7 +54,7 @@ impl fmt::Display for AddressFamily {
     }
 }
 
-/// A local address to bind to, in the one form that means it.
+/// A local address to bind to, in its canonical form.
 ///
 /// * An IPv4 address inside an IPv6 one (`::ffff:192.0.2.1`, as a dual-stack socket reports it) is
 ///   the IPv4 address.
@@ -97,7 +97,7 @@ impl LocalAddress {
         }
     }
 
-    /// The same address without IPv4: a difference for `::` alone.
+    /// Returns the same address without IPv4: a difference for `::` alone.
     #[must_use]
     pub fn only_v6(self) -> Self {
         let is_any_v6 = self.family != Kind::V4 && self.is_unspecified();
@@ -107,7 +107,7 @@ impl LocalAddress {
         }
     }
 
-    /// The same address, on the interface number `scope_id` if it needs one and has none.
+    /// Returns the same address, on the interface number `scope_id` if it needs one and has none.
     #[must_use]
     pub fn or_scope(self, scope_id: u32) -> Self {
         if self.lacks_scope() {
@@ -117,7 +117,7 @@ impl LocalAddress {
         }
     }
 
-    /// The address.
+    /// Returns the address.
     pub fn ip(self) -> IpAddr {
         let [high, low] = self.halves;
         match self.family {
@@ -129,32 +129,32 @@ impl LocalAddress {
         }
     }
 
-    /// The interface number of a link-local IPv6 address, otherwise 0.
+    /// Returns the interface number of a link-local IPv6 address, otherwise 0.
     pub const fn scope_id(self) -> u32 {
         self.scope_id
     }
 
-    /// Whether this is `::` without IPv4.
+    /// Returns true for `::` without IPv4.
     pub const fn is_only_v6(self) -> bool {
         matches!(self.family, Kind::OnlyV6)
     }
 
-    /// Whether this is an IPv4 address.
+    /// Returns true for an IPv4 address.
     pub const fn is_v4(self) -> bool {
         matches!(self.family, Kind::V4)
     }
 
-    /// Whether this stands for all addresses of a family.
+    /// Returns true if this stands for all addresses of a family.
     pub fn is_unspecified(self) -> bool {
         self.halves == [0, 0]
     }
 
-    /// Whether the address is link-local and lacks the interface it belongs to.
+    /// Returns true if the address is link-local and lacks the interface it belongs to.
     pub fn lacks_scope(self) -> bool {
         self.scope_id == 0 && is_link_local(self.ip())
     }
 
-    /// The address with a port.
+    /// Returns the address with a port.
     pub fn with_port(self, port: u16) -> SocketAddr {
         match self.ip() {
             IpAddr::V4(ip) => SocketAddr::from((ip, port)),
@@ -162,7 +162,7 @@ impl LocalAddress {
         }
     }
 
-    /// Whether a port bound to one of the addresses is taken for the other.
+    /// Returns true if a port bound to one of the addresses is taken for the other.
     ///
     /// Linux (and every BSD) lets `0.0.0.0` collide with each IPv4 address, `::` with each IPv6
     /// address and, being dual-stack, with each IPv4 address too; all else is apart.
@@ -184,7 +184,7 @@ fn halves(ip: Ipv6Addr) -> [u64; 2] {
     [half(ip.to_bits() >> 64), half(ip.to_bits())]
 }
 
-/// Whether the kernel asks for an interface to go with the address (`fe80::/10`).
+/// Returns true if the kernel requires an interface with the address (`fe80::/10`).
 fn is_link_local(ip: IpAddr) -> bool {
     matches!(ip, IpAddr::V6(ip) if ip.is_unicast_link_local())
 }
@@ -236,7 +236,7 @@ impl fmt::Debug for LocalAddress {
     }
 }
 
-/// A protocol on a local address: where a port number can be held once.
+/// A protocol on a local address, in which a port number can be held once.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Space {
     protocol: Protocol,
@@ -244,7 +244,7 @@ pub struct Space {
 }
 
 impl Space {
-    /// The ports of `protocol` on `local`.
+    /// Returns the ports of `protocol` on `local`.
     pub fn new(protocol: Protocol, local: impl Into<LocalAddress>) -> Self {
         Self {
             protocol,
@@ -252,27 +252,27 @@ impl Space {
         }
     }
 
-    /// The UDP ports of `local`.
+    /// Returns the UDP ports of `local`.
     pub fn udp(local: impl Into<LocalAddress>) -> Self {
         Self::new(Protocol::Udp, local)
     }
 
-    /// The TCP ports of `local`.
+    /// Returns the TCP ports of `local`.
     pub fn tcp(local: impl Into<LocalAddress>) -> Self {
         Self::new(Protocol::Tcp, local)
     }
 
-    /// The protocol.
+    /// Returns the protocol.
     pub const fn protocol(self) -> Protocol {
         self.protocol
     }
 
-    /// The local address.
+    /// Returns the local address.
     pub const fn local(self) -> LocalAddress {
         self.local
     }
 
-    /// Whether a port held in one of the spaces is taken in the other.
+    /// Returns true if a port held in one of the spaces is taken in the other.
     pub fn overlaps(self, other: Self) -> bool {
         self.protocol == other.protocol && self.local.overlaps(other.local)
     }

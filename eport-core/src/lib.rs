@@ -31,13 +31,12 @@
 //!
 //! # How it fits together
 //!
-//! Each module may use those before it:
-//! [`PortRange`] and [`PortSet`] name ports, [`Ephemeral`] says which ones systems hand out by
-//! themselves, [`Reserved`] remembers who keeps a port away and why, [`plan()`] decides what is
-//! handed out, [`strategy`] draws, [`pool`] knows what is free where,
-//! [`Lease`] is the socket with the right to its port, [`bind`] is the only module that makes
-//! sockets and [`system`] the only one that asks the host, the [`Allocator`] joins them, and the
-//! [`doctor`] says what could go wrong on a host.
+//! Each part may use those before it: [`PortRange`], [`PortSet`] and [`Space`] name ports,
+//! [`Ephemeral`] holds the ranges of the kernel, [`Reserved`] the reservations with their sources;
+//! [`plan()`] decides which ports are handed out, [`Strategy`] orders them, [`Quarantine`] lets them
+//! rest, [`PortPolicy`] holds all settings. A [`Lease`] is a socket with the right to its port.
+//! [`bind`] is the only module that makes sockets and [`system`] the only one that reads the host; the
+//! [`Allocator`] joins them, and the [`doctor`] reports problems of a host.
 //!
 //! For servers there are also [`datagram`], which receives datagrams with their destination and
 //! replies from it, and [`limit`]: access lists, token buckets and half-open conversations.
@@ -45,10 +44,10 @@
 //! # Features
 //!
 //! * `net` (default) adds everything from [`Lease`] on. Without it there is no socket, file, clock
-//!   or randomness in the crate: ranges, plans and the pool take what they need as arguments.
+//!   or randomness in the crate: ranges, plans and policies take their inputs as arguments.
 //! * `serde` gives plans, capacities, sockets and findings a `Serialize`.
-//! * `cli` (default, because the binary `eport` needs it) brings a command line. A library that uses
-//!   this crate says `default-features = false, features = ["net"]`.
+//! * `program` adds what the programs of this workspace share; no part of the stable surface.
+//! * `cli` adds the program `eport`: `cargo install eport-core --features cli`.
 #![cfg_attr(
     not(feature = "net"),
     expect(rustdoc::broken_intra_doc_links, reason = "names parts behind `net`")

@@ -363,7 +363,7 @@ fn the_hosts_sysctls_shape_the_plan() {
         let named = Allocator::builder().ports("60000-60999".parse().expect("a range"));
         assert!(matches!(
             named.plan().expect("ours").notes(),
-            [Note::SetAsideForUs { .. }]
+            [Note::SetAside { .. }]
         ));
 
         // The advice that a note gives is what the kernel takes, and it ends the overlap.
@@ -386,7 +386,7 @@ fn the_hosts_sysctls_shape_the_plan() {
         );
         assert!(matches!(
             named.plan().expect("ours").notes(),
-            [Note::SetAsideForUs { .. }]
+            [Note::SetAside { .. }]
         ));
     });
 }

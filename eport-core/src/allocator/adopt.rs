@@ -9,7 +9,7 @@ use crate::address::{LocalAddress, Space};
 use crate::lease::{FailureKind, Lease, PortGuard};
 use crate::pool::PoolRequest;
 
-/// Takes over a socket that somebody else has bound.
+/// Takes over a socket that is bound already.
 pub(super) fn adopt<S: Endpoint + AsFd>(
     allocator: &Allocator,
     socket: S,

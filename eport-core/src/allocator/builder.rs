@@ -3,7 +3,7 @@ use crate::plan::{Overlap, Plan, PortSpec, plan_with};
 use crate::ports::{PortSet, Shard, Source};
 use crate::system::{Host, Sources};
 
-/// Makes an [`Allocator`] from what the user asks for and what the host says.
+/// Makes an [`Allocator`] from the settings of the caller and the configuration of the host.
 #[derive(Clone, Debug, Default)]
 #[must_use = "nothing is read or made before `plan` or `build` is called"]
 pub struct AllocatorBuilder {
@@ -17,12 +17,12 @@ pub struct AllocatorBuilder {
 }
 
 impl AllocatorBuilder {
-    /// Which ports to hand out; `auto` if this is not called.
+    /// Sets the ports to hand out; `auto` if this is not called.
     pub fn ports(self, spec: PortSpec) -> Self {
         Self { spec, ..self }
     }
 
-    /// Ports never to hand out, in addition to those excluded before.
+    /// Adds ports never to hand out, in addition to those excluded before.
     pub fn exclude(self, ports: &PortSet) -> Self {
         Self {
             exclude: self.exclude.union(ports),
@@ -30,20 +30,20 @@ impl AllocatorBuilder {
         }
     }
 
-    /// What the host is asked for ports that are not to be handed out; the default of [`Sources`]
+    /// Sets the sources of reservations that are read from the host; the default of [`Sources`]
     /// if this is not called.
     pub fn sources(self, sources: Sources) -> Self {
         Self { sources, ..self }
     }
 
-    /// What to do about ports that the kernel hands out as well; [`Overlap::Allow`] if this is not
+    /// Sets the treatment of ports that the kernel hands out as well; [`Overlap::Allow`] if this is not
     /// called.
     pub fn overlap(self, overlap: Overlap) -> Self {
         Self { overlap, ..self }
     }
 
-    /// Which slice of the ports is handed out here, where several processes or machines divide them
-    /// among themselves; all of them if this is not called.
+    /// Sets the slice of the ports that is handed out here, where several processes or machines divide
+    /// them; all of them if this is not called.
     pub fn shard(self, shard: Shard) -> Self {
         Self {
             shard: Some(shard),
@@ -51,12 +51,12 @@ impl AllocatorBuilder {
         }
     }
 
-    /// The host whose configuration counts; this machine if this is not called.
+    /// Sets the host whose configuration counts; this machine if this is not called.
     pub fn host(self, host: Host) -> Self {
         Self { host, ..self }
     }
 
-    /// How the allocator behaves.
+    /// Sets the behaviour of the allocator.
     pub fn policy(self, policy: PortPolicy) -> Self {
         Self { policy, ..self }
     }
@@ -86,7 +86,7 @@ impl AllocatorBuilder {
         let sockets = self.sources.read_sockets(&self.host)?;
         let allocator = Allocator::new(plan, self.policy)?;
         if let Some(sockets) = sockets {
-            allocator.know_sockets(&sockets);
+            allocator.mark_sockets(&sockets);
         }
         Ok(allocator)
     }

@@ -1,4 +1,4 @@
-//! Why there is no allocator, and why there is no lease.
+//! The errors of building an allocator and of leasing a port.
 
 use std::fmt;
 use std::io;
@@ -11,7 +11,7 @@ use crate::policy::Client;
 use crate::pool::{Counts, PortState};
 use crate::system::HostError;
 
-/// Why an allocator cannot be made.
+/// The reason why an allocator cannot be made.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BuildError {
@@ -34,14 +34,14 @@ pub enum BuildError {
     },
 }
 
-/// Why there is no lease.
+/// The reason why there is no lease.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LeaseError {
     /// Every port is leased or refused by the system.
     #[error("no port is left for {space} ({counts}{}); {}", FailedBinds(*in_use, *denied), way_out(counts))]
     Exhausted {
-        /// Where a port was asked for.
+        /// The space in which a port was requested.
         space: Space,
         /// The ports there, after the request.
         counts: Counts,
@@ -57,17 +57,19 @@ pub enum LeaseError {
         way_out(counts)
     )]
     TimedOut {
-        /// Where a port was asked for.
+        /// The space in which a port was requested.
         space: Space,
         /// The ports there, after the request.
         counts: Counts,
-        /// How long it waited.
+        /// The time it waited.
         waited: Duration,
     },
-    /// As many requests wait as may wait, or nobody can look after them.
-    #[error("no port is left for {space}, and the line of those who wait is full; try again later")]
+    /// The queue of waiting requests is full, or its timer thread cannot be started.
+    #[error(
+        "no port is left for {space}, and the queue of waiting requests is full; try again later"
+    )]
     QueueFull {
-        /// Where a port was asked for.
+        /// The space in which a port was requested.
         space: Space,
     },
     /// The client has as many leases as it may have.
@@ -78,14 +80,14 @@ pub enum LeaseError {
         /// The most leases it may have.
         limit: u32,
     },
-    /// The port that was named is not to be had.
-    #[error("port {port} is not to be had for {space}: {state}; name another one, or none")]
+    /// The port that was named is not available.
+    #[error("port {port} is not available for {space}: {state}; name another one, or none")]
     PortUnavailable {
-        /// Where it was asked for.
+        /// The space in which it was requested.
         space: Space,
         /// The port.
         port: u16,
-        /// What is the case with it.
+        /// Its state.
         state: PortState,
     },
     /// Two sockets of a set would collide with each other on every port.
@@ -102,7 +104,7 @@ pub enum LeaseError {
     /// A socket that was to be taken over is not bound to a port.
     #[error("the socket is not bound to a port; bind it, or ask for a new one")]
     NotBound {
-        /// What is wrong.
+        /// The error of the system, or the missing part of the address.
         source: io::Error,
     },
     /// No interface of this machine has the local address.
@@ -110,7 +112,7 @@ pub enum LeaseError {
     NotLocal {
         /// The address.
         local: LocalAddress,
-        /// What the system says.
+        /// The error of the system.
         source: io::Error,
     },
     /// A link-local address is ambiguous without its interface.
@@ -136,7 +138,7 @@ pub enum LeaseError {
     FamilyNotSupported {
         /// The local address.
         local: LocalAddress,
-        /// What the system says.
+        /// The error of the system.
         source: io::Error,
     },
     /// The system does not have the protocol.
@@ -146,7 +148,7 @@ pub enum LeaseError {
     ProtocolNotSupported {
         /// The protocol.
         protocol: Protocol,
-        /// What the system says.
+        /// The error of the system.
         source: io::Error,
     },
     /// The process or the system has no descriptor left.
@@ -154,13 +156,13 @@ pub enum LeaseError {
         "no file descriptor is left; raise the limit (ulimit -n, LimitNOFILE=) or lower the number of leases"
     )]
     NoDescriptors {
-        /// What the system says.
+        /// The error of the system.
         source: io::Error,
     },
     /// The kernel has no memory for a socket.
     #[error("the kernel has no memory for another socket")]
     NoMemory {
-        /// What the system says.
+        /// The error of the system.
         source: io::Error,
     },
     /// The peer cannot be reached from the local address.
@@ -170,7 +172,7 @@ pub enum LeaseError {
         local: LocalAddress,
         /// The peer.
         peer: SocketAddr,
-        /// What the system says.
+        /// The error of the system.
         source: io::Error,
     },
     /// Leases exist for as many local addresses as [`PortPolicy::max_spaces`](crate::PortPolicy::max_spaces)
@@ -187,26 +189,26 @@ pub enum LeaseError {
     /// The system refuses for another reason.
     #[error("cannot bind a port for {space}")]
     Io {
-        /// Where a port was asked for.
+        /// The space in which a port was requested.
         space: Space,
-        /// What the system says.
+        /// The error of the system.
         source: io::Error,
     },
 }
 
-/// A socket that was not taken over, and why.
+/// A socket that was not taken over, with the reason.
 #[derive(Debug, thiserror::Error)]
 #[error("the socket cannot be taken over")]
 #[non_exhaustive]
 pub struct AdoptError<S> {
     /// The socket, as it was.
     pub socket: S,
-    /// Why.
+    /// The reason.
     #[source]
     pub reason: LeaseError,
 }
 
-/// What one request met, if it met anything.
+/// The failed binds of one request, if there were any.
 struct FailedBinds(u32, u32);
 
 impl fmt::Display for FailedBinds {
@@ -220,7 +222,7 @@ impl fmt::Display for FailedBinds {
     }
 }
 
-/// The remedy that helps most.
+/// Returns the remedy that helps most.
 const fn way_out(counts: &Counts) -> &'static str {
     if counts.free > 0 {
         "those that are free are kept in reserve, or do not suit the whole request"

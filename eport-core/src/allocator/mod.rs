@@ -33,7 +33,7 @@ use crate::pool::{Counts, DrawError, Pool, PoolRequest, PortState};
 use crate::strategy::Generator;
 use crate::system;
 
-/// Hands out sockets bound to ports that nobody can guess and nobody else uses.
+/// Hands out sockets bound to ports that are unpredictable and used by no other program.
 ///
 /// Clones share everything: one process has one allocator. See the [crate page](crate) for an
 /// example.
@@ -51,7 +51,7 @@ impl Allocator {
         AllocatorBuilder::default()
     }
 
-    /// An allocator for the ports of a plan.
+    /// Makes an allocator for the ports of a plan.
     ///
     /// # Errors
     /// [`BuildError::Entropy`] when the policy gives no seed and the system has none either;
@@ -89,8 +89,8 @@ impl Allocator {
     /// # use std::net::Ipv4Addr;
     /// # use eport_core::Allocator;
     /// # let allocator = Allocator::builder().build()?;
-    /// let anybody = allocator.udp(Ipv4Addr::LOCALHOST).lease()?;
-    /// let one_peer = allocator.udp(Ipv4Addr::LOCALHOST).peer(anybody.local_addr()).lease()?;
+    /// let open = allocator.udp(Ipv4Addr::LOCALHOST).lease()?;
+    /// let one_peer = allocator.udp(Ipv4Addr::LOCALHOST).peer(open.local_addr()).lease()?;
     /// one_peer.send(b"hello")?;
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
@@ -167,7 +167,7 @@ impl Allocator {
     /// ```
     ///
     /// # Errors
-    /// [`LeaseError`]; whatever it is, no port stays leased.
+    /// [`LeaseError`]; no port stays leased.
     pub fn pair(
         &self,
         local: impl Into<LocalAddress>,
@@ -175,7 +175,7 @@ impl Allocator {
         set::pair(self, local.into())
     }
 
-    /// Takes over a socket that is bound to one of our ports already: from a socket unit, or from
+    /// Takes over a socket that is bound to a port of the plan already: from a socket unit, or from
     /// the process that ran before this one.
     ///
     /// The socket stays as it is. The lease is for its peer if it is connected.
@@ -203,10 +203,10 @@ impl Allocator {
         adopt::adopt(self, socket)
     }
 
-    /// Leases a port and lets `open` make the thing that is bound to it.
+    /// Leases a port and calls `open` to make the value that is bound to it.
     ///
-    /// This is how other sockets than ours, simulations and tests use the allocator. `open` gets
-    /// the local address with the port that was drawn, and answers like `bind`: for
+    /// Sockets of other kinds, simulations and tests use the allocator this way. `open` gets
+    /// the local address with the port that was drawn, and returns like `bind`: for
     /// [`AddrInUse`](io::ErrorKind::AddrInUse) and
     /// [`PermissionDenied`](io::ErrorKind::PermissionDenied) the port is set aside as foreign and
     /// another one is drawn; every other error ends the request. No free port is tried twice for
@@ -214,7 +214,7 @@ impl Allocator {
     /// a [`WhenFull::wait`] step, the thread sleeps until one is.
     ///
     /// # Errors
-    /// [`LeaseError`]; whatever it is, no port stays leased.
+    /// [`LeaseError`]; no port stays leased.
     ///
     /// ```
     /// use std::net::Ipv4Addr;
@@ -239,27 +239,27 @@ impl Allocator {
         Claim::new(self, want, Custom(open)).lease_one()
     }
 
-    /// The plan whose ports are handed out, with notes for the operator.
+    /// Returns the plan whose ports are handed out, with notes for the operator.
     pub fn plan(&self) -> &Plan {
         &self.plan
     }
 
-    /// What the allocator has done and how many ports are in which state.
+    /// Returns the counters of the allocator, and the number of ports in each state.
     pub fn stats(&self) -> Stats {
         self.shared.stats()
     }
 
-    /// How many ports of `space` are in which state.
+    /// Counts the ports of `space` by state.
     pub fn counts(&self, space: Space) -> Counts {
         self.shared.counts(space)
     }
 
-    /// What is the case with `port` in `space`, and why.
+    /// Returns the state of `port` in `space`, with its reason.
     pub fn explain(&self, space: Space, port: u16) -> PortState {
         self.shared.explain(space, port)
     }
 
-    /// What the pool's answer means for whoever asked.
+    /// Converts an error of the pool to that of the request.
     fn lease_error(&self, want: &PoolRequest, refusal: DrawError) -> LeaseError {
         let space = want.space();
         match refusal {
@@ -272,7 +272,7 @@ impl Allocator {
                 LeaseError::QuotaReached { client, limit }
             }
             DrawError::Unavailable(port) => {
-                // Of several spaces, the one where the port is not to be had.
+                // Of several spaces, the one where the port is not available.
                 let states = want
                     .spaces()
                     .map(|space| (space, self.explain(space, port)));
@@ -290,7 +290,7 @@ impl Allocator {
     }
 }
 
-/// Something else than a socket of ours, made by whoever asked.
+/// Makes values by the caller's function.
 struct Custom<F>(F);
 
 impl<S, F: FnMut(SocketAddr) -> io::Result<S>> Open for Custom<F> {
@@ -301,7 +301,7 @@ impl<S, F: FnMut(SocketAddr) -> io::Result<S>> Open for Custom<F> {
     }
 }
 
-/// The space and the peer in the form the kernel would see them in, if they fit together.
+/// Returns the space and the peer in canonical form, if they fit together.
 ///
 /// A dual-stack listener reports IPv4 peers as IPv6 addresses; they are IPv4 peers here. A
 /// link-local address without an interface takes the one of its peer.

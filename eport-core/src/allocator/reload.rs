@@ -1,30 +1,31 @@
-//! What the host says now, for an allocator that is at work.
+//! Re-reading the host for a running allocator.
 
 use super::Allocator;
 use crate::plan::{Overlap, PlanError, plan_with};
 use crate::ports::{PortSet, Reserved};
 use crate::system::{BoundSocket, Host, HostError, Sources};
 
-/// What changed when the host was read again.
+/// The changes found when the host was read again.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct Reloaded {
-    /// Ports that are handed out no more.
+    /// Ports that are no longer handed out.
     pub withheld: PortSet,
     /// Ports that are handed out again.
     pub returned: PortSet,
-    /// How many ports of ours the sockets of others have; `None` if they were not asked for.
+    /// The number of ports of the plan that sockets of other programs have; `None` if those were not
+    /// read.
     pub in_use: Option<usize>,
 }
 
 impl Allocator {
-    /// Reads the host again and respects what it says now, without disturbing a lease.
+    /// Reads the host again and applies its present reservations, without disturbing a lease.
     ///
-    /// A port that has become reserved is handed out no more once its lease has ended, and again
+    /// A port that has become reserved is no longer handed out once its lease has ended, and again
     /// when it is no longer reserved. Ports that the plan left out already stay out: they need
     /// another allocator. The rules are those of [`plan_with`]. The
-    /// [sockets that are to be known](Sources::known_sockets) are listed anew: their ports are
-    /// passed over, and those that were in use and are not listed are free.
+    /// [sockets that are read](Sources::known_sockets) are listed anew: their ports are
+    /// skipped, and those that were in use and are not listed are free.
     ///
     /// # Errors
     /// [`HostError`] when the host cannot be read; then everything stays as it is.
@@ -52,21 +53,21 @@ impl Allocator {
         Ok(Reloaded {
             withheld: after.minus(&before),
             returned: before.minus(&after),
-            in_use: sockets.map(|sockets| self.know_sockets(&sockets)),
+            in_use: sockets.map(|sockets| self.mark_sockets(&sockets)),
         })
     }
 
-    /// Passes over the ports of these sockets; how many ports that are.
-    pub(super) fn know_sockets(&self, sockets: &[BoundSocket]) -> usize {
+    /// Marks the ports of these sockets foreign; returns the number of ports.
+    pub(super) fn mark_sockets(&self, sockets: &[BoundSocket]) -> usize {
         let now = self.shared.now();
         let ports = sockets.iter().map(|socket| (socket.space(), socket.port()));
         self.shared
             .change_pool(|pool| pool.set_foreign_sockets(ports, now))
     }
 
-    /// What of all that is reserved keeps one of our ports from being handed out.
+    /// Returns the reservations that keep a port of the plan from being handed out.
     fn concerns(&self, reserved: &Reserved) -> Reserved {
-        // Whether the kernel chooses from our ports as well was decided when they were planned.
+        // The overlap with the range of the kernel was decided when the plan was made.
         let left_out = match plan_with(self.plan.spec(), None, reserved, Overlap::Allow) {
             Ok(plan) => plan.left_out().clone(),
             Err(PlanError::Empty { left_out, .. }) => left_out,

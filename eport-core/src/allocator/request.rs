@@ -42,7 +42,7 @@ impl<'a, S: Endpoint> LeaseRequest<'a, S> {
         }
     }
 
-    /// This port and no other. It must be one of those that are handed out; it is tried even if it
+    /// Requests this port and no other. It must be one of those that are handed out; it is tried even if it
     /// rests, or was foreign when last tried, and the request never waits for it.
     pub fn port(self, port: u16) -> Self {
         Self {
@@ -51,7 +51,7 @@ impl<'a, S: Endpoint> LeaseRequest<'a, S> {
         }
     }
 
-    /// Lets the request have the ports that are kept free
+    /// Allows the request the ports that are kept free
     /// ([`PortPolicy::keep_free`](crate::PortPolicy::keep_free)).
     pub fn from_reserve(self) -> Self {
         Self {
@@ -67,7 +67,7 @@ impl<'a, S: Endpoint> LeaseRequest<'a, S> {
     /// thread sleeps until one is.
     ///
     /// # Errors
-    /// [`LeaseError`]; whatever it is, no port stays leased.
+    /// [`LeaseError`]; no port stays leased.
     pub fn lease(self) -> Result<Lease<S>, LeaseError> {
         finish(self.claim()?.lease_one()?)
     }
@@ -75,15 +75,15 @@ impl<'a, S: Endpoint> LeaseRequest<'a, S> {
     /// Leases a port like [`lease`](Self::lease), but never waits for one.
     ///
     /// # Errors
-    /// [`LeaseError`]; whatever it is, no port stays leased.
+    /// [`LeaseError`]; no port stays leased.
     pub fn try_lease(self) -> Result<Lease<S>, LeaseError> {
         finish(self.claim()?.never_waiting().lease_one()?)
     }
 
     /// Leases a port like [`lease`](Self::lease), but lets the task wait instead of the thread.
     ///
-    /// It works in every runtime and without one. A future that is dropped leaves the line, and
-    /// whatever it was handed goes to the next.
+    /// It works in every runtime and without one. A future that is dropped leaves the queue, and
+    /// its port goes to the next waiter.
     ///
     /// ```
     /// use std::net::Ipv4Addr;
@@ -95,7 +95,7 @@ impl<'a, S: Endpoint> LeaseRequest<'a, S> {
     ///     lease.send(b"hello")?;
     ///     Ok(())
     /// }
-    /// # // Nobody has to wait, so one poll is enough.
+    /// # // A port is free, so one poll is enough.
     /// # let allocator = Allocator::builder().build()?;
     /// # let mut task = std::task::Context::from_waker(std::task::Waker::noop());
     /// # assert!(std::pin::pin!(greet(&allocator)).as_mut().poll(&mut task).is_ready());
@@ -103,7 +103,7 @@ impl<'a, S: Endpoint> LeaseRequest<'a, S> {
     /// ```
     ///
     /// # Errors
-    /// The future ends with a [`LeaseError`]; whatever it is, no port stays leased.
+    /// The future ends with a [`LeaseError`]; no port stays leased.
     pub fn lease_async(self) -> LeaseFuture<S> {
         let start = self.want().map(|want| {
             let opener = Opener::new();
@@ -132,10 +132,10 @@ impl<'a, S: Endpoint> LeaseRequest<'a, S> {
 }
 
 impl LeaseRequest<'_, UdpSocket> {
-    /// The only peer the socket is to hear: it is connected before it is handed out.
+    /// Sets the only peer of the socket: the socket is connected before it is handed out.
     ///
-    /// What strangers sent between `bind` and `connect` is thrown away. A few datagrams can still
-    /// slip in while that happens, so a receiver should compare the source of what it gets, as
+    /// Datagrams of other sources that arrived between `bind` and `connect` are discarded. A few can
+    /// still arrive during that, so a receiver should compare the source of each datagram, as
     /// [RFC 8085 §5.1](https://www.rfc-editor.org/rfc/rfc8085#section-5.1) asks in any case.
     pub fn peer(self, peer: SocketAddr) -> Self {
         Self {
@@ -167,7 +167,7 @@ fn finish<S: Endpoint>(lease: Lease<Socket>) -> Result<Lease<S>, LeaseError> {
     Ok(lease.map(S::from_socket))
 }
 
-/// A lease that is on its way; see [`LeaseRequest::lease_async`].
+/// A pending lease; see [`LeaseRequest::lease_async`].
 #[must_use = "a future does nothing unless it is polled"]
 pub struct LeaseFuture<S> {
     /// Taken when the future is done.

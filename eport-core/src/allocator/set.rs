@@ -30,7 +30,7 @@ impl<'a> SetRequest<'a> {
         }
     }
 
-    /// This port and no other, as in [`Request::port`](super::LeaseRequest::port).
+    /// Requests this port and no other, as in [`Request::port`](super::LeaseRequest::port).
     pub fn port(self, port: u16) -> Self {
         Self {
             port: Some(port),
@@ -38,7 +38,7 @@ impl<'a> SetRequest<'a> {
         }
     }
 
-    /// Lets the request have the ports that are kept free
+    /// Allows the request the ports that are kept free
     /// ([`PortPolicy::keep_free`](crate::PortPolicy::keep_free)).
     pub fn from_reserve(self) -> Self {
         Self {
@@ -54,7 +54,7 @@ impl<'a> SetRequest<'a> {
     /// thread sleeps until there is.
     ///
     /// # Errors
-    /// [`LeaseError`]; whatever it is, no port stays leased.
+    /// [`LeaseError`]; no port stays leased.
     pub fn lease(self) -> Result<LeaseSet<AnySocket>, LeaseError> {
         let claim = Claim::new(self.allocator, self.want()?, OpenAny);
         claim.lease_all().map(LeaseSet::new)
@@ -63,7 +63,7 @@ impl<'a> SetRequest<'a> {
     /// Leases like [`lease`](Self::lease), but never waits.
     ///
     /// # Errors
-    /// [`LeaseError`]; whatever it is, no port stays leased.
+    /// [`LeaseError`]; no port stays leased.
     pub fn try_lease(self) -> Result<LeaseSet<AnySocket>, LeaseError> {
         let claim = Claim::new(self.allocator, self.want()?, OpenAny);
         claim.never_waiting().lease_all().map(LeaseSet::new)
@@ -94,7 +94,7 @@ impl<'a> SetRequest<'a> {
     }
 }
 
-/// `::` leaves IPv4 out where an IPv4 address of the same protocol is in the set.
+/// Makes `::` IPv6 only where an IPv4 address of the same protocol is in the set.
 fn beside(space: Space, all: &[Space]) -> Space {
     let has_v4 =
         |other: &Space| other.protocol() == space.protocol() && other.local().ip().is_ipv4();

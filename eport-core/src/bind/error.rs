@@ -1,11 +1,11 @@
-//! What a refusal of the system means.
+//! The meaning of a failed bind.
 
 use std::io;
 use std::net::SocketAddr;
 
 use nix::errno::Errno;
 
-/// What a failed `socket` or `bind` says, as far as somebody acts on it.
+/// The cause of a failed `socket` or `bind`, as far as callers distinguish it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Cause {
     InUse,
@@ -37,7 +37,7 @@ impl Cause {
     }
 }
 
-/// Why a given address cannot be bound.
+/// The reason why a given address cannot be bound.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BindError {
@@ -48,7 +48,7 @@ pub enum BindError {
     InUse {
         /// The address.
         address: SocketAddr,
-        /// What the system says.
+        /// The error of the system.
         source: io::Error,
     },
     /// The port needs a privilege, or a security policy forbids it.
@@ -59,7 +59,7 @@ pub enum BindError {
     Denied {
         /// The address.
         address: SocketAddr,
-        /// What the system says.
+        /// The error of the system.
         source: io::Error,
     },
     /// No interface of this machine has the address.
@@ -69,7 +69,7 @@ pub enum BindError {
     NotLocal {
         /// The address.
         address: SocketAddr,
-        /// What the system says.
+        /// The error of the system.
         source: io::Error,
     },
     /// The system has no IPv6 (or no IPv4).
@@ -79,7 +79,7 @@ pub enum BindError {
     FamilyNotSupported {
         /// The address.
         address: SocketAddr,
-        /// What the system says.
+        /// The error of the system.
         source: io::Error,
     },
     /// The process or the system has no descriptor left.
@@ -89,7 +89,7 @@ pub enum BindError {
     NoDescriptors {
         /// The address.
         address: SocketAddr,
-        /// What the system says.
+        /// The error of the system.
         source: io::Error,
     },
     /// The system refuses for another reason.
@@ -97,7 +97,7 @@ pub enum BindError {
     Io {
         /// The address.
         address: SocketAddr,
-        /// What the system says.
+        /// The error of the system.
         source: io::Error,
     },
 }
@@ -114,7 +114,7 @@ impl BindError {
         }
     }
 
-    /// The address that cannot be bound.
+    /// Returns the address that cannot be bound.
     pub const fn address(&self) -> SocketAddr {
         match self {
             Self::InUse { address, .. }

@@ -5,11 +5,11 @@ use std::net::{SocketAddr, UdpSocket};
 use super::{BindError, SocketSpec, UdpOptions, bound, udp};
 use crate::address::Protocol;
 
-/// How often port 0 may lose its port to somebody else between two binds.
+/// The tries for port 0, whose port another program may take between two binds.
 const TRIES: u32 = 16;
 
 /// Binds `count` UDP sockets to one address (at least one), each for a thread of its own: the kernel
-/// hands each of them the datagrams of a part of the clients, always the same ones
+/// hands each of them the datagrams of a fixed part of the clients
 /// (`SO_REUSEPORT`).
 ///
 /// Where the address is taken, this fails like [`udp`]: sharing is for these sockets alone. Linux
@@ -18,9 +18,9 @@ const TRIES: u32 = 16;
 /// ```
 /// use eport_core::bind::{self, UdpOptions};
 ///
-/// let doors = bind::udp_group("127.0.0.1:0".parse()?, &UdpOptions::default(), 2)?;
-/// assert_eq!(doors[0].local_addr()?, doors[1].local_addr()?);
-/// assert!(bind::udp(doors[0].local_addr()?, &UdpOptions::default()).is_err());
+/// let sockets = bind::udp_group("127.0.0.1:0".parse()?, &UdpOptions::default(), 2)?;
+/// assert_eq!(sockets[0].local_addr()?, doors[1].local_addr()?);
+/// assert!(bind::udp(sockets[0].local_addr()?, &UdpOptions::default()).is_err());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
@@ -31,7 +31,7 @@ pub fn udp_group(
     options: &UdpOptions,
     count: usize,
 ) -> Result<Vec<UdpSocket>, BindError> {
-    // Alone first: a socket that asks to share would not notice another that does.
+    // Alone first: with SO_REUSEPORT, bind would succeed beside another sharing socket.
     let mut alone = udp(address, options)?;
     if count <= 1 {
         return Ok(vec![alone]);

@@ -2,8 +2,8 @@
 //!
 //! [`udp`] and [`tcp`] bind a given, well-known port for a listener. Every other port comes from an
 //! [`Allocator`](crate::Allocator). No UDP socket made here ever has `SO_REUSEADDR`: with it the
-//! system would report a port as bound that somebody else is using, and any other user of the
-//! machine could take it. `SO_REUSEPORT`, which lets nobody in but the same user, is set on the
+//! system would report a port as bound that another program is using, and any other user of the
+//! machine could take it. `SO_REUSEPORT`, which admits only the same user, is set on the
 //! sockets of shared ports alone.
 
 mod error;
@@ -26,15 +26,15 @@ pub use wildcard::both_families;
 
 use crate::address::{LocalAddress, Protocol};
 
-/// How [`udp`] prepares a socket.
+/// The options of [`udp`].
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct UdpOptions {
-    /// Leave IPv4 out of a socket bound to `[::]`, which is dual-stack by default, whatever
-    /// `net.ipv6.bindv6only` says.
+    /// Leave IPv4 out of a socket bound to `[::]`, which is dual-stack by default, regardless
+    /// of `net.ipv6.bindv6only`.
     pub only_v6: bool,
     /// The receive buffer in bytes (`SO_RCVBUF`); the system's default if `None`. Linux caps it
-    /// at `net.core.rmem_max` and says nothing.
+    /// at `net.core.rmem_max` without an error.
     pub receive_buffer: Option<usize>,
     /// Let calls on the socket wait. By default they do not, as event loops need it.
     pub blocking: bool,
@@ -92,12 +92,12 @@ pub fn udp(address: SocketAddr, options: &UdpOptions) -> Result<UdpSocket, BindE
         .map_err(|source| BindError::new(address, source))
 }
 
-/// How [`tcp`] prepares a socket.
+/// The options of [`tcp`].
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct TcpOptions {
-    /// Leave IPv4 out of a socket bound to `[::]`, which is dual-stack by default, whatever
-    /// `net.ipv6.bindv6only` says.
+    /// Leave IPv4 out of a socket bound to `[::]`, which is dual-stack by default, regardless
+    /// of `net.ipv6.bindv6only`.
     pub only_v6: bool,
     /// Let calls on the socket wait. By default they do not, as event loops need it.
     pub blocking: bool,
@@ -121,14 +121,14 @@ impl TcpOptions {
 /// suits tests.
 ///
 /// Connections of an earlier listener that are still winding down (`TIME_WAIT`) do not keep the
-/// port, so that a service can start again at once. While somebody listens, nobody else can.
+/// port, so that a service can restart immediately. While one socket listens, no other can.
 ///
 /// # Errors
 /// [`BindError`], with the address and the remedy.
 pub fn tcp(address: SocketAddr, options: &TcpOptions) -> Result<TcpListener, BindError> {
     let spec = SocketSpec::new(Protocol::Tcp, address, options.only_v6);
     let prepare = |socket: &Socket| {
-        // On Windows the option means that anybody may take the port.
+        // On Windows the option allows any program to take the port.
         if cfg!(unix) {
             socket.set_reuse_address(true)?;
         }
@@ -140,7 +140,7 @@ pub fn tcp(address: SocketAddr, options: &TcpOptions) -> Result<TcpListener, Bin
         .map_err(|source| BindError::new(address, source))
 }
 
-/// A socket to be made.
+/// The description of a socket to be made.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SocketSpec {
     protocol: Protocol,
@@ -229,8 +229,8 @@ const fn nonblocking(kind: Type) -> Type {
     kind
 }
 
-/// Being denied a socket at all (by a sandbox) must not look like being denied a port, or each
-/// port would be tried in vain.
+/// Distinguishes a socket denied at all (by a sandbox) from a denied port, so that the other ports
+/// are not tried.
 fn not_the_ports_fault(error: io::Error) -> io::Error {
     if error.kind() == io::ErrorKind::PermissionDenied {
         io::Error::other(error)
@@ -239,15 +239,15 @@ fn not_the_ports_fault(error: io::Error) -> io::Error {
     }
 }
 
-/// Connects a socket bound to `local`, and throws away what strangers sent to it before: the
-/// kernel keeps datagrams that came between `bind` and `connect`.
+/// Connects a socket bound to `local`, and discards datagrams that arrived before: the kernel keeps
+/// those of any source that came between `bind` and `connect`.
 pub(crate) fn connect(socket: &Socket, local: LocalAddress, peer: SocketAddr) -> io::Result<()> {
     socket.connect(&reachable_from(local, peer))?;
     drain(socket);
     Ok(())
 }
 
-/// The peer in the family of the socket: a dual-stack one writes IPv4 addresses as IPv6.
+/// Returns the peer in the family of the socket: a dual-stack one writes IPv4 addresses as IPv6.
 fn reachable_from(local: LocalAddress, peer: SocketAddr) -> SockAddr {
     match peer {
         SocketAddr::V4(v4) if local.ip().is_ipv6() => {
@@ -258,8 +258,8 @@ fn reachable_from(local: LocalAddress, peer: SocketAddr) -> SockAddr {
 }
 
 fn drain(socket: &Socket) {
-    // A bound, because a flood could keep this going: those that send faster than it drains are
-    // met by the source check that RFC 8085 §5.1 asks of every receiver.
+    // A bound, because a flood could prolong this without end: datagrams beyond it are rejected by
+    // the source check that RFC 8085 §5.1 asks of every receiver.
     const MOST: usize = 64;
     let mut discarded = [std::mem::MaybeUninit::uninit(); 1];
     for _ in 0..MOST {
@@ -293,13 +293,13 @@ mod tests {
     }
 
     #[test]
-    fn what_strangers_sent_before_connect_is_thrown_away() {
+    fn datagrams_of_other_sources_before_connect_are_discarded() {
         let (socket, local) = bound_to("127.0.0.1:0");
-        let (stranger, _) = bound_to("127.0.0.1:0");
+        let (other, _) = bound_to("127.0.0.1:0");
         let (peer, _) = bound_to("127.0.0.1:0");
         for _ in 0..3 {
-            let ours = SocketAddr::new(local.ip(), port(&socket));
-            stranger.send_to(b"stray", &ours.into()).expect("sent");
+            let own = SocketAddr::new(local.ip(), port(&socket));
+            other.send_to(b"early", &own.into()).expect("sent");
         }
         connect(&socket, local, SocketAddr::new(local.ip(), port(&peer))).expect("loopback");
         let error = socket
@@ -323,7 +323,7 @@ mod tests {
     }
 
     #[test]
-    fn a_listener_waits_only_if_it_is_told_to() {
+    fn a_listener_blocks_only_with_the_option() {
         let address = "127.0.0.1:0".parse().expect("an address");
         for blocking in [false, true] {
             let listener = udp(address, &UdpOptions::default().blocking(blocking)).expect("free");

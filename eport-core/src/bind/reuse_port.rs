@@ -1,12 +1,12 @@
 //! Ports that several sockets are bound to.
 //!
-//! A socket that is connected hears its peer alone, however many others have its port. But between
-//! `bind` and `connect` it hears every stranger, and it cannot be connected first. So it is bound
-//! with a filter that lets nothing through, which is taken away once it is connected.
+//! A connected socket receives from its peer only, however many other sockets have its port. But
+//! between `bind` and `connect` it receives from every source, and it cannot be connected first. So it
+//! is bound with a filter that drops every datagram, which is detached once it is connected.
 //!
-//! (A program that selects one socket of the group for all strangers, `SO_ATTACH_REUSEPORT_CBPF`,
-//! would cost nothing for each socket. But Linux 6.18 does not ask it for a group that has connected
-//! sockets: a new socket then gets everything.)
+//! (A program that selects one socket of the group for all other sources, `SO_ATTACH_REUSEPORT_CBPF`,
+//! would cost nothing for each socket. But Linux 6.18 does not run it for a group that has connected
+//! sockets: a new socket then gets every datagram.)
 
 use std::io;
 use std::net::SocketAddr;
@@ -20,8 +20,8 @@ use crate::address::LocalAddress;
 
 /// Binds the first socket of a port that others will share.
 ///
-/// It is bound as if it were the only one, so that the port is refused if anybody has it, even one
-/// who would share it with us.
+/// It is bound without sharing, so that the bind fails if any other socket has the port, even one
+/// that would share it.
 #[cfg(target_os = "linux")]
 pub(crate) fn first(spec: &SocketSpec) -> io::Result<Socket> {
     let socket = bound(&mut None, spec, |socket| socket.attach_filter(&[DROP]))?;
@@ -38,22 +38,22 @@ pub(crate) fn another(spec: &SocketSpec) -> io::Result<Socket> {
     })
 }
 
-/// Connects a socket bound by [`first`] or [`another`], and lets it hear its peer.
+/// Connects a socket bound by [`first`] or [`another`], and detaches its filter.
 #[cfg(target_os = "linux")]
 pub(crate) fn connect(socket: &Socket, local: LocalAddress, peer: SocketAddr) -> io::Result<()> {
     super::connect(socket, local, peer)?;
     socket.detach_filter()
 }
 
-/// `BPF_RET | BPF_K` with 0: no byte of a datagram is let through.
+/// `BPF_RET | BPF_K` with 0: no byte of a datagram passes.
 #[cfg(target_os = "linux")]
 const DROP: SockFilter = SockFilter::new(0x06, 0, 0, 0);
 
-/// Other systems do not share ports; [`is_possible`] says so before anybody comes here.
+/// Other systems do not share ports; [`is_possible`] returns an error first.
 #[cfg(not(target_os = "linux"))]
 pub(crate) use elsewhere::{another, connect, first};
 
-/// Whether the kernel finds a connected UDP socket by both of its ends (Linux 6.13 and later).
+/// Checks that the kernel finds a connected UDP socket by both of its ends (Linux 6.13 and later).
 /// Older ones compare every datagram with all sockets of the port.
 ///
 /// # Errors
@@ -69,7 +69,7 @@ pub(crate) fn is_possible() -> Result<(), String> {
     }
 }
 
-/// No other system is known to.
+/// Fails on other systems, none of which is known to do so.
 #[cfg(not(target_os = "linux"))]
 pub(crate) fn is_possible() -> Result<(), String> {
     Err(std::env::consts::OS.to_owned())
@@ -106,7 +106,7 @@ mod tests {
     use crate::address::Protocol;
 
     #[test]
-    fn a_shared_socket_hears_nothing_that_came_before_it_was_connected() {
+    fn a_shared_socket_receives_nothing_from_before_it_was_connected() {
         let spec = |port| {
             let address = SocketAddr::from(([127, 0, 0, 1], port));
             SocketSpec::new(Protocol::Udp, address, false)
@@ -116,35 +116,35 @@ mod tests {
             let address = socket.local_addr().expect("bound");
             address.as_socket().expect("an IP address")
         };
-        let (stranger, peer) = (bind(&spec(0)), bind(&spec(0)));
+        let (other, peer) = (bind(&spec(0)), bind(&spec(0)));
         let first = first(&spec(0)).expect("a free port");
-        let ours = address(&first);
-        let another = another(&spec(ours.port())).expect("shared");
+        let own = address(&first);
+        let another = another(&spec(own.port())).expect("shared");
         for socket in [&first, &another] {
-            // Far more than would be thrown away after `connect`.
+            // Far more than are discarded after `connect`.
             for _ in 0..500 {
-                stranger.send_to(b"stray", &ours.into()).expect("sent");
+                other.send_to(b"early", &own.into()).expect("sent");
             }
-            // One peer for both is wrong for a service, and enough to see what each hears.
-            connect(socket, ours.into(), address(&peer)).expect("loopback");
+            // One peer for both is wrong for a service, and enough to check what each receives.
+            connect(socket, own.into(), address(&peer)).expect("loopback");
             let nothing = socket.recv(&mut [std::mem::MaybeUninit::uninit(); 8]);
             let error = nothing.expect_err("nothing");
             assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
-            peer.send_to(b"genuine", &ours.into()).expect("sent");
-            let heard = socket.recv(&mut [std::mem::MaybeUninit::uninit(); 8]);
-            assert_eq!(heard.expect("it is connected"), 7);
+            peer.send_to(b"genuine", &own.into()).expect("sent");
+            let received = socket.recv(&mut [std::mem::MaybeUninit::uninit(); 8]);
+            assert_eq!(received.expect("it is connected"), 7);
         }
     }
 
     #[test]
-    fn the_first_socket_of_a_port_is_refused_what_somebody_else_would_share() {
+    fn the_first_socket_does_not_share_a_port_of_another_program() {
         let spec = SocketSpec::new(Protocol::Udp, SocketAddr::from(([127, 0, 0, 1], 0)), false);
-        let theirs = another(&spec).expect("a free port");
-        let address = theirs.local_addr().expect("bound").as_socket();
+        let foreign = another(&spec).expect("a free port");
+        let address = foreign.local_addr().expect("bound").as_socket();
         let spec = SocketSpec::new(Protocol::Udp, address.expect("an IP address"), false);
         let error = first(&spec).expect_err("in use");
         assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
-        another(&spec).expect("who knows that it is shared may join");
+        another(&spec).expect("a socket that shares may join");
     }
 
     #[test]

@@ -10,15 +10,15 @@ use socket2::SockRef;
 /// ([RFC 6458 §4](https://www.rfc-editor.org/rfc/rfc6458#section-4)): it accepts associations as a
 /// TCP listener accepts connections.
 ///
-/// It is a descriptor and no more; whatever speaks SCTP takes it from there.
+/// It is only a descriptor; an SCTP library takes it from there.
 #[derive(Debug)]
 pub struct SctpListener(OwnedFd);
 
 impl SctpListener {
-    /// The address it is bound to.
+    /// Returns the address it is bound to.
     ///
     /// # Errors
-    /// What the system says, if it is something else than a bound socket.
+    /// The error of the system, if it is not a bound socket.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         let address = SockRef::from(self).local_addr()?;
         address.as_socket().ok_or_else(|| {

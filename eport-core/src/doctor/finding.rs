@@ -118,7 +118,7 @@ fn reason(note: &Note) -> &'static str {
         Note::FewPorts { .. } | Note::FewApart { .. } => {
             "few ports are soon all in use, and easy to guess"
         }
-        Note::SetAsideForUs { .. } => "the kernel gives none of them to other programs",
+        Note::SetAside { .. } => "the kernel gives none of them to other programs",
         Note::OverlapLeftOut { .. } => "an overlap is to be avoided",
         Note::SystemPortsLeftOut { .. } => "ports below 1024 belong to well-known services",
         Note::SystemPortsUsed { .. } => "without the capability each of them is refused",

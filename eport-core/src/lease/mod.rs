@@ -49,7 +49,7 @@ impl<S> Lease<S> {
         Self { socket, guard }
     }
 
-    /// Whether others have, or may have, sockets with the same port.
+    /// Returns true if other sockets have, or may get, the same port.
     pub(crate) fn is_shared(&self) -> bool {
         self.guard.is_shared()
     }
@@ -65,35 +65,35 @@ impl<S> Lease<S> {
         guard.cancel();
     }
 
-    /// The leased port.
+    /// Returns the leased port.
     pub const fn port(&self) -> u16 {
         self.guard.port()
     }
 
-    /// The local address and the leased port.
+    /// Returns the local address and the leased port.
     pub fn local_addr(&self) -> SocketAddr {
         self.guard.local_addr()
     }
 
-    /// The peer the port is leased for, if one was named.
+    /// Returns the peer the port is leased for, if one was named.
     pub const fn peer(&self) -> Option<SocketAddr> {
         self.guard.peer()
     }
 
-    /// The protocol and the local address in which the port is leased.
+    /// Returns the protocol and the local address in which the port is leased.
     pub const fn space(&self) -> Space {
         self.guard.space()
     }
 
-    /// The socket apart from the right to its port.
+    /// Separates the socket from the right to its port.
     ///
     /// Keep the [`PortGuard`] until the socket is closed. Where one socket is made into another,
-    /// [`try_map`](Self::try_map) leaves less to remember.
+    /// [`try_map`](Self::try_map) keeps both together.
     pub fn into_parts(self) -> (S, PortGuard) {
         (self.socket, self.guard)
     }
 
-    /// The same lease with the socket made into something else.
+    /// Converts the socket and keeps the lease.
     pub fn map<T>(self, change: impl FnOnce(S) -> T) -> Lease<T> {
         let Self { socket, guard } = self;
         Lease {
@@ -102,11 +102,11 @@ impl<S> Lease<S> {
         }
     }
 
-    /// The same lease with the socket made into something else, such as tokio's:
+    /// The same lease with the socket converted, such as tokio's:
     /// `lease.try_map(tokio::net::UdpSocket::from_std)`.
     ///
     /// # Errors
-    /// Whatever `change` returns; the port is given back.
+    /// The error of `change`; the port is given back.
     pub fn try_map<T, E>(self, change: impl FnOnce(S) -> Result<T, E>) -> Result<Lease<T>, E> {
         let Self { socket, guard } = self;
         Ok(Lease {
@@ -155,22 +155,22 @@ pub struct PortGuard {
 }
 
 impl PortGuard {
-    /// The leased port.
+    /// Returns the leased port.
     pub const fn port(&self) -> u16 {
         self.port
     }
 
-    /// The local address and the leased port.
+    /// Returns the local address and the leased port.
     pub fn local_addr(&self) -> SocketAddr {
         self.space.local().with_port(self.port)
     }
 
-    /// The peer the port is leased for, if one was named.
+    /// Returns the peer the port is leased for, if one was named.
     pub const fn peer(&self) -> Option<SocketAddr> {
         self.peer
     }
 
-    /// The protocol and the local address in which the port is leased.
+    /// Returns the protocol and the local address in which the port is leased.
     pub const fn space(&self) -> Space {
         self.space
     }

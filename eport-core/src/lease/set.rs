@@ -13,8 +13,8 @@ use crate::address::Space;
 /// # let allocator = Allocator::builder().build()?;
 /// let local = Ipv4Addr::LOCALHOST;
 /// let set = allocator.set([Space::udp(local), Space::tcp(local)]).lease()?;
-/// let udp = set.get(Space::udp(local)).expect("it was asked for");
-/// let tcp = set.get(Space::tcp(local)).expect("it was asked for");
+/// let udp = set.get(Space::udp(local)).expect("requested");
+/// let tcp = set.get(Space::tcp(local)).expect("requested");
 /// assert_eq!((udp.port(), tcp.port()), (set.port(), set.port()));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -26,24 +26,24 @@ pub struct LeaseSet<S> {
 }
 
 impl<S> LeaseSet<S> {
-    /// The leases of one number, of which there is at least one.
+    /// Makes a set of the leases of one number, of which there is at least one.
     pub(crate) fn new(leases: Vec<Lease<S>>) -> Self {
         let port = leases.first().map_or(0, Lease::port);
         Self { port, leases }
     }
 
-    /// The port number of all of them.
+    /// Returns the port number of all of them.
     pub const fn port(&self) -> u16 {
         self.port
     }
 
-    /// How many leases there are.
+    /// Returns the number of leases.
     #[expect(clippy::len_without_is_empty, reason = "a set is never empty")]
     pub const fn len(&self) -> usize {
         self.leases.len()
     }
 
-    /// The lease for a protocol and a local address.
+    /// Returns the lease for a protocol and a local address.
     pub fn get(&self, space: Space) -> Option<&Lease<S>> {
         let local = space.local();
         // Beside IPv4 addresses, `::` became IPv6 only.

@@ -1,13 +1,13 @@
-//! What an allocator has done so far, in numbers.
+//! The counters of an allocator.
 
 use crate::address::Space;
 use crate::pool::Counts;
 
-/// The state of an allocator and what it has done since it was made.
+/// The state of an allocator and its counters since it was made.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct Stats {
-    /// How many ports are handed out at all.
+    /// Ports of the plan.
     pub range: usize,
     /// The fewest free ports of any space in use: what is left where it is tightest.
     pub free: usize,
@@ -19,12 +19,12 @@ pub struct Stats {
     pub peak_leased: usize,
     /// Ports that are shared.
     pub shared: usize,
-    /// Ports that rest for everybody, in all spaces together.
+    /// Ports that rest for all peers, in all spaces together.
     pub resting: usize,
-    /// Ports that the system refused, or lists as somebody else's, and that rest, in all spaces
+    /// Ports that the system refused, or lists as held by other programs, and that rest, in all spaces
     /// together.
     pub foreign: usize,
-    /// Ports that somebody reserved after they were planned for, in all spaces together.
+    /// Ports that were reserved after the plan was made, in all spaces together.
     pub reserved: usize,
     /// Requests that wait for a port.
     pub waiting: usize,
@@ -44,9 +44,9 @@ pub struct Stats {
     pub denied: u64,
     /// Leases that failed because the local address is not of this machine.
     pub not_local: u64,
-    /// Leases that failed for want of descriptors (`EMFILE`, `ENFILE`).
+    /// Leases that failed because no descriptor was left (`EMFILE`, `ENFILE`).
     pub no_descriptors: u64,
-    /// Leases that failed for want of kernel memory (`ENOBUFS`, `ENOMEM`).
+    /// Leases that failed because the kernel had no memory (`ENOBUFS`, `ENOMEM`).
     pub no_memory: u64,
     /// Leases that failed because the peer cannot be reached.
     pub connect_failed: u64,
@@ -58,16 +58,16 @@ pub struct Stats {
     pub quota_reached: u64,
     /// Requests that had to wait.
     pub waits: u64,
-    /// Of these, those that waited in vain.
+    /// Of these, those that timed out.
     pub timed_out: u64,
-    /// Leases that failed because too many were waiting.
+    /// Leases that failed because the queue of waiting requests was full.
     pub queue_full: u64,
-    /// Ports that were let go before they had rested, because too few others were left.
+    /// Ports that were drawn before their rest had ended, because too few others were left.
     pub quarantine_broken: u64,
-    /// How often peers were forgotten before their rest was over, because there were more of them than
-    /// can be remembered.
+    /// Times that pairs of port and peer were dropped before their rest had ended, because there were
+    /// more of them than fit into the filters.
     pub quarantine_shortened: u64,
-    /// Local addresses that made room for others while ports rested there.
+    /// Local addresses that were evicted for others while ports rested there.
     pub spaces_evicted: u64,
 }
 
@@ -77,11 +77,11 @@ pub struct Stats {
 pub struct SpaceStats {
     /// The protocol and the address.
     pub space: Space,
-    /// How many ports are in which state.
+    /// The number of ports in each state.
     pub counts: Counts,
 }
 
-/// Why a lease failed although a port was there.
+/// The reason why a lease failed although a port was free.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum FailureKind {
     NotLocal,
@@ -103,7 +103,7 @@ impl Stats {
         *counter += 1;
     }
 
-    /// The counters of `self` together with what the spaces say at the moment.
+    /// Returns the counters of `self` together with the current counts of the spaces.
     pub(super) fn with_spaces(
         &self,
         range: usize,
@@ -112,15 +112,15 @@ impl Stats {
         let spaces: Vec<SpaceStats> = spaces
             .map(|(space, counts)| SpaceStats { space, counts })
             .collect();
-        let of =
+        let each =
             |number: fn(&Counts) -> usize| spaces.iter().map(move |space| number(&space.counts));
         Self {
             range,
-            free: of(|counts| counts.free).min().unwrap_or(range),
-            leased: of(|counts| counts.leased).sum(),
-            resting: of(|counts| counts.resting).sum(),
-            foreign: of(|counts| counts.foreign).sum(),
-            reserved: of(|counts| counts.reserved).sum(),
+            free: each(|counts| counts.free).min().unwrap_or(range),
+            leased: each(|counts| counts.leased).sum(),
+            resting: each(|counts| counts.resting).sum(),
+            foreign: each(|counts| counts.foreign).sum(),
+            reserved: each(|counts| counts.reserved).sum(),
             spaces,
             ..self.clone()
         }

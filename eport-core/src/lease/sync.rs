@@ -3,12 +3,12 @@
 pub(super) use std::sync::Mutex;
 use std::sync::{MutexGuard, PoisonError, TryLockError};
 
-/// How often a lock that is taken is tried again before the thread sleeps: about 2 µs.
+/// The tries of a taken lock before the thread sleeps: about 2 µs.
 const TRIES: u32 = 64;
 /// Pauses between two tries, during which the holder keeps the cache line to itself.
 const PAUSES: u32 = 4;
 
-/// Locks, waiting awake for a moment.
+/// Locks, after spinning for a moment if necessary.
 ///
 /// The lock is held for some tens of nanoseconds; to put a thread to sleep and wake it up takes
 /// thousands. The standard lock stops spinning as soon as one thread sleeps, and then two threads

@@ -1,9 +1,9 @@
-//! What a number of ports is good for.
+//! The load that a number of ports can carry.
 
 use std::fmt;
 use std::time::Duration;
 
-/// How much a number of ports can carry, and what limits it.
+/// The load that a number of ports can carry, and its limit.
 ///
 /// ```
 /// # use std::time::Duration;
@@ -21,7 +21,7 @@ pub struct Capacity {
 }
 
 impl Capacity {
-    /// What `ports` ports carry when each of them rests for `rest` after its use, in a process
+    /// Makes the capacity of `ports` ports, each of which rests for `rest` after its use, in a process
     /// that may open `descriptors` files (`None` if that is not known or not limited).
     pub const fn new(ports: usize, rest: Duration, descriptors: Option<u64>) -> Self {
         Self {
@@ -31,41 +31,41 @@ impl Capacity {
         }
     }
 
-    /// How many ports there are.
+    /// Returns the number of ports.
     pub const fn ports(self) -> usize {
         self.ports
     }
 
-    /// How long a port rests between two uses.
+    /// Returns the rest of a port between two uses.
     pub const fn rest(self) -> Duration {
         self.rest
     }
 
-    /// How many files the process may have open, if that is known and limited.
+    /// Returns the number of files the process may have open, if that is known and limited.
     pub const fn descriptors(self) -> Option<u64> {
         self.descriptors
     }
 
-    /// How many leases can exist at the same time: one port and one descriptor each. Descriptors
+    /// Returns the number of leases that can exist at the same time: one port and one descriptor each. Descriptors
     /// that the process needs for other things are not counted.
     pub fn at_once(self) -> u64 {
         let ports = u64::try_from(self.ports).unwrap_or(u64::MAX);
         self.descriptors.map_or(ports, |files| files.min(ports))
     }
 
-    /// Whether there are more ports than files may be open.
+    /// Returns true if there are more ports than files may be open.
     pub fn is_limited_by_descriptors(self) -> bool {
         self.at_once() < u64::try_from(self.ports).unwrap_or(u64::MAX)
     }
 
-    /// The most transfers per second that can go on for ever: each takes a port out of use for at
+    /// Returns the highest sustainable rate of transfers per second: each takes a port out of use for at
     /// least its rest. `None` when ports do not rest, so that they set no bound.
     #[expect(clippy::cast_precision_loss, reason = "at most 65535 ports")]
     pub fn per_second(self) -> Option<f64> {
         (!self.rest.is_zero()).then(|| self.ports as f64 / self.rest.as_secs_f64())
     }
 
-    /// How many bits an attacker must guess to hit a port drawn uniformly while all are free.
+    /// Returns the bits an attacker must guess to hit a port drawn uniformly while all are free.
     #[expect(clippy::cast_precision_loss, reason = "at most 65535 ports")]
     pub fn entropy_bits(self) -> f64 {
         match self.ports {

@@ -1,19 +1,19 @@
-//! Why there is nothing to hand out.
+//! The reasons for a plan without ports.
 
 use std::fmt;
 
 use super::{Note, PortSpec};
 use crate::ports::{ParsePortsError, PortRange, Reserved};
 
-/// Why there is nothing to hand out.
+/// The reason why a plan has no ports to hand out.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum PlanError {
     /// Every port that was asked for is reserved, or none was asked for.
     Empty {
-        /// What was asked for.
+        /// The requested ports.
         spec: PortSpec,
-        /// What took the ports away.
+        /// The sources that reserve them.
         left_out: Reserved,
     },
     /// The ports overlap the kernel's ephemeral range, and [`Overlap`](super::Overlap) refuses that.

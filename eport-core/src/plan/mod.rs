@@ -1,4 +1,4 @@
-//! Which ports would be handed out here, which not, and why: a decision without any effect.
+//! The decision which ports are handed out, with reasons and without effects.
 
 mod capacity;
 mod error;
@@ -17,10 +17,10 @@ pub use overlap::{Overlap, ParseOverlapError};
 
 use crate::ports::{Ephemeral, ParsePortsError, PortRange, PortSet, Reserved, Source};
 
-/// Fewer ports than this are not enough for `auto` to stay out of the kernel's ephemeral range.
+/// The fewest ports with which `auto` stays out of the kernel's ephemeral range.
 pub const AUTO_MINIMUM: usize = 1024;
 
-/// Which ports the user asked for.
+/// The ports that the user asked for.
 ///
 /// ```
 /// # use eport_core::PortSpec;
@@ -38,7 +38,7 @@ pub enum PortSpec {
 }
 
 impl PortSpec {
-    /// The ports before anything is left out.
+    /// Returns the ports before any are left out.
     pub fn wanted(&self) -> PortSet {
         match self {
             Self::Auto => PortRange::DYNAMIC.into(),
@@ -85,7 +85,7 @@ impl FromStr for PortSpec {
     }
 }
 
-/// The ports to hand out, those left out with their reasons, and what the operator should know.
+/// The ports to hand out, those left out with their reasons, and notes for the operator.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Plan {
     spec: PortSpec,
@@ -95,27 +95,27 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// What was asked for.
+    /// Returns the requested ports.
     pub const fn spec(&self) -> &PortSpec {
         &self.spec
     }
 
-    /// The ports that are handed out; never empty.
+    /// Returns the ports that are handed out; never empty.
     pub const fn ports(&self) -> &PortSet {
         &self.ports
     }
 
-    /// The ports that were asked for and are not handed out, each with its sources.
+    /// Returns the ports that were asked for and are not handed out, each with its sources.
     pub const fn left_out(&self) -> &Reserved {
         &self.left_out
     }
 
-    /// What the operator should know, warnings first.
+    /// Returns the notes for the operator, warnings first.
     pub fn notes(&self) -> &[Note] {
         &self.notes
     }
 
-    /// What the ports can carry; see [`Capacity::new`].
+    /// Returns the load that the ports can carry; see [`Capacity::new`].
     pub fn capacity(&self, rest: Duration, descriptors: Option<u64>) -> Capacity {
         Capacity::new(self.ports.len(), rest, descriptors)
     }
@@ -158,20 +158,20 @@ pub fn plan(
 
 /// Decides which ports are handed out.
 ///
-/// `ephemeral` is what the kernel chooses from for everybody who does not name a port, as far as it
-/// is known; `reserved` holds everything else there is to respect, the user's exclusions
+/// `ephemeral` is the range from which the kernel chooses for sockets bound to port 0, as far as it
+/// is known; `reserved` holds all other reservations, the user's exclusions
 /// ([`Source::User`]) included.
 ///
 /// * **`auto`** takes the dynamic ports 49152–65535 minus `ephemeral` minus everything reserved.
 ///   When fewer than [`AUTO_MINIMUM`] are left, it keeps the dynamic ports minus everything
-///   reserved, and warns: the kernel may then hand out our ports to others.
-/// * **Named ports** inside `ip_local_reserved_ports` are ours: that sysctl does not stop anybody
-///   from binding a port, it only keeps the kernel from choosing it, which is how an administrator
-///   sets a range aside. Ports inside `ephemeral` are used with a warning. Everything else that is
+///   reserved, and warns: the kernel may then hand out ports of the plan to other programs.
+/// * **Named ports** inside `ip_local_reserved_ports` are used: that sysctl does not prevent
+///   programs from binding a port, it only keeps the kernel from choosing it, which is how an
+///   administrator sets a range aside. Ports inside `ephemeral` are used with a warning. Everything else that is
 ///   reserved is left out, the user's exclusions above all.
-/// * **System ports** (below 1024) are used only where they are meant: a run of named ports that
-///   lies wholly below 1024 is (`600-1023`), a run that reaches across (`1-65535`, `512-2000`) is
-///   not, and loses the part below 1024.
+/// * **System ports** (below 1024) are used only where they are named on their own: a run of named
+///   ports that lies wholly below 1024 is (`600-1023`), a run that reaches across (`1-65535`,
+///   `512-2000`) is not, and loses the part below 1024.
 ///
 /// Where these rules warn of an overlap with `ephemeral`, `overlap` decides whether it happens.
 ///
@@ -220,7 +220,7 @@ pub fn plan_with(
     })
 }
 
-/// What `auto` leaves out.
+/// Returns the ports that `auto` leaves out.
 fn auto(ephemeral: Ephemeral, reserved: &Reserved, overlap: Overlap) -> (Reserved, Vec<Note>) {
     let dynamic = PortSet::from(PortRange::DYNAMIC);
     let respected = reserved.restricted_to(&dynamic);
@@ -246,7 +246,7 @@ fn auto(ephemeral: Ephemeral, reserved: &Reserved, overlap: Overlap) -> (Reserve
     }
 }
 
-/// What is left out of ports that the user named.
+/// Returns the ports left out of those that the user named.
 fn named(
     wanted: &PortSet,
     ephemeral: Ephemeral,
@@ -285,12 +285,12 @@ fn named(
     (left_out, notes)
 }
 
-/// What there is to say about named ports besides an overlap.
+/// Returns the notes about named ports besides an overlap.
 fn named_notes(used: &PortSet, left_out: &Reserved, set_aside: &PortSet) -> Vec<Note> {
     let mut notes = Vec::new();
     let ours = used.intersect(set_aside);
     if !ours.is_empty() {
-        notes.push(Note::SetAsideForUs { ports: ours });
+        notes.push(Note::SetAside { ports: ours });
     }
     let contested = left_out.ports_of(&Source::KernelEphemeral);
     if !contested.is_empty() {

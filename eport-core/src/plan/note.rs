@@ -1,26 +1,26 @@
-//! What an operator should know about a plan, each in one line with its remedy.
+//! Notes for the operator about a plan, each in one line with its remedy.
 
 use std::fmt;
 
 use crate::ports::{Ephemeral, PortRange, PortSet};
 
-/// How much a [`Note`] matters.
+/// The importance of a [`Note`].
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub enum NoteLevel {
     /// Good to know; nothing needs to change.
     Info,
-    /// Works, but something outside can take ports away from us at any time.
+    /// Works, but other programs can take ports of the plan at any time.
     Warning,
 }
 
-/// Something about a plan that its operator should know; it prints as one line, which ends with
+/// A fact about a plan for its operator; it prints as one line, which ends with
 /// the [`fix`](Self::fix) if there is one.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Note {
     /// `auto` found too few ports outside the kernel's ephemeral range and overlaps it.
     AutoOverlaps {
-        /// How many ports would have been left outside it.
+        /// The ports that would have been left outside it.
         left_apart: usize,
         /// The kernel's range.
         ephemeral: Ephemeral,
@@ -36,18 +36,18 @@ pub enum Note {
     },
     /// `auto` is left with few ports, and not because of the kernel's range.
     FewPorts {
-        /// How many.
+        /// The number of ports.
         left: usize,
     },
     /// `auto` is left with few ports, because an overlap is to be avoided.
     FewApart {
-        /// How many.
+        /// The number of ports.
         left: usize,
         /// The kernel's range.
         ephemeral: Ephemeral,
     },
-    /// Named ports that `ip_local_reserved_ports` keeps the kernel away from: they are ours.
-    SetAsideForUs {
+    /// Named ports that `ip_local_reserved_ports` keeps the kernel away from; they are used.
+    SetAside {
         /// Those ports.
         ports: PortSet,
     },
@@ -70,35 +70,35 @@ pub enum Note {
 }
 
 impl Note {
-    /// Whether the note is a warning.
+    /// Returns the importance of the note.
     pub const fn level(&self) -> NoteLevel {
         match self {
             Self::AutoOverlaps { .. }
             | Self::OverlapsEphemeral { .. }
             | Self::FewPorts { .. }
             | Self::FewApart { .. } => NoteLevel::Warning,
-            Self::SetAsideForUs { .. }
+            Self::SetAside { .. }
             | Self::OverlapLeftOut { .. }
             | Self::SystemPortsLeftOut { .. }
             | Self::SystemPortsUsed { .. } => NoteLevel::Info,
         }
     }
 
-    /// A name for the note that does not change: lower-case words with hyphens.
+    /// Returns a stable name for the note: lower-case words with hyphens.
     pub const fn code(&self) -> &'static str {
         match self {
             Self::AutoOverlaps { .. } | Self::OverlapsEphemeral { .. } => {
                 "range-overlaps-ephemeral"
             }
             Self::FewPorts { .. } | Self::FewApart { .. } => "range-few-ports",
-            Self::SetAsideForUs { .. } => "range-set-aside",
+            Self::SetAside { .. } => "range-set-aside",
             Self::OverlapLeftOut { .. } => "range-overlap-left-out",
             Self::SystemPortsLeftOut { .. } => "range-system-ports-left-out",
             Self::SystemPortsUsed { .. } => "range-system-ports",
         }
     }
 
-    /// What is the case.
+    /// Returns the fact without the remedy.
     pub fn what(&self) -> String {
         let dynamic = PortRange::DYNAMIC;
         match self {
@@ -120,7 +120,7 @@ impl Note {
             Self::FewPorts { left } => {
                 format!("only {left} of the dynamic ports {dynamic} are not reserved")
             }
-            Self::SetAsideForUs { ports } => format!(
+            Self::SetAside { ports } => format!(
                 "ports {ports} are in net.ipv4.ip_local_reserved_ports and were named: taken as set aside for this purpose"
             ),
             Self::OverlapLeftOut { ports } => {
@@ -135,7 +135,7 @@ impl Note {
         }
     }
 
-    /// What to do about it, if anything: a command is introduced by `run: `.
+    /// Returns the remedy, if there is one: a command is introduced by `run: `.
     pub fn fix(&self) -> Option<String> {
         match self {
             Self::AutoOverlaps { ephemeral, .. } | Self::FewApart { ephemeral, .. } => {
@@ -152,13 +152,13 @@ impl Note {
             Self::SystemPortsLeftOut { .. } => {
                 Some("to use them, name them without port 1024".into())
             }
-            Self::SetAsideForUs { .. }
-            | Self::OverlapLeftOut { .. }
-            | Self::SystemPortsUsed { .. } => None,
+            Self::SetAside { .. } | Self::OverlapLeftOut { .. } | Self::SystemPortsUsed { .. } => {
+                None
+            }
         }
     }
 
-    /// Whether the kernel hands out ports of the plan as well.
+    /// Returns true if the kernel hands out ports of the plan as well.
     pub(super) const fn is_overlap(&self) -> bool {
         matches!(
             self,
@@ -177,8 +177,8 @@ impl fmt::Display for Note {
     }
 }
 
-/// Where the kernel's range can begin once it ends below the dynamic ports: where it begins now,
-/// or, if that leaves it too few, at Linux's own default.
+/// Returns the first port of a range for the kernel that ends below the dynamic ports: its current
+/// first port or, if that leaves it too few, Linux's own default.
 fn kernels_first(ephemeral: Ephemeral) -> u16 {
     const LINUX_DEFAULT: u16 = 32_768;
     let roomy = PortRange::DYNAMIC.first() - 1024;

@@ -1,9 +1,9 @@
-//! What to do about ports that the kernel hands out as well.
+//! The treatment of ports that the kernel hands out as well.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// What to do about ports that lie in the kernel's ephemeral range and are not set aside in
+/// The treatment of ports that lie in the kernel's ephemeral range and are not set aside in
 /// `net.ipv4.ip_local_reserved_ports`.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
 pub enum Overlap {
@@ -13,12 +13,12 @@ pub enum Overlap {
     /// fewer than [`AUTO_MINIMUM`](super::AUTO_MINIMUM) ports are left without them.
     #[default]
     Allow,
-    /// Where [`Allow`](Self::Allow) would warn, fail with the same line.
+    /// Fail with the same line in cases where [`Allow`](Self::Allow) would warn.
     Refuse,
 }
 
 impl Overlap {
-    /// All policies.
+    /// All treatments.
     pub const ALL: [Self; 3] = [Self::Avoid, Self::Allow, Self::Refuse];
 }
 

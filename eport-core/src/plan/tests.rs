@@ -95,7 +95,7 @@ fn named_ports_that_the_administrator_set_aside_are_ours_and_do_not_count_as_ove
     assert_eq!(plan.ports(), &set("50000-50999"));
     assert_eq!(
         plan.notes(),
-        [Note::SetAsideForUs {
+        [Note::SetAside {
             ports: set("50000-50999")
         }]
     );

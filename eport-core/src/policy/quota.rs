@@ -12,9 +12,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 pub struct Quota {
     /// The most leases of one client, in all spaces together.
     pub per_client: u32,
-    /// Bits of an IPv4 address that tell clients apart (default 32).
+    /// Bits of an IPv4 address that distinguish clients (default 32).
     pub v4_prefix: u8,
-    /// Bits of an IPv6 address that tell clients apart (default 64, what one customer has).
+    /// Bits of an IPv6 address that distinguish clients (default 64, what one customer has).
     pub v6_prefix: u8,
 }
 
@@ -28,7 +28,7 @@ impl Quota {
         }
     }
 
-    /// Sets the lengths of the prefixes that tell clients apart; at most 32 and 128 count.
+    /// Sets the lengths of the prefixes that distinguish clients; at most 32 and 128 count.
     #[must_use]
     pub const fn prefixes(self, v4: u8, v6: u8) -> Self {
         Self {

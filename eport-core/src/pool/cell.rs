@@ -1,30 +1,30 @@
-//! What is known of one port.
+//! The state of one port.
 
 use std::fmt;
 
 /// Seconds since the pool began. Four bytes instead of sixteen, in a table with a row for each port.
 pub(super) type Seconds = u32;
 
-/// What is known of one port, 12 bytes.
+/// The state of one port, 12 bytes.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Cell {
-    /// When the last lease for a peer ended, counted from 1; 0 if there was none.
+    /// The second in which the last lease for a peer ended, counted from 1; 0 if there was none.
     released: Seconds,
-    /// Where the lease is in the list of records; or, while there is none, how many leases of
-    /// overlapping spaces hold the port. There cannot be both.
+    /// The index of the lease in the list of records; or, while there is none, the number of leases of
+    /// overlapping spaces that hold the port. There cannot be both.
     owner: u16,
     leased: bool,
-    /// Whether it is set aside as foreign; then it has one entry in the queue of those.
+    /// Set while the port is foreign; then it has one entry in the heap of foreign ports.
     pub(super) foreign: Option<ForeignCause>,
     /// Refusals since the port was last bound.
     pub(super) refusals: u8,
-    /// Whether it rests for everybody; then it has one entry in the line of those.
+    /// Set while the port rests for all peers; then it has one entry in the queue of resting ports.
     pub(super) rests: bool,
-    /// Whether somebody reserved it after the pool was made.
+    /// Set when the port was reserved after the pool was made.
     pub(super) reserved: bool,
 }
 
-/// Of all that may be the case with a port, what counts.
+/// The state of a port that takes precedence.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum CellState {
     Free,
@@ -35,7 +35,7 @@ pub(super) enum CellState {
     Resting,
 }
 
-/// Why the system refused a port that we do not hold.
+/// The reason why the system refused a port that is not leased.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum ForeignCause {
@@ -68,17 +68,17 @@ impl Cell {
         }
     }
 
-    /// Whether nobody of us holds the port.
+    /// Returns true if no lease holds the port.
     pub(super) const fn is_unheld(&self) -> bool {
         !self.leased && self.owner == 0
     }
 
-    /// Whether a caller who names the port may have it.
+    /// Returns true if a request that names the port may have it.
     pub(super) const fn is_available(&self) -> bool {
         self.is_unheld() && !self.reserved
     }
 
-    /// Where the lease is in the list of records.
+    /// Returns the index of the lease in the list of records.
     pub(super) fn record(&self) -> Option<usize> {
         self.leased.then_some(usize::from(self.owner))
     }
@@ -93,22 +93,22 @@ impl Cell {
         self.owner = 0;
     }
 
-    /// A lease of an overlapping space holds the port from now on.
+    /// Counts a lease of an overlapping space that holds the port.
     pub(super) fn hold(&mut self) {
         self.owner = self.owner.saturating_add(1);
     }
 
-    /// A lease of an overlapping space no longer holds the port.
+    /// Uncounts a lease of an overlapping space that held the port.
     pub(super) fn unhold(&mut self) {
         self.owner = self.owner.saturating_sub(1);
     }
 
-    /// Remembers that a lease for a peer ended at `now`.
+    /// Records that a lease for a peer ended at `now`.
     pub(super) fn record_release(&mut self, now: Seconds) {
         self.released = now.saturating_add(1);
     }
 
-    /// When the last lease for a peer ended, if there was one.
+    /// Returns the second in which the last lease for a peer ended, if there was one.
     pub(super) fn released(&self) -> Option<Seconds> {
         self.released.checked_sub(1)
     }

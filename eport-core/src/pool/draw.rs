@@ -1,4 +1,4 @@
-//! How a request finds its port.
+//! The search for the port of a request.
 
 use std::net::SocketAddr;
 use std::time::Instant;
@@ -12,59 +12,60 @@ use super::{DrawError, Grant, Pool, PoolLease, PoolRequest};
 use crate::address::Space;
 use crate::quarantine::{PeerHash, RecentPeers};
 
-/// What a search is to keep to.
+/// The constraints of a search.
 struct Search<'a> {
-    want: &'a PoolRequest,
-    /// Where the port is wanted, in the order of the request.
+    request: &'a PoolRequest,
+    /// The indexes of the requested spaces, in the order of the request.
     spaces: &'a [u16],
     peer: Option<PeerHash>,
     now: Seconds,
 }
 
 impl Pool {
-    /// Leases what is wanted: all of it or nothing.
+    /// Leases all requested ports or none.
     ///
     /// # Errors
     /// [`DrawError`] when there is no such port, or the client has enough of them.
     pub fn take<R: Rng + ?Sized>(
         &mut self,
-        want: &PoolRequest,
+        request: &PoolRequest,
         rng: &mut R,
         now: Instant,
     ) -> Result<Grant, DrawError> {
         let now = self.seconds(now);
         self.recent_peers.expire(now);
-        self.check_quota(want)?;
-        if want.also.is_empty() {
-            let index = self.space_index(want.space, now)?;
-            return self.take_in(want, &[index], rng, now);
+        self.check_quota(request)?;
+        if request.also.is_empty() {
+            let index = self.space_index(request.space, now)?;
+            return self.take_in(request, &[index], rng, now);
         }
-        let indexes = self.space_indexes(want, now)?;
-        self.take_in(want, &indexes, rng, now)
+        let indexes = self.space_indexes(request, now)?;
+        self.take_in(request, &indexes, rng, now)
     }
 
-    /// Leases the foreign port that is the next to be tried again, before its time.
+    /// Leases the foreign port whose rest ends first, before it ends.
     ///
-    /// This is for when nothing is free: what a mark_foreign held a moment ago may be free by now.
+    /// This is for when nothing is free: another program may have released the port by now.
     ///
     /// # Errors
     /// [`DrawError::Exhausted`] when no port is foreign that would do; those of
     /// [`take`](Self::take).
-    pub fn recheck(&mut self, want: &PoolRequest, now: Instant) -> Result<Grant, DrawError> {
+    pub fn recheck(&mut self, request: &PoolRequest, now: Instant) -> Result<Grant, DrawError> {
         let now = self.seconds(now);
-        self.check_quota(want)?;
-        let indexes = self.space_indexes(want, now)?;
-        let search = Search::new(want, &indexes, now);
-        let slot = match want.choice {
+        self.check_quota(request)?;
+        let indexes = self.space_indexes(request, now)?;
+        let search = Search::new(request, &indexes, now);
+        let slot = match request.choice {
             PortChoice::Exactly(port) => return Err(DrawError::Unavailable(port)),
-            PortChoice::Any if want.also.is_empty() => self.expire_one(search.first()),
+            PortChoice::Any if request.also.is_empty() => self.expire_one(search.first()),
             PortChoice::Any | PortChoice::Pair => self.earliest_foreign(&search),
         };
         let slot = slot.ok_or_else(|| self.exhausted(&search))?;
         Ok(self.grant(&search, slot, false))
     }
 
-    /// The foreign port of one space whose rest ends first, no longer foreign and free.
+    /// Ends the rest of the foreign port of one space whose rest ends first, and returns it if it is
+    /// free then.
     fn expire_one(&mut self, index: u16) -> Option<u16> {
         let ports = self.spaces.get_mut(usize::from(index))?;
         while let Some(slot) = ports.expire_earliest() {
@@ -75,9 +76,9 @@ impl Pool {
         None
     }
 
-    /// The port whose rest ends first of those that would do if they were not foreign.
+    /// Returns the foreign port whose rest ends first, of those that suit the request otherwise.
     fn earliest_foreign(&self, search: &Search<'_>) -> Option<u16> {
-        let step = u16::from(matches!(search.want.choice, PortChoice::Pair));
+        let step = u16::from(matches!(search.request.choice, PortChoice::Pair));
         let foreign = self.searched(search).flat_map(SpacePorts::foreign);
         // Either port of a pair may be the one that is foreign.
         let candidates = foreign.flat_map(|(until, slot)| {
@@ -96,12 +97,12 @@ impl Pool {
             cells.all(|cell| cell.is_some_and(|cell| cell.is_available() && !cell.rests))
         };
         let odd = || self.odd_after(slot).is_some_and(unheld);
-        unheld(slot) && (!matches!(search.want.choice, PortChoice::Pair) || odd())
+        unheld(slot) && (!matches!(search.request.choice, PortChoice::Pair) || odd())
     }
 
     fn take_in<R: Rng + ?Sized>(
         &mut self,
-        want: &PoolRequest,
+        request: &PoolRequest,
         indexes: &[u16],
         rng: &mut R,
         now: Seconds,
@@ -111,8 +112,8 @@ impl Pool {
                 ports.release_due(now);
             }
         }
-        let search = Search::new(want, indexes, now);
-        match want.choice {
+        let search = Search::new(request, indexes, now);
+        match request.choice {
             PortChoice::Exactly(port) => self.take_exactly(&search, port),
             PortChoice::Any | PortChoice::Pair => self.take_any(&search, rng),
         }
@@ -132,12 +133,12 @@ impl Pool {
         search: &Search<'_>,
         rng: &mut R,
     ) -> Result<Grant, DrawError> {
-        let sharing = self.sharing_now(search.want, search.first());
+        let sharing = self.sharing_now(search.request, search.first());
         if let Some((_, peer)) = sharing
             && !self.has_unkept(search)
-            && let Some(held) = self.join(search.first(), peer, rng)
+            && let Some(lease) = self.join(search.first(), peer, rng)
         {
-            return Ok(Grant::One(held));
+            return Ok(Grant::One(lease));
         }
         let slot = self
             .choose(search, rng)
@@ -151,11 +152,11 @@ impl Pool {
         })
     }
 
-    /// A port that has rested if there is one, otherwise the one that has rested longest.
+    /// Chooses a port that has rested if there is one, otherwise the one that has rested longest.
     fn choose<R: Rng + ?Sized>(&mut self, search: &Search<'_>, rng: &mut R) -> Option<u16> {
         while self.may_have_another(search) {
             let ports = self.spaces.get_mut(usize::from(search.first()))?;
-            let start = ports.start(search.want.peer, rng, search.now);
+            let start = ports.start(search.request.peer, rng, search.now);
             let ports = self.spaces.get(usize::from(search.first()))?;
             let rested = |slot| self.suits(search, slot) && !search.rests(&self.recent_peers, slot);
             if let Some(slot) = ports.pick(start, rng, rested) {
@@ -172,7 +173,7 @@ impl Pool {
         None
     }
 
-    /// Whether free ports are left that are not kept for others; wakes ports that rest if not.
+    /// Returns true if free ports are left besides the reserve; ends rests early if not.
     fn may_have_another(&mut self, search: &Search<'_>) -> bool {
         while !self.has_unkept(search) {
             if !self.end_one_rest(search) {
@@ -183,7 +184,7 @@ impl Pool {
     }
 
     fn has_unkept(&self, search: &Search<'_>) -> bool {
-        let kept = if search.want.from_reserve {
+        let kept = if search.request.from_reserve {
             0
         } else {
             usize::from(self.policy.keep_free)
@@ -191,7 +192,7 @@ impl Pool {
         self.searched(search).all(|ports| ports.free() > kept)
     }
 
-    /// Lets one port go that rests for everybody, where the fewest ports are free.
+    /// Ends one rest early, in the space with the fewest free ports.
     fn end_one_rest(&mut self, search: &Search<'_>) -> bool {
         let mut indexes: Vec<u16> = search.spaces.to_vec();
         indexes.sort_by_key(|index| {
@@ -208,9 +209,9 @@ impl Pool {
         ended
     }
 
-    /// Whether a port that is free in the first index does for the whole request.
+    /// Returns true if a port that is free in the first space suits the whole request.
     fn suits(&self, search: &Search<'_>, slot: u16) -> bool {
-        let is_pair = matches!(search.want.choice, PortChoice::Pair);
+        let is_pair = matches!(search.request.choice, PortChoice::Pair);
         if is_pair && !self.begins_pair(search, slot) {
             return false;
         }
@@ -223,7 +224,7 @@ impl Pool {
         odd.is_some_and(|odd| self.searched(search).all(|ports| ports.is_free(odd)))
     }
 
-    /// The slot of the odd port after the one of `slot`, if that is even.
+    /// Returns the slot of the odd port after the one of `slot`, if that is even.
     fn odd_after(&self, slot: u16) -> Option<u16> {
         let port = self.slots.port(slot).filter(|port| port % 2 == 0)?;
         self.slots.slot(port + 1)
@@ -241,14 +242,14 @@ impl Pool {
         DrawError::Exhausted(fewest.map(SpacePorts::counts).unwrap_or_default())
     }
 
-    /// Leases a slot wherever it is wanted.
+    /// Leases a slot in all requested spaces.
     fn grant(&mut self, search: &Search<'_>, slot: u16, chosen: bool) -> Grant {
-        let (peer, now) = (search.want.peer, search.now);
+        let (peer, now) = (search.request.peer, search.now);
         let first = self.lease(search.first(), slot, peer, now, chosen);
         let others = search.spaces.iter().skip(1);
         let others = others.map(|index| (*index, slot));
         // Slots are numbered in the order of ports: the odd one is the next.
-        let is_pair = matches!(search.want.choice, PortChoice::Pair);
+        let is_pair = matches!(search.request.choice, PortChoice::Pair);
         let odd = is_pair.then(|| (search.first(), slot + 1));
         if search.spaces.len() == 1 && odd.is_none() {
             return Grant::One(first);
@@ -282,23 +283,27 @@ impl Pool {
         }
     }
 
-    fn check_quota(&self, want: &PoolRequest) -> Result<(), DrawError> {
-        let client = want.peer.map(|peer| peer.ip());
+    fn check_quota(&self, request: &PoolRequest) -> Result<(), DrawError> {
+        let client = request.peer.map(|peer| peer.ip());
         let admitted = self.usage.check(client);
         admitted.map_err(|(client, limit)| DrawError::QuotaReached { client, limit })
     }
 
-    /// Where the spaces of a request are kept.
-    fn space_indexes(&mut self, want: &PoolRequest, now: Seconds) -> Result<Vec<u16>, DrawError> {
-        for space in want.spaces() {
+    /// Returns the indexes of the spaces of a request.
+    fn space_indexes(
+        &mut self,
+        request: &PoolRequest,
+        now: Seconds,
+    ) -> Result<Vec<u16>, DrawError> {
+        for space in request.spaces() {
             self.space_index(space, now)?;
         }
-        // Making room for one of them may have cost another one its index.
-        let indexes: Option<Vec<u16>> = want.spaces().map(|space| self.find(space)).collect();
+        // Making room for one of them may have evicted another one.
+        let indexes: Option<Vec<u16>> = request.spaces().map(|space| self.find(space)).collect();
         indexes.ok_or(DrawError::TooManySpaces(self.limit()))
     }
 
-    /// Where `space` is kept, making room for it if it is new.
+    /// Returns the index of `space`, making room for it if it is new.
     fn space_index(&mut self, space: Space, now: Seconds) -> Result<u16, DrawError> {
         if let Some(index) = self.find(space) {
             return Ok(index);
@@ -316,7 +321,7 @@ impl Pool {
         {
             self.counters.quarantine_broken += ports.copy_overlapping(other);
         }
-        self.foreign.tell(&mut ports, now);
+        self.foreign.mark_in(&mut ports, now);
         match self.spaces.get_mut(usize::from(vacant)) {
             Some(idle) => {
                 self.counters.spaces_evicted += u64::from(idle.has_rests());
@@ -327,7 +332,7 @@ impl Pool {
         Ok(vacant)
     }
 
-    /// Where one more space can be kept: at the end, or in index of the one idle longest.
+    /// Returns the index for a new space: the end, or that of the space idle longest.
     fn vacant(&self) -> Option<u16> {
         if self.spaces.len() < self.limit() {
             return u16::try_from(self.spaces.len()).ok();
@@ -344,11 +349,11 @@ impl Pool {
 }
 
 impl<'a> Search<'a> {
-    fn new(want: &'a PoolRequest, spaces: &'a [u16], now: Seconds) -> Self {
+    fn new(request: &'a PoolRequest, spaces: &'a [u16], now: Seconds) -> Self {
         Self {
-            want,
+            request,
             spaces,
-            peer: want.peer.map(PeerHash::new),
+            peer: request.peer.map(PeerHash::new),
             now,
         }
     }

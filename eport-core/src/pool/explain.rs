@@ -1,4 +1,4 @@
-//! Why a port is, or is not, to be had.
+//! The state of a port, with its reason.
 
 use std::time::Instant;
 
@@ -9,7 +9,7 @@ use crate::address::Space;
 use crate::ports::Source;
 
 impl Pool {
-    /// What is the case with `port` in `space`, and why.
+    /// Returns the state of `port` in `space`, with its reason.
     pub fn explain(&self, space: Space, port: u16, now: Instant) -> PortState {
         let Some(slot) = self.slots.slot(port) else {
             let sources: Vec<Source> = self.left_out.sources(port).collect();
@@ -38,7 +38,8 @@ impl Pool {
         })
     }
 
-    /// What a space that was used before knows of a port; `None` if that is nothing.
+    /// Returns the state of a port in a space that was used before; `None` if only other spaces
+    /// determine it.
     fn explain_known(&self, ports: &SpacePorts, slot: u16, now: Instant) -> Option<PortState> {
         let cell = ports.cell(slot)?;
         match cell.state() {

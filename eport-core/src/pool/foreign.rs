@@ -1,4 +1,4 @@
-//! What a pool is told of the world while it works.
+//! Ports that were reserved or found in use after the pool was built.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
@@ -10,27 +10,27 @@ use super::space::SpacePorts;
 use crate::address::Space;
 use crate::ports::{PortSet, Reserved};
 
-///  Ports that the system lists as somebody else's.
+/// Ports that the system lists as held by sockets of other programs.
 #[derive(Clone, Debug, Default)]
 pub(super) struct ForeignPorts {
     slots: BTreeMap<Space, Vec<u16>>,
-    /// Until when they are believed to be there.
+    /// The second until which the list counts.
     until: Seconds,
 }
 
 impl ForeignPorts {
-    /// Tells one space of them.
-    pub(super) fn tell(&self, ports: &mut SpacePorts, now: Seconds) {
+    /// Marks them foreign in one space.
+    pub(super) fn mark_in(&self, ports: &mut SpacePorts, now: Seconds) {
         if self.until <= now {
             return;
         }
-        for slot in self.in_the_way_of(ports.space) {
+        for slot in self.slots_in(ports.space) {
             ports.mark_foreign(slot, self.until);
         }
     }
 
-    /// Those that take ports away from a space.
-    fn in_the_way_of(&self, space: Space) -> BTreeSet<u16> {
+    /// Returns the slots that they take from a space.
+    fn slots_in(&self, space: Space) -> BTreeSet<u16> {
         let overlapping = self.slots.iter().filter(|(other, _)| other.overlaps(space));
         overlapping.flat_map(|(_, slots)| slots).copied().collect()
     }
@@ -39,7 +39,7 @@ impl ForeignPorts {
 impl Pool {
     /// Hands out the ports of `reserved` no more, and those again that were reserved by an earlier
     /// call and no longer are. What was left out when the pool was made stays out; leases stay as
-    /// they are. What was reserved before.
+    /// they are. Returns the previous reservations.
     pub fn reserve(&mut self, reserved: Reserved) -> Reserved {
         let ports = reserved.union();
         for index in 0..self.spaces.len() {
@@ -51,12 +51,12 @@ impl Pool {
         std::mem::replace(&mut self.withheld, reserved)
     }
 
-    /// Passes over the ports that the system lists as in use: all of them, each with its space. Our
-    /// own may be among them. A port that was in use and is not listed is free again.
+    /// Skips the ports that the system lists as in use: all of them, each with its space. Ports leased
+    /// here may be among them. A port that was in use and is not listed is free again.
     ///
-    /// They are believed to be there for as long as a refused port rests at most
-    /// ([`PortPolicy::longest_rest`](crate::PortPolicy::longest_rest)), then they are tried. How many
-    /// sockets of others there are.
+    /// The list counts for as long as a refused port rests at most
+    /// ([`PortPolicy::longest_rest`](crate::PortPolicy::longest_rest)), then the ports are tried. Returns
+    /// the number of sockets of other programs.
     pub fn set_foreign_sockets(
         &mut self,
         sockets: impl IntoIterator<Item = (Space, u16)>,
@@ -66,26 +66,26 @@ impl Pool {
         let mut slots: BTreeMap<Space, Vec<u16>> = BTreeMap::new();
         for (space, port) in sockets {
             if let Some(slot) = self.slots.slot(port)
-                && !self.is_ours(space, slot)
+                && !self.is_leased(space, slot)
             {
                 slots.entry(space).or_default().push(slot);
             }
         }
         let rest = whole(self.policy.longest_rest);
-        // `now` is rounded down: one second more, or the rest would be shorter than promised.
+        // `now` is rounded down: one second more, or the rest would be shorter than configured.
         let until = now.saturating_add(rest).saturating_add(1);
         let foreign = ForeignPorts { slots, until };
         for ports in &mut self.spaces {
-            let listed = foreign.in_the_way_of(ports.space);
+            let listed = foreign.slots_in(ports.space);
             ports.clear_unlisted(|slot| listed.contains(&slot));
-            foreign.tell(ports, now);
+            foreign.mark_in(ports, now);
         }
         self.foreign = foreign;
         self.foreign.slots.values().map(Vec::len).sum()
     }
 
-    /// Whether a socket may be one of ours: a lease has its port.
-    fn is_ours(&self, space: Space, slot: u16) -> bool {
+    /// Returns true if a lease has the port of a socket, which may be its own.
+    fn is_leased(&self, space: Space, slot: u16) -> bool {
         let mut overlapping = self
             .spaces
             .iter()
@@ -93,7 +93,7 @@ impl Pool {
         overlapping.any(|ports| ports.record(slot).is_some())
     }
 
-    /// Shared ports that are reserved take in no more peers.
+    /// Closes the groups of shared ports that are reserved.
     fn close_groups(&mut self, index: usize, reserved: &PortSet) {
         let Ok(index) = u16::try_from(index) else {
             return;

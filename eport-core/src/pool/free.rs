@@ -10,7 +10,7 @@ use crate::strategy::below;
 /// Tries to draw a slot that suits before all that do are counted.
 const TRIES: usize = 8;
 
-/// PortChoice of the slots 0 to n - 1 are free.
+/// The free slots among 0 to n - 1.
 ///
 /// `order` holds every slot once, the free ones first; `position` holds where. Removing swaps a
 /// slot behind the free ones, inserting swaps it back, and a draw is one index.
@@ -24,7 +24,7 @@ pub(super) struct FreeSet {
     order: Box<[u16]>,
     position: Box<[u16]>,
     free: u16,
-    /// The free slots in their order, for those who look for the next one.
+    /// The free slots in their order, for searches of the next one.
     index: Option<Index>,
 }
 
@@ -56,25 +56,25 @@ impl FreeSet {
         self
     }
 
-    /// How many slots are free.
+    /// Returns the number of free slots.
     pub(super) const fn len(&self) -> u16 {
         self.free
     }
 
-    /// Whether `slot` is free.
+    /// Returns true if `slot` is free.
     pub(super) fn contains(&self, slot: u16) -> bool {
         self.position
             .get(usize::from(slot))
             .is_some_and(|position| *position < self.free)
     }
 
-    /// One of the free slots, each equally likely; it stays free.
+    /// Returns one of the free slots, each equally likely; it stays free.
     pub(super) fn pick<R: Rng + ?Sized>(&self, rng: &mut R) -> Option<u16> {
         let free = NonZeroU16::new(self.free)?;
         self.order.get(usize::from(below(rng, free))).copied()
     }
 
-    /// One of the free slots that suit, each equally likely.
+    /// Returns one of the free slots that suit, each equally likely.
     ///
     /// At first by trying, which is quick while many suit; then by counting those that do.
     pub(super) fn pick_where<R: Rng + ?Sized>(
@@ -93,7 +93,7 @@ impl FreeSet {
         suiting().nth(usize::from(below(rng, count)))
     }
 
-    /// The first free slot that suits, from `start` on and around the end; none if the set is not
+    /// Returns the first free slot that suits, from `start` on and around the end; none if the set is not
     /// [`ordered`](Self::ordered).
     pub(super) fn next_where(&self, start: u16, suits: impl Fn(u16) -> bool) -> Option<u16> {
         let index = self.index.as_ref()?;
@@ -108,7 +108,7 @@ impl FreeSet {
         None
     }
 
-    /// The free slots, in no particular order.
+    /// Returns the free slots, in no particular order.
     pub(super) fn iter(&self) -> impl Iterator<Item = u16> + '_ {
         self.order.iter().copied().take(usize::from(self.free))
     }

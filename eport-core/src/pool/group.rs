@@ -1,4 +1,4 @@
-//! A port that several peers share.
+//! The peers of a shared port.
 
 use std::net::SocketAddr;
 
@@ -10,7 +10,7 @@ pub(super) struct Group {
     members: Vec<Member>,
     most: usize,
     joined: u32,
-    /// Whether others may join: the port is bound, and no one was refused it.
+    /// Set while peers may join: the port is bound, and no bind of it was refused.
     open: bool,
 }
 
@@ -46,7 +46,7 @@ impl Group {
         self.members.len()
     }
 
-    /// Takes a peer in, and says under which number.
+    /// Adds a peer and returns its number.
     pub(super) fn join(&mut self, peer: SocketAddr) -> u32 {
         let number = self.joined;
         self.joined = self.joined.wrapping_add(1);
@@ -54,7 +54,7 @@ impl Group {
         number
     }
 
-    /// Lets the peer with this number go.
+    /// Removes the peer with this number.
     pub(super) fn leave(&mut self, number: u32) -> Option<SocketAddr> {
         let mut members = self.members.iter();
         let at = members.position(|member| member.number == number)?;

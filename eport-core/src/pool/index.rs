@@ -1,12 +1,12 @@
-//! PortChoice slots are free, as a tree of bits: the next one from anywhere in a few steps.
+//! The free slots as a tree of bits, which finds the next one in a few steps.
 
 /// A set of slots below `u16::MAX` with 64 branches at each of its three levels.
 ///
-/// A bit of the upper levels says that the word below it is not empty, so the next slot is found
+/// A bit of the upper levels is set while the word below it is not empty, so the next slot is found
 /// with three look-ups up and down, whether nearly all slots are there or nearly none.
 #[derive(Clone, Debug)]
 pub(super) struct Index {
-    /// From the slots up to the single word of the root.
+    /// The levels from the slots up to the root, which is a single word.
     levels: [Box<[u64]>; 3],
 }
 
@@ -43,7 +43,7 @@ impl Index {
         }
     }
 
-    /// The lowest slot that is not below `from`.
+    /// Returns the lowest slot that is not below `from`.
     pub(super) fn next(&self, from: u16) -> Option<u16> {
         let mut at = usize::from(from);
         for height in 0..self.levels.len() {
@@ -55,14 +55,14 @@ impl Index {
         None
     }
 
-    /// The lowest bit of the word of `at` that is not below it.
+    /// Returns the lowest set bit, not below `at`, of the word that holds `at`.
     fn in_word(&self, height: usize, at: usize) -> Option<usize> {
         let word = self.levels.get(height)?.get(at / 64)?;
         let rest = word & (u64::MAX << (at % 64));
         (rest != 0).then(|| at / 64 * 64 + rest.trailing_zeros() as usize)
     }
 
-    /// The lowest slot below a bit that is set.
+    /// Returns the lowest slot below a bit that is set.
     fn lowest_under(&self, height: usize, found: usize) -> Option<u16> {
         let mut at = found;
         for height in (0..height).rev() {

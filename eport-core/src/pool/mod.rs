@@ -1,9 +1,9 @@
-//! PortChoice port is free where: the pure heart of the allocator.
+//! The bookkeeping of free and leased ports, without I/O.
 //!
-//! A [`Pool`] knows no socket, no clock and no source of randomness; all of them are arguments. It
+//! A [`Pool`] has no socket, clock or source of randomness; time and generator are arguments. It
 //! keeps one set of ports for each [`Space`] in use, and one rule between them: a port leased in
 //! one space is taken in every space that overlaps it. Because one value holds all spaces, a draw
-//! decides about all of them at once.
+//! decides about all of them together.
 
 mod backoff;
 mod cell;
@@ -41,7 +41,7 @@ use crate::policy::{Client, PortPolicy};
 use crate::ports::Reserved;
 use crate::quarantine::{PeerHash, RecentPeers};
 
-/// Why there is no port to lease.
+/// The reason why there is no port to lease.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DrawError {
@@ -60,7 +60,7 @@ pub enum DrawError {
         limit: u32,
     },
     /// The port that was named is leased, or not one that is handed out.
-    #[error("port {0} is not to be had")]
+    #[error("port {0} is not available")]
     Unavailable(u16),
 }
 
@@ -80,10 +80,10 @@ pub enum DrawError {
 /// let space = Space::udp(Ipv4Addr::LOCALHOST);
 /// let peer = "192.0.2.1:4000".parse()?;
 ///
-/// let held = pool.draw(space, Some(peer), &mut rng, now)?;
-/// assert!(plan.ports().contains(held.port()));
+/// let lease = pool.draw(space, Some(peer), &mut rng, now)?;
+/// assert!(plan.ports().contains(lease.port()));
 /// assert_eq!(pool.counts(space).free, 9);
-/// pool.release(held, now);
+/// pool.release(lease, now);
 /// assert_eq!(pool.counts(space).free, 10);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -91,39 +91,39 @@ pub enum DrawError {
 pub struct Pool {
     slots: Slots,
     left_out: Reserved,
-    /// What was reserved after the plan was made.
+    /// The ports that were reserved after the plan was made.
     withheld: Reserved,
     foreign: ForeignPorts,
     policy: PortPolicy,
-    /// How long ports without a peer rest, in whole seconds.
+    /// The rest of ports without a peer, in whole seconds.
     any_peer: Seconds,
     epoch: Instant,
     /// A [`PoolLease`] names its space by the index here, so a space with leases never moves.
     spaces: Vec<SpacePorts>,
     usage: Usage,
-    /// Who used which port, in whatever space: a peer that talks to two addresses of this machine may
-    /// as well avoid a port on both.
+    /// The pairs of port and peer of all spaces: a peer that talks to two addresses of this machine
+    /// avoids a port on both.
     recent_peers: RecentPeers,
-    /// How many records have a group.
+    /// The number of records that have a group.
     groups: usize,
     counters: PoolCounters,
 }
 
-/// What a [`Pool`] had to do that it would rather not.
+/// Counters of compromises that a [`Pool`] had to make.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct PoolCounters {
-    ///  Ports that were let go before they had rested, because too few others were left.
+    /// Ports that were drawn before their rest had ended, because too few others were left.
     pub quarantine_broken: u64,
-    /// How often peers had to be forgotten before their rest was over, because there were more of them
-    /// than can be remembered.
+    /// Times that pairs of port and peer were dropped before their rest had ended, because there were
+    /// more of them than fit into the filters.
     pub quarantine_shortened: u64,
-    /// Spaces that made room for another one while ports rested there.
+    /// Spaces that were evicted for another one while ports rested there.
     pub spaces_evicted: u64,
 }
 
 impl Pool {
-    /// A pool with every port of `plan` free. `now` is the moment from which it counts time.
+    /// Makes a pool with every port of `plan` free. `now` is the moment from which it counts time.
     pub fn new(plan: &Plan, policy: PortPolicy, now: Instant) -> Self {
         let slots = Slots::new(plan.ports());
         Self {
@@ -154,43 +154,43 @@ impl Pool {
         now: Instant,
     ) -> Result<PoolLease, DrawError> {
         match self.take(&PoolRequest::new(space).peer(peer), rng, now)? {
-            Grant::One(held) => Ok(held),
+            Grant::One(lease) => Ok(lease),
             // A request for one port in one space is not given several.
             Grant::Several(_) => Err(DrawError::Exhausted(self.counts(space))),
         }
     }
 
-    /// Gives back a port that was used; it rests as the [`PortPolicy`] say.
+    /// Gives back a port that was used; it rests as configured in the [`PortPolicy`].
     #[expect(clippy::needless_pass_by_value, reason = "a port is given back once")]
-    pub fn release(&mut self, held: PoolLease, now: Instant) {
+    pub fn release(&mut self, lease: PoolLease, now: Instant) {
         let now = self.seconds(now);
-        if let Membership::First(number) | Membership::Member(number) = held.membership {
-            self.leave(&held, number, Some(now));
-        } else if let Some(record) = self.end(&held) {
-            self.rest(&held, record.peer, now);
+        if let Membership::First(number) | Membership::Member(number) = lease.membership {
+            self.leave(&lease, number, Some(now));
+        } else if let Some(record) = self.end(&lease) {
+            self.rest(&lease, record.peer, now);
         }
     }
 
-    /// Gives back a port that was never used: nothing can come late, so it does not rest.
+    /// Gives back a port that was never used: no late datagram can arrive, so it does not rest.
     #[expect(clippy::needless_pass_by_value, reason = "a port is given back once")]
-    pub fn cancel(&mut self, held: PoolLease) {
-        match held.membership {
-            Membership::Alone => drop(self.end(&held)),
+    pub fn cancel(&mut self, lease: PoolLease) {
+        match lease.membership {
+            Membership::Alone => drop(self.end(&lease)),
             Membership::First(number) | Membership::Member(number) => {
-                self.leave(&held, number, None)
+                self.leave(&lease, number, None)
             }
         }
     }
 
     /// Gives back a port that the system refused: it is not drawn again until it has rested.
     ///
-    /// A shared port that has other peers takes in no more of them instead.
-    pub fn refuse(&mut self, held: PoolLease, cause: ForeignCause, now: Instant) {
-        let (index, slot) = (held.index, held.slot);
-        if held.is_shared() {
+    /// A shared port that has other peers accepts no more of them instead.
+    pub fn refuse(&mut self, lease: PoolLease, cause: ForeignCause, now: Instant) {
+        let (index, slot) = (lease.index, lease.slot);
+        if lease.is_shared() {
             self.close_group(index, slot);
         }
-        self.cancel(held);
+        self.cancel(lease);
         let now = self.seconds(now);
         if let Some(ports) = self.spaces.get_mut(usize::from(index))
             && ports.record(slot).is_none()
@@ -199,7 +199,7 @@ impl Pool {
         }
     }
 
-    /// How many ports of `space` are in which state.
+    /// Counts the ports of `space` by state.
     pub fn counts(&self, space: Space) -> Counts {
         if let Some(ports) = self
             .find(space)
@@ -227,37 +227,37 @@ impl Pool {
         counts
     }
 
-    /// The spaces that have been drawn from, each with its counts.
+    /// Returns the spaces that have been drawn from, each with its counts.
     pub fn spaces(&self) -> impl Iterator<Item = (Space, Counts)> + '_ {
         self.spaces
             .iter()
             .map(|ports| (ports.space, ports.counts()))
     }
 
-    /// How many ports have several peers, or may have.
+    /// Returns the number of ports that have several peers, or may get them.
     pub const fn shared(&self) -> usize {
         self.groups
     }
 
-    /// What the pool had to do that it would rather not.
+    /// Returns the counters.
     pub const fn counters(&self) -> PoolCounters {
         self.counters
     }
 
-    /// Ends a lease that was one peer's alone, here and wherever it held the port.
-    fn end(&mut self, held: &PoolLease) -> Option<Record> {
+    /// Ends a lease with a single peer, in its space and in all overlapping ones.
+    fn end(&mut self, lease: &PoolLease) -> Option<Record> {
         let record = self
             .spaces
-            .get_mut(usize::from(held.index))?
-            .end(held.slot)?;
-        self.for_overlapping(held.index, |ports| ports.unhold(held.slot));
+            .get_mut(usize::from(lease.index))?
+            .end(lease.slot)?;
+        self.for_overlapping(lease.index, |ports| ports.unhold(lease.slot));
         self.usage.subtract(record.peer.map(|peer| peer.ip()));
         Some(record)
     }
 
-    /// The port succeeded, and rests: for its peer if it had one, otherwise for everybody.
-    fn rest(&mut self, held: &PoolLease, peer: Option<SocketAddr>, now: Seconds) {
-        let PoolLease { index, slot, .. } = *held;
+    /// Starts the rest of a port that was bound: for its peer if it had one, otherwise for all peers.
+    fn rest(&mut self, lease: &PoolLease, peer: Option<SocketAddr>, now: Seconds) {
+        let PoolLease { index, slot, .. } = *lease;
         if let Some(ports) = self.spaces.get_mut(usize::from(index)) {
             ports.succeeded(slot);
         }
@@ -272,7 +272,7 @@ impl Pool {
         }
     }
 
-    /// Remembers for whom a port was leased.
+    /// Records the peer of a lease that ended.
     fn record_release(&mut self, index: u16, slot: u16, peer: PeerHash, now: Seconds) {
         if let Some(ports) = self.spaces.get_mut(usize::from(index)) {
             ports.record_release(slot, now);
@@ -281,7 +281,7 @@ impl Pool {
         self.counters.quarantine_shortened += u64::from(self.recent_peers.insert(slot, peer, now));
     }
 
-    /// Lets a port rest for everybody in every space that hears it.
+    /// Starts the rest of a port for all peers, in every overlapping space.
     fn rest_until(&mut self, index: u16, slot: u16, until: Seconds) {
         let mut broken = 0;
         if let Some(ports) = self.spaces.get_mut(usize::from(index)) {
@@ -291,7 +291,7 @@ impl Pool {
         self.counters.quarantine_broken += broken;
     }
 
-    /// The other spaces with a lease that takes `slot` away from `space`.
+    /// Returns the other spaces with a lease that takes `slot` away from `space`.
     fn holders(&self, space: Space, slot: u16) -> impl Iterator<Item = Space> + '_ {
         let overlapping = self.spaces.iter().filter(move |other| {
             other.space != space && other.space.overlaps(space) && other.record(slot).is_some()
@@ -299,7 +299,7 @@ impl Pool {
         overlapping.map(|other| other.space)
     }
 
-    /// Does something to every other space that overlaps the one at `index`.
+    /// Applies a change to every other space that overlaps the one at `index`.
     fn for_overlapping(&mut self, index: u16, mut change: impl FnMut(&mut SpacePorts)) {
         if self.spaces.len() == 1 {
             return;

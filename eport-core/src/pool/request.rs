@@ -1,23 +1,23 @@
-//! What a request asks for, and what it is given.
+//! Requests to the pool, and the ports that it grants.
 
 use std::net::SocketAddr;
 
 use crate::address::Space;
 
-/// What somebody asks a [`Pool`](super::Pool) for.
+/// A request to a [`Pool`](super::Pool).
 ///
 /// ```
 /// # use std::net::Ipv4Addr;
 /// # use eport_core::{Protocol, Space, pool::PoolRequest};
 /// let local = Ipv4Addr::LOCALHOST;
 /// // One number for both protocols.
-/// let want = PoolRequest::new(Space::udp(local)).and([Space::new(Protocol::Tcp, local)]);
-/// assert_eq!(want.spaces().count(), 2);
+/// let request = PoolRequest::new(Space::udp(local)).and([Space::new(Protocol::Tcp, local)]);
+/// assert_eq!(request.spaces().count(), 2);
 /// ```
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct PoolRequest {
     pub(super) space: Space,
-    /// Where the same number is wanted as well; nearly always nowhere.
+    /// Further spaces in which the same number is requested; nearly always none.
     pub(super) also: Vec<Space>,
     pub(super) peer: Option<SocketAddr>,
     pub(super) choice: PortChoice,
@@ -25,7 +25,7 @@ pub struct PoolRequest {
     pub(super) shareable: bool,
 }
 
-/// PortChoice port is wanted.
+/// The constraint on the number.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum PortChoice {
     Any,
@@ -35,7 +35,7 @@ pub(super) enum PortChoice {
 }
 
 impl PoolRequest {
-    /// Any port of `space`.
+    /// Requests any port of `space`.
     pub const fn new(space: Space) -> Self {
         Self {
             space,
@@ -47,13 +47,13 @@ impl PoolRequest {
         }
     }
 
-    /// For a peer, if there is one: the port must have rested for it, and counts for its quota.
+    /// Names the peer, if there is one: the port must have rested for it, and counts for its quota.
     #[must_use]
     pub fn peer(self, peer: Option<SocketAddr>) -> Self {
         Self { peer, ..self }
     }
 
-    /// The same number in these spaces too, or none at all. They must not overlap.
+    /// Requests the same number in these spaces too, or none at all. They must not overlap.
     #[must_use]
     pub fn and(self, spaces: impl IntoIterator<Item = Space>) -> Self {
         Self {
@@ -62,7 +62,7 @@ impl PoolRequest {
         }
     }
 
-    /// This port and no other, whether it rests or was foreign when last tried.
+    /// Requests this port and no other, whether it rests or was foreign when last tried.
     #[must_use]
     pub fn port(self, port: u16) -> Self {
         Self {
@@ -71,7 +71,7 @@ impl PoolRequest {
         }
     }
 
-    /// An even port and the odd one after it.
+    /// Requests an even port and the odd one after it.
     #[must_use]
     pub fn pair(self) -> Self {
         Self {
@@ -80,7 +80,7 @@ impl PoolRequest {
         }
     }
 
-    /// Whether the ports may be taken that are kept free
+    /// Allows the ports that are kept free
     /// ([`PortPolicy::keep_free`](crate::PortPolicy::keep_free)).
     #[must_use]
     pub fn from_reserve(self, from_reserve: bool) -> Self {
@@ -90,30 +90,30 @@ impl PoolRequest {
         }
     }
 
-    /// Whether the port may be shared with other peers ([`WhenFull::share`](crate::WhenFull::share));
+    /// Allows a port shared with other peers ([`WhenFull::share`](crate::WhenFull::share));
     /// this needs a peer.
     #[must_use]
     pub fn shareable(self, shareable: bool) -> Self {
         Self { shareable, ..self }
     }
 
-    /// Where the port is wanted.
+    /// Returns the spaces of the request.
     pub fn spaces(&self) -> impl Iterator<Item = Space> + '_ {
         std::iter::once(self.space).chain(self.also.iter().copied())
     }
 
-    /// Where the port is wanted first of all.
+    /// Returns the first space of the request.
     pub const fn space(&self) -> Space {
         self.space
     }
 
-    /// For whom the port is wanted.
+    /// Returns the peer.
     pub const fn peer_address(&self) -> Option<SocketAddr> {
         self.peer
     }
 
-    /// Whether this can certainly be had whenever `other` can: what there is none of for this, there
-    /// is none of for the other.
+    /// Returns true if this request certainly succeeds whenever `other` does: while there is no port
+    /// for this one, there is none for the other.
     pub fn is_no_harder_than(&self, other: &Self) -> bool {
         let is_plain = self.also.is_empty() && matches!(self.choice, PortChoice::Any);
         let has_no_advantage = self.from_reserve || !other.from_reserve;
@@ -121,7 +121,7 @@ impl PoolRequest {
         is_plain && !self.shareable && self.space == other.space && has_no_advantage
     }
 
-    /// The port that is wanted and no other.
+    /// Returns the port if the request names one.
     pub const fn exact_port(&self) -> Option<u16> {
         match self.choice {
             PortChoice::Exactly(port) => Some(port),
@@ -143,7 +143,7 @@ pub struct PoolLease {
     pub(super) membership: Membership,
 }
 
-/// Whether a port has one peer or several.
+/// The part of a lease in a shared port, if it is shared.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Membership {
     Alone,
@@ -153,24 +153,24 @@ pub(super) enum Membership {
 }
 
 impl PoolLease {
-    /// The port.
+    /// Returns the port.
     pub const fn port(&self) -> u16 {
         self.port
     }
 
-    /// Whether the port is shared with other peers, now or later.
+    /// Returns true if the port is shared with other peers, now or later.
     pub const fn is_shared(&self) -> bool {
         !matches!(self.membership, Membership::Alone)
     }
 
-    /// Whether this is the first lease of a port that others may share, once
-    /// [`Pool::open_group`](super::Pool::open_group) is told that it is bound.
+    /// Returns true for the first lease of a port that others may share, once it is bound and
+    /// [`Pool::open_group`](super::Pool::open_group) is called.
     pub const fn is_first(&self) -> bool {
         matches!(self.membership, Membership::First(_))
     }
 }
 
-/// What a [`PoolRequest`] is given.
+/// The ports granted to a [`PoolRequest`].
 #[derive(Debug, Eq, PartialEq)]
 #[must_use = "the ports stay leased until they are given back to the pool"]
 pub enum Grant {
@@ -181,7 +181,7 @@ pub enum Grant {
 }
 
 impl Grant {
-    /// How many ports there are.
+    /// Returns the number of ports.
     #[expect(clippy::len_without_is_empty, reason = "a grant is never empty")]
     pub const fn len(&self) -> usize {
         match self {
@@ -198,7 +198,7 @@ impl IntoIterator for Grant {
 
     fn into_iter(self) -> Self::IntoIter {
         let (one, several) = match self {
-            Self::One(held) => (Some(held), Vec::new()),
+            Self::One(lease) => (Some(lease), Vec::new()),
             Self::Several(ports) => (None, ports),
         };
         one.into_iter().chain(several)

@@ -13,24 +13,25 @@ use crate::policy::Sharing;
 use crate::quarantine::PeerHash;
 
 impl Pool {
-    /// The first lease of a shared port is bound: others may join.
-    pub fn open_group(&mut self, held: &PoolLease) {
-        if let Some(ports) = self.spaces.get_mut(usize::from(held.index)) {
-            let is_reserved = ports.cell(held.slot).is_some_and(|cell| cell.reserved);
-            ports.change_group(held.slot, |group| group.set_open(!is_reserved));
+    /// Lets peers join a shared port, whose first lease is bound now.
+    pub fn open_group(&mut self, lease: &PoolLease) {
+        if let Some(ports) = self.spaces.get_mut(usize::from(lease.index)) {
+            let is_reserved = ports.cell(lease.slot).is_some_and(|cell| cell.reserved);
+            ports.change_group(lease.slot, |group| group.set_open(!is_reserved));
         }
     }
 
-    /// How the port for a request is shared, if ports are so few that it is.
+    /// Returns the sharing for a request, if few enough ports are free.
     pub(super) fn sharing_now(
         &self,
-        want: &PoolRequest,
+        request: &PoolRequest,
         index: u16,
     ) -> Option<(Sharing, SocketAddr)> {
-        let sharing = self.policy.when_full.share.filter(|_| want.shareable)?;
+        let sharing = self.policy.when_full.share.filter(|_| request.shareable)?;
         let is_low = self.spaces.get(usize::from(index))?.free() <= usize::from(sharing.ports);
-        let alone = want.also.is_empty();
-        want.peer
+        let alone = request.also.is_empty();
+        request
+            .peer
             .filter(|_| is_low && alone)
             .map(|peer| (sharing, peer))
     }
@@ -44,7 +45,7 @@ impl Pool {
         peer: SocketAddr,
         now: Seconds,
     ) -> PoolLease {
-        let held = self.lease(index, slot, None, now, true);
+        let lease = self.lease(index, slot, None, now, true);
         let mut group = Group::new(sharing);
         let number = group.join(peer);
         self.usage.add(Some(peer.ip()));
@@ -58,7 +59,7 @@ impl Pool {
         }
         PoolLease {
             membership: Membership::First(number),
-            ..held
+            ..lease
         }
     }
 
@@ -91,14 +92,14 @@ impl Pool {
 
     /// Lets a peer leave its port, which rests for it if it was used until `used`. With the last
     /// peer the lease of the port ends.
-    pub(super) fn leave(&mut self, held: &PoolLease, number: u32, used: Option<Seconds>) {
-        let Some(ports) = self.spaces.get_mut(usize::from(held.index)) else {
+    pub(super) fn leave(&mut self, lease: &PoolLease, number: u32, used: Option<Seconds>) {
+        let Some(ports) = self.spaces.get_mut(usize::from(lease.index)) else {
             return;
         };
         if used.is_some() {
-            ports.succeeded(held.slot);
+            ports.succeeded(lease.slot);
         }
-        let left = ports.change_group(held.slot, |group| {
+        let left = ports.change_group(lease.slot, |group| {
             let peer = group.leave(number)?;
             Some((peer, group.peers() == 0))
         });
@@ -107,16 +108,16 @@ impl Pool {
         };
         self.usage.subtract(Some(peer.ip()));
         if is_empty {
-            ports.joinable.remove(held.slot);
+            ports.joinable.remove(lease.slot);
             self.groups -= 1;
-            self.end(held);
+            self.end(lease);
         }
         if let Some(now) = used {
-            self.record_release(held.index, held.slot, PeerHash::new(peer), now);
+            self.record_release(lease.index, lease.slot, PeerHash::new(peer), now);
         }
     }
 
-    /// Nobody else may join a port.
+    /// Stops peers from joining a port.
     pub(super) fn close_group(&mut self, index: u16, slot: u16) {
         if let Some(ports) = self.spaces.get_mut(usize::from(index)) {
             ports.change_group(slot, |group| group.set_open(false));
@@ -125,7 +126,7 @@ impl Pool {
 }
 
 impl SpacePorts {
-    /// A shared port that has room and suits, each equally likely.
+    /// Returns a shared port that has room and suits, each equally likely.
     fn pick_group<R: Rng + ?Sized>(
         &self,
         rng: &mut R,
@@ -135,7 +136,7 @@ impl SpacePorts {
         self.joinable.pick_where(rng, suits)
     }
 
-    /// The peers of a shared port.
+    /// Returns the peers of a shared port.
     pub(super) fn group(&self, slot: u16) -> Option<&Group> {
         self.record(slot)?.group.as_deref()
     }

@@ -36,19 +36,19 @@ impl Slots {
         }
     }
 
-    /// How many ports there are.
+    /// Returns the number of ports.
     pub(super) const fn len(&self) -> u16 {
         self.len
     }
 
-    /// The number of `port`, if it is in the set.
+    /// Returns the number of `port`, if it is in the set.
     pub(super) fn slot(&self, port: u16) -> Option<u16> {
         let after = self.runs.partition_point(|run| run.port <= port);
         let run = self.runs.get(after.checked_sub(1)?)?;
         (port <= run.last).then(|| run.slot + (port - run.port))
     }
 
-    /// The port with the number `slot`.
+    /// Returns the port with the number `slot`.
     pub(super) fn port(&self, slot: u16) -> Option<u16> {
         let after = self.runs.partition_point(|run| run.slot <= slot);
         let run = self.runs.get(after.checked_sub(1)?)?;

@@ -16,10 +16,10 @@ use crate::ports::PortSet;
 use crate::quarantine::{DeadlineHeap, DeadlineQueue};
 use crate::strategy::{Conversation, Selector};
 
-///  Ports whose rest is over are let back in small portions, so that no draw takes long.
+/// The number of expired rests that one draw releases, so that no draw takes long.
 const RELEASED_PER_DRAW: usize = 32;
 
-/// A lease as the pool remembers it; or all leases of a shared port.
+/// The record of a lease, or of all leases of a shared port.
 #[derive(Clone, Debug)]
 pub(super) struct Record {
     pub(super) slot: u16,
@@ -40,11 +40,11 @@ pub(super) struct SpacePorts {
     records: Vec<Record>,
     /// One entry for each foreign port.
     foreign: DeadlineHeap,
-    /// The rests of ports that rest for everybody.
+    /// The rests of ports that rest for all peers.
     resting: DeadlineQueue,
-    /// How many entries `resting` may have.
+    /// The most entries of `resting`.
     most_resting: usize,
-    /// How many cells have which state.
+    /// The number of cells in each state.
     counts: Counts,
     selector: Selector,
     /// Shared ports that have room for one peer more.
@@ -52,7 +52,7 @@ pub(super) struct SpacePorts {
 }
 
 impl SpacePorts {
-    /// All ports free.
+    /// Makes a space with all ports free.
     pub(super) fn new(space: Space, len: u16, policy: &PortPolicy) -> Self {
         let free = FreeSet::full(len);
         let ordered = policy.strategy.is_ordered();
@@ -76,7 +76,8 @@ impl SpacePorts {
         }
     }
 
-    /// Where the search for a port for `peer` begins; `None` if each is to be equally likely.
+    /// Returns the slot where the search for a port for `peer` begins; `None` if each is to be equally
+    /// likely.
     pub(super) fn start<R: Rng + ?Sized>(
         &mut self,
         peer: Option<SocketAddr>,
@@ -92,7 +93,7 @@ impl SpacePorts {
         self.selector.start(conversation, rng, now)
     }
 
-    /// A free slot that suits: the first from `start` on, or any.
+    /// Returns a free slot that suits: the first from `start` on, or any.
     pub(super) fn pick<R: Rng + ?Sized>(
         &self,
         start: Option<u16>,
@@ -105,7 +106,7 @@ impl SpacePorts {
         }
     }
 
-    /// Of the free slots that suit, the one whose last lease for a peer ended first.
+    /// Returns the free slot that suits and whose last lease for a peer ended first.
     pub(super) fn longest_rested(&self, suits: impl Fn(u16) -> bool) -> Option<u16> {
         let suiting = self.free.iter().filter(|slot| suits(*slot));
         suiting.min_by_key(|slot| self.cell(*slot).and_then(Cell::released))
@@ -119,7 +120,7 @@ impl SpacePorts {
         usize::from(self.free.len())
     }
 
-    /// Leases a port that nobody of us holds, found by a search if it was `chosen`.
+    /// Leases a port that is not leased, found by a search if it was `chosen`.
     pub(super) fn lease(
         &mut self,
         slot: u16,
@@ -143,7 +144,7 @@ impl SpacePorts {
         }
     }
 
-    /// Forgets that a port was foreign or rests, because it is wanted all the same.
+    /// Ends the foreign mark and the rest of a port that is leased all the same.
     fn clear_marks(&mut self, slot: u16) {
         let Some(cell) = self.cell(slot).copied() else {
             return;
@@ -158,7 +159,7 @@ impl SpacePorts {
         }
     }
 
-    /// Ends a lease; what it was.
+    /// Ends a lease and returns its record.
     pub(super) fn end(&mut self, slot: u16) -> Option<Record> {
         let index = self.cell(slot)?.record()?;
         self.change(slot, Cell::end_lease);
@@ -174,17 +175,17 @@ impl SpacePorts {
         Some(record)
     }
 
-    /// The port succeeded: whoever refused it before is forgotten.
+    /// Resets the count of refusals, because the port was bound.
     pub(super) fn succeeded(&mut self, slot: u16) {
         self.change(slot, |cell| cell.refusals = 0);
     }
 
-    /// The system refused the port: it is foreign for a while.
+    /// Marks a port foreign that the system refused, for as long as the back-off demands.
     pub(super) fn refuse(&mut self, slot: u16, cause: ForeignCause, now: Seconds) {
         let Some(cell) = self.cell(slot) else { return };
         let refusals = cell.refusals.saturating_add(1);
         self.change(slot, |cell| cell.refusals = refusals);
-        // `now` is rounded down: one second more, or the rest would be shorter than promised.
+        // `now` is rounded down: one second more, or the rest would be shorter than configured.
         let until = now
             .saturating_add(self.backoff.after(refusals))
             .saturating_add(1);
@@ -199,8 +200,8 @@ impl SpacePorts {
         }
     }
 
-    /// The system lists the port as somebody else's: it is foreign until then. One that is held, or
-    /// foreign already, stays what it is.
+    /// Marks a port foreign until then, because the system lists it as held by another program. One
+    /// that is leased, or foreign already, keeps its state.
     pub(super) fn mark_foreign(&mut self, slot: u16, until: Seconds) {
         let is_news = |cell: &Cell| cell.is_unheld() && cell.foreign.is_none();
         if self.cell(slot).is_some_and(is_news) {
@@ -208,7 +209,7 @@ impl SpacePorts {
         }
     }
 
-    /// Nobody has the ports any more that were in use and are not `listed`.
+    /// Ends the foreign mark of ports that were in use and are not `listed` any more.
     pub(super) fn clear_unlisted(&mut self, listed: impl Fn(u16) -> bool) {
         let foreign: Vec<u16> = self.foreign.iter().map(|(_, slot)| slot).collect();
         let in_use = |slot: &u16| {
@@ -230,7 +231,7 @@ impl SpacePorts {
         self.foreign.retain(is_foreign);
     }
 
-    /// Exactly the ports of `reserved` are not handed out here.
+    /// Withholds exactly the ports of `reserved`.
     pub(super) fn reserve(&mut self, slots: &Slots, reserved: &PortSet) {
         for slot in 0..slots.len() {
             let is_reserved = slots.port(slot).is_some_and(|port| reserved.contains(port));
@@ -243,13 +244,13 @@ impl SpacePorts {
         }
     }
 
-    /// The port rests for everybody; `true` if another one had to be let go early for it.
+    /// Starts the rest of a port for all peers; `true` if the rest of another one was cut short for it.
     pub(super) fn rest(&mut self, slot: u16, until: Seconds) -> bool {
         if self.most_resting == 0 {
             return false;
         }
         if self.cell(slot).is_some_and(|cell| cell.rests) {
-            // Leases of two spaces that this one overlaps have had it; the longer rest counts.
+            // It was leased in two spaces that this one overlaps; the longer rest counts.
             let until = until.max(self.rests_until(slot));
             self.resting.remove(slot);
             self.resting.push(slot, until);
@@ -264,7 +265,7 @@ impl SpacePorts {
         full
     }
 
-    /// Lets the port go that has rested longest for everybody; whether there was one.
+    /// Ends the longest rest for all peers; `true` if there was one.
     pub(super) fn end_longest_rest(&mut self) -> bool {
         let slot = self.resting.pop();
         if let Some(slot) = slot {
@@ -273,22 +274,22 @@ impl SpacePorts {
         slot.is_some()
     }
 
-    /// Remembers that a port was leased for a peer until `now`.
+    /// Records that a port was leased for a peer until `now`.
     pub(super) fn record_release(&mut self, slot: u16, now: Seconds) {
         self.change(slot, |cell| cell.record_release(now));
     }
 
-    /// A lease of an overlapping space holds the port from now on.
+    /// Counts a lease of an overlapping space that holds the port.
     pub(super) fn hold(&mut self, slot: u16) {
         self.change(slot, Cell::hold);
     }
 
-    /// A lease of an overlapping space no longer holds the port.
+    /// Uncounts a lease of an overlapping space that held the port.
     pub(super) fn unhold(&mut self, slot: u16) {
         self.change(slot, Cell::unhold);
     }
 
-    /// Lets ports back in whose rest is over.
+    /// Frees ports whose rest has ended.
     pub(super) fn release_due(&mut self, now: Seconds) {
         self.last_draw = now;
         for _ in 0..RELEASED_PER_DRAW {
@@ -305,7 +306,7 @@ impl SpacePorts {
         }
     }
 
-    /// Takes the foreign port whose rest ends first out of the queue; it is no longer foreign.
+    /// Ends the rest of the foreign port whose rest ends first, and returns it.
     pub(super) fn expire_earliest(&mut self) -> Option<u16> {
         let slot = self.foreign.pop()?;
         self.expire(slot);
@@ -318,8 +319,8 @@ impl SpacePorts {
         self.change(slot, |cell| cell.foreign = None);
     }
 
-    /// Takes over what an overlapping space knows: its leases hold ports here too, and what rests
-    /// there rests here. How many rests had to be cut short for it.
+    /// Copies the state of an overlapping space: its leases hold ports here too, and its rests count
+    /// here. Returns the number of rests that were cut short for it.
     pub(super) fn copy_overlapping(&mut self, other: &Self) -> u64 {
         for record in &other.records {
             self.hold(record.slot);
@@ -374,22 +375,22 @@ impl SpacePorts {
         !self.records.is_empty()
     }
 
-    /// Whether something rests here that would be forgotten with the space.
+    /// Returns true if ports rest here whose rest would be lost with the space.
     pub(super) fn has_rests(&self) -> bool {
         self.resting.len() > 0
     }
 
-    /// The foreign ports, each with the second at which its rest ends.
+    /// Returns the foreign ports, each with the second at which its rest ends.
     pub(super) fn foreign(&self) -> impl Iterator<Item = (Seconds, u16)> + '_ {
         self.foreign.iter()
     }
 
-    /// When a foreign port is tried again.
+    /// Returns the second from which a foreign port is tried again.
     pub(super) fn foreign_until(&self, slot: u16) -> Seconds {
         self.foreign.until(slot).unwrap_or(0)
     }
 
-    /// When a port has rested for everybody.
+    /// Returns the second in which the rest of a port for all peers ends.
     pub(super) fn rests_until(&self, slot: u16) -> Seconds {
         self.resting.until(slot).unwrap_or(0)
     }
@@ -407,7 +408,7 @@ mod tests {
 
     #[test]
     fn a_port_costs_at_most_24_bytes() {
-        // Both generations of what is remembered of peers take 8 bytes for all spaces together.
+        // Both generations of recent peers take 8 bytes for all spaces together.
         let cell = size_of::<Cell>() + 2 * size_of::<u16>();
         let queued = size_of::<Reverse<(Seconds, u16)>>();
         assert!(cell + 8 <= 24 && cell + queued <= 24, "{cell}, {queued}");

@@ -1,4 +1,4 @@
-//! What the pool says about its ports.
+//! The states of ports, and their counts.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -8,56 +8,55 @@ use super::cell::{CellState, ForeignCause};
 use crate::address::Space;
 use crate::ports::Source;
 
-/// What is the case with one port of a [`Space`].
+/// The state of one port of a [`Space`].
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum PortState {
-    /// It was never asked for, so it is never handed out.
+    /// Not requested, so it is never handed out.
     NotInRange,
-    /// It was asked for and is left out, from the beginning or since the host was read again.
+    /// Requested and left out, from the beginning or since the host was read again.
     Reserved(Vec<Source>),
-    /// It may be the next one to be handed out.
+    /// Free for the next request.
     Free,
-    /// It is handed out.
+    /// Leased.
     Leased {
-        /// To whom, if the peer is known.
+        /// The peer, if it is known.
         peer: Option<SocketAddr>,
-        /// Since when, to the second.
+        /// The beginning of the lease, to the second.
         since: Instant,
     },
-    /// It is handed out to several peers, each with a socket of its own.
+    /// Leased to several peers, each with a socket of its own.
     Shared {
-        /// To how many at the moment.
+        /// The number of peers at the moment.
         peers: usize,
-        /// Since when, to the second.
+        /// The beginning of the lease, to the second.
         since: Instant,
     },
-    /// Its last lease was for nobody in particular: it rests, and nobody gets it.
+    /// Rests for all peers, because its last lease had no peer.
     Resting {
-        /// When it is drawn from again at the latest.
+        /// The latest moment at which it becomes free again.
         until: Instant,
     },
-    /// Its last lease was for a peer, which does not get it again yet; for everybody else it is
-    /// free.
+    /// Rests for the peer of its last lease; for all other peers it is free.
     RestingForPeer {
-        /// When the peer may get it again at the earliest.
+        /// The earliest moment at which the peer may get it again.
         until: Instant,
     },
-    /// It is handed out for an address that includes this one or is included in it.
+    /// Leased for an address that includes this one or is included in it.
     Overlapped(Vec<Space>),
-    /// The system refused it, or lists it as somebody else's; it is tried again later.
+    /// Refused by the system, or listed as held by another program; it is tried again later.
     Foreign {
-        /// Why.
+        /// The reason.
         cause: ForeignCause,
-        /// How many times in a row it was refused; 0 if it was never tried.
+        /// The number of refusals in a row; 0 if it was never tried.
         refusals: u8,
-        /// When it is drawn from again at the latest.
+        /// The latest moment at which it becomes free again.
         until: Instant,
     },
 }
 
 impl PortState {
-    /// Whether a request that names the port may have it, if the system agrees.
+    /// Returns true if a request that names the port may have it, if the system can bind it.
     pub const fn is_available(&self) -> bool {
         matches!(
             self,
@@ -100,24 +99,24 @@ fn list(items: &[impl ToString]) -> String {
         .join(", ")
 }
 
-/// How many ports of a [`Space`] are in which state.
+/// The number of ports of a [`Space`] in each state.
 ///
 /// `free + leased + resting + overlapped + foreign + reserved = range`, always.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Counts {
-    ///  Ports that are handed out here at all.
+    /// Ports of the plan.
     pub range: usize,
-    ///  Ports that can be drawn.
+    /// Ports that can be drawn.
     pub free: usize,
-    ///  Ports that are handed out for this address; a shared one counts once.
+    /// Ports that are handed out for this address; a shared one counts once.
     pub leased: usize,
-    ///  Ports that rest for everybody.
+    /// Ports that rest for all peers.
     pub resting: usize,
-    ///  Ports that are handed out for an overlapping address.
+    /// Ports that are handed out for an overlapping address.
     pub overlapped: usize,
-    ///  Ports that the system refused, or that it lists as somebody else's.
+    /// Ports that the system refused, or that it lists as held by other programs.
     pub foreign: usize,
-    ///  Ports that somebody reserved after they were planned for.
+    /// Ports that were reserved after the plan was made.
     pub reserved: usize,
 }
 

@@ -8,16 +8,16 @@ use crate::address::AddressFamily;
 
 /// The ports that the kernel hands out by itself, as far as they are known.
 ///
-/// Whoever calls `bind` with port 0, or `connect` without `bind`, gets an *ephemeral* port that the
-/// kernel chooses. A range of our own that overlaps the kernel's works, but any other program may be
-/// given one of its ports at any moment: [`plan_with`](crate::plan_with) decides by
+/// A socket that calls `bind` with port 0, or `connect` without `bind`, gets an *ephemeral* port that
+/// the kernel chooses. A configured range that overlaps the kernel's works, but any other program may
+/// be given one of its ports at any moment: [`plan_with`](crate::plan_with) decides by
 /// [`Overlap`](crate::Overlap) whether that is avoided, allowed or refused.
 ///
 /// # Default ephemeral ranges
 ///
-/// | System | Range | Ports | Where it says so |
+/// | System | Range | Ports | Source |
 /// |---|---|---|---|
-/// | IANA, dynamic ports | 49152–65535 | 16,384 | RFC 6335 §6: never assigned to anybody |
+/// | IANA, dynamic ports | 49152–65535 | 16,384 | RFC 6335 §6: never assigned |
 /// | advice to implementers | 1024–65535 without local services | up to 64,512 | RFC 6056 §3.2 |
 /// | Linux since 4.2 | 32768–60999 | 28,232 | commit `07f4c90062f8`: an even first and an odd last port |
 /// | Linux 2.6.22 to 4.1 | 32768–61000 | 28,233 | commit `3f196eb519a4` |
@@ -30,7 +30,7 @@ use crate::address::AddressFamily;
 /// | Windows XP, 2000, Server 2003 | 1025–5000 | 3,976 | Microsoft KB 929851 (`MaxUserPort`) |
 /// | Solaris, illumos | 32768–65535 | 32,768 | `udp_smallest_anon_port`; RFC 6056 A.5 |
 /// | AIX | 32768–65535 | 32,768 | IBM RSCT manual, "Ephemeral ports" |
-/// | HP-UX 11 | 49152–65535 | 16,384 | HP white paper of 2008 for the upper end; the lower end is hearsay |
+/// | HP-UX 11 | 49152–65535 | 16,384 | HP white paper of 2008 for the upper end; the lower end is unconfirmed |
 /// | HP `NonStop` | 1024–65024, a sixteenth for each processor | 64,001 | manual 522271-006 p. 5-29 |
 ///
 /// On all of them an administrator can change the range. On Linux `net.ipv4.ip_local_port_range`
@@ -39,8 +39,8 @@ use crate::address::AddressFamily;
 ///
 /// # Other programs
 ///
-/// [`ProgramRange::ALL`] lists ranges that widespread programs take for themselves unless they are told
-/// otherwise. Most of them lie in somebody's ephemeral range.
+/// [`ProgramRange::ALL`] lists ranges that widespread programs take unless they are configured
+/// otherwise. Most of them lie in the ephemeral range of some system.
 ///
 /// ```
 /// # use eport_core::Ephemeral;
@@ -52,14 +52,14 @@ use crate::address::AddressFamily;
 /// ```
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
 pub struct Ephemeral {
-    /// The range for IPv4 sockets; `None` if the system does not say.
+    /// The range for IPv4 sockets; `None` if it is unknown.
     pub ipv4: Option<PortRange>,
-    /// The range for IPv6 sockets; `None` if the system does not say.
+    /// The range for IPv6 sockets; `None` if it is unknown.
     pub ipv6: Option<PortRange>,
 }
 
 impl Ephemeral {
-    /// One range for both families, as Linux has it.
+    /// Makes one range for both families, as Linux has it.
     pub const fn both(range: PortRange) -> Self {
         Self {
             ipv4: Some(range),
@@ -67,17 +67,17 @@ impl Ephemeral {
         }
     }
 
-    /// The ports of either family.
+    /// Returns the ports of either family.
     pub fn ports(self) -> PortSet {
         self.ipv4.into_iter().chain(self.ipv6).collect()
     }
 
-    /// Whether the system does not say.
+    /// Returns true if both ranges are unknown.
     pub const fn is_unknown(self) -> bool {
         self.ipv4.is_none() && self.ipv6.is_none()
     }
 
-    /// Whether the kernel may choose `port`, and for which families.
+    /// Returns the families for which the kernel may choose `port`.
     pub fn families(self, port: u16) -> impl Iterator<Item = AddressFamily> {
         [
             (AddressFamily::Ipv4, self.ipv4),
@@ -120,7 +120,7 @@ impl fmt::Display for Ephemeral {
 pub enum PortClass {
     /// 1–1023: assigned by IANA; on most systems binding one needs a privilege.
     System,
-    /// 1024–49151: assigned by IANA to whoever registers a service.
+    /// 1024–49151: assigned by IANA to registered services.
     User,
     /// 49152–65535: never assigned, free for every use.
     Dynamic,
@@ -130,7 +130,7 @@ impl PortClass {
     /// All classes, lowest ports first.
     pub const ALL: [Self; 3] = [Self::System, Self::User, Self::Dynamic];
 
-    /// The class of a port.
+    /// Returns the class of a port.
     pub const fn from_port(port: u16) -> Self {
         if port <= PortRange::SYSTEM.last() {
             Self::System

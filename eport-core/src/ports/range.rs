@@ -46,7 +46,7 @@ impl PortRange {
         }
     }
 
-    /// A range known when the crate is compiled; a wrong one does not compile.
+    /// Makes a range known when the crate is compiled; a wrong one does not compile.
     pub(crate) const fn constant(first: u16, last: u16) -> Self {
         match (NonZeroU16::new(first), NonZeroU16::new(last)) {
             (Some(low), Some(high)) if first <= last => Self {
@@ -57,29 +57,29 @@ impl PortRange {
         }
     }
 
-    /// The lowest port.
+    /// Returns the lowest port.
     pub const fn first(self) -> u16 {
         self.first.get()
     }
 
-    /// The highest port.
+    /// Returns the highest port.
     pub const fn last(self) -> u16 {
         self.last.get()
     }
 
-    /// How many ports there are: 1 to 65535.
+    /// Returns the number of ports: 1 to 65535.
     #[expect(clippy::len_without_is_empty, reason = "a range is never empty")]
     pub const fn len(self) -> u16 {
         // At most 65535 - 1 + 1, because no range begins at 0.
         self.last.get() - self.first.get() + 1
     }
 
-    /// Whether `port` lies in the range.
+    /// Returns true if `port` lies in the range.
     pub const fn contains(self, port: u16) -> bool {
         self.first.get() <= port && port <= self.last.get()
     }
 
-    /// The ports, lowest first.
+    /// Returns the ports, lowest first.
     pub fn iter(self) -> std::ops::RangeInclusive<u16> {
         self.first()..=self.last()
     }
@@ -140,7 +140,7 @@ fn excerpt(text: &str) -> String {
     text.chars().take(24).collect()
 }
 
-/// Why a text or a pair of numbers names no ports.
+/// The reason why a text or a pair of numbers names no ports.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ParsePortsError {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::range::PortRange;
 use super::set::PortSet;
 
-/// Who keeps a port from being handed out.
+/// The source of a reservation, which keeps a port from being handed out.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 #[non_exhaustive]
 pub enum Source {
@@ -14,7 +14,7 @@ pub enum Source {
     SystemPorts,
     /// `net.ipv4.ip_local_reserved_ports`: an administrator keeps the kernel from choosing them.
     KernelReserved,
-    /// `net.ipv4.ip_local_port_range`: the kernel chooses from them for everybody else.
+    /// `net.ipv4.ip_local_port_range`: the kernel chooses from them for sockets bound to port 0.
     KernelEphemeral,
     /// `/etc/bindresvport.blacklist`: ports that no RPC service is to take by chance.
     BindresvportBlacklist,
@@ -26,16 +26,16 @@ pub enum Source {
     Portmapper(PortmapperEntry),
     /// The list the user gave.
     User,
-    /// The slices of the range that others hand out.
+    /// The slices of the range that other processes hand out.
     OtherShards,
 }
 
-/// An entry of the portmapper: which RPC program has a port, and in whose name.
+/// An entry of the portmapper: the RPC program that has a port, and its owner.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct PortmapperEntry {
     /// The RPC program number, such as 100003 for NFS.
     pub program: u32,
-    /// Who registered it, in the portmapper's words: a user name, a number or `superuser`.
+    /// The owner in the portmapper's notation: a user name, a number or `superuser`.
     pub owner: Arc<str>,
 }
 
@@ -46,7 +46,7 @@ impl fmt::Display for PortmapperEntry {
 }
 
 impl Source {
-    /// What to change so that the ports of this source can be handed out.
+    /// Returns the change after which the ports of this source can be handed out.
     pub const fn remedy(&self) -> &'static str {
         match self {
             Self::SystemPorts => "name ports from 1024 upwards",
@@ -81,7 +81,7 @@ impl fmt::Display for Source {
     }
 }
 
-/// A set of ports that remembers for each of them who reserved it, and why.
+/// A set of reserved ports, each with the sources of its reservation.
 ///
 /// ```
 /// # use eport_core::{Reserved, Source};
@@ -105,14 +105,14 @@ impl Reserved {
         }
     }
 
-    /// Adds ports in the name of a source, to those it has already.
+    /// Adds ports to those that a source has already.
     #[must_use]
     pub fn with(mut self, source: Source, ports: &PortSet) -> Self {
         self.add(source, ports);
         self
     }
 
-    /// Adds ports in the name of a source, to those it has already.
+    /// Adds ports to those that a source has already.
     pub fn add(&mut self, source: Source, ports: &PortSet) {
         if ports.is_empty() {
             return;
@@ -130,31 +130,31 @@ impl Reserved {
         }
     }
 
-    /// The sources that reserve `port`; none when it is not reserved.
+    /// Returns the sources that reserve `port`; none when it is not reserved.
     pub fn sources(&self, port: u16) -> impl Iterator<Item = Source> + '_ {
         self.iter()
             .filter(move |(_, ports)| ports.contains(port))
             .map(|(source, _)| source.clone())
     }
 
-    /// The ports of one source.
+    /// Returns the ports of one source.
     pub fn ports_of(&self, source: &Source) -> PortSet {
         let found = self.iter().find(|(known, _)| *known == source);
         found.map(|(_, ports)| ports.clone()).unwrap_or_default()
     }
 
-    /// Every source with its ports; a port with several sources comes several times.
+    /// Returns every source with its ports; a port with several sources comes several times.
     pub fn iter(&self) -> impl Iterator<Item = (&Source, &PortSet)> + '_ {
         self.entries.iter().map(|(source, ports)| (source, ports))
     }
 
-    /// All reserved ports.
+    /// Returns all reserved ports.
     pub fn union(&self) -> PortSet {
         self.iter()
             .fold(PortSet::empty(), |all, (_, ports)| all.union(ports))
     }
 
-    /// The part that concerns the ports of `within`.
+    /// Returns the part that concerns the ports of `within`.
     #[must_use]
     pub fn restricted_to(&self, within: &PortSet) -> Self {
         let mut part = Self::nothing();

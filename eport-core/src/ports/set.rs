@@ -12,7 +12,7 @@ const WORDS: usize = 1024;
 /// A set of ports; port 0 is never in it.
 ///
 /// It reads lists such as `61000-65535,69` and what the kernel prints in
-/// `ip_local_reserved_ports`, and prints itself as the fewest runs that say the same.
+/// `ip_local_reserved_ports`, and prints as the fewest runs.
 ///
 /// ```
 /// # use eport_core::PortSet;
@@ -27,15 +27,15 @@ pub struct PortSet {
 }
 
 impl PortSet {
-    /// The set without a port.
+    /// Makes the set without a port.
     pub fn empty() -> Self {
         Self {
             words: Box::new([0; WORDS]),
         }
     }
 
-    /// Reads a list as the kernel prints it: like [`FromStr`], but port 0, which the kernel
-    /// lets an administrator reserve and nobody can bind, is passed over.
+    /// Reads a list as the kernel prints it: like [`FromStr`], but port 0, which an administrator can
+    /// reserve and no socket can bind, is ignored.
     ///
     /// # Errors
     /// [`ParsePortsError`] when an item is neither a port nor a range of ports.
@@ -67,13 +67,13 @@ impl PortSet {
         }
     }
 
-    /// Whether `port` is in the set.
+    /// Returns true if `port` is in the set.
     pub fn contains(&self, port: u16) -> bool {
         let word = self.words.get(usize::from(port / 64)).copied().unwrap_or(0);
         word >> (port % 64) & 1 == 1
     }
 
-    /// How many ports there are: at most 65535.
+    /// Returns the number of ports: at most 65535.
     pub fn len(&self) -> usize {
         self.words
             .iter()
@@ -81,38 +81,38 @@ impl PortSet {
             .sum()
     }
 
-    /// Whether there is no port.
+    /// Returns true if there is no port.
     pub fn is_empty(&self) -> bool {
         self.words.iter().all(|word| *word == 0)
     }
 
-    /// The ports that are in either set.
+    /// Returns the ports that are in either set.
     #[must_use]
     pub fn union(&self, other: &Self) -> Self {
-        self.combine(other, |ours, theirs| ours | theirs)
+        self.combine(other, |own, other| own | other)
     }
 
-    /// The ports of this set that are not in `other`.
+    /// Returns the ports of this set that are not in `other`.
     #[must_use]
     pub fn minus(&self, other: &Self) -> Self {
-        self.combine(other, |ours, theirs| ours & !theirs)
+        self.combine(other, |own, other| own & !other)
     }
 
-    /// The ports that are in both sets.
+    /// Returns the ports that are in both sets.
     #[must_use]
     pub fn intersect(&self, other: &Self) -> Self {
-        self.combine(other, |ours, theirs| ours & theirs)
+        self.combine(other, |own, other| own & other)
     }
 
     fn combine(&self, other: &Self, with: impl Fn(u64, u64) -> u64) -> Self {
         let mut result = self.clone();
-        for (ours, theirs) in result.words.iter_mut().zip(other.words.iter()) {
-            *ours = with(*ours, *theirs);
+        for (own, other) in result.words.iter_mut().zip(other.words.iter()) {
+            *own = with(*own, *other);
         }
         result
     }
 
-    /// The ports of one shard: the set cut into contiguous slices, lowest ports first, whose sizes
+    /// Returns the ports of one shard: the set cut into contiguous slices, lowest ports first, whose sizes
     /// differ by one at most.
     #[must_use]
     pub fn shard(&self, shard: Shard) -> Self {
@@ -124,7 +124,7 @@ impl PortSet {
             .collect()
     }
 
-    /// The ports as maximal ranges, lowest first: no two of them touch.
+    /// Returns the ports as maximal ranges, lowest first: no two of them touch.
     pub fn runs(&self) -> PortRuns<'_> {
         PortRuns {
             set: self,
@@ -132,17 +132,17 @@ impl PortSet {
         }
     }
 
-    /// The ports, lowest first.
+    /// Returns the ports, lowest first.
     pub fn iter(&self) -> impl Iterator<Item = u16> + '_ {
         self.runs().flatten()
     }
 
-    /// The first port at or after `from` that is in the set (`wanted`) or not in it.
-    fn seek(&self, from: u16, wanted: bool) -> Option<u16> {
+    /// Returns the first port at or after `from` that is in the set (`present`) or not in it.
+    fn seek(&self, from: u16, present: bool) -> Option<u16> {
         let mut index = usize::from(from / 64);
         let mut ignored = !(u64::MAX << (from % 64));
         while let Some(word) = self.words.get(index) {
-            let hits = if wanted { *word } else { !*word } & !ignored;
+            let hits = if present { *word } else { !*word } & !ignored;
             if hits != 0 {
                 let bit = index * 64 + hits.trailing_zeros() as usize;
                 return u16::try_from(bit).ok();

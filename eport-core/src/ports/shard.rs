@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 /// The i-th of n parts, counted from 1.
 ///
-/// Processes or machines that cannot ask each other divide a range this way. The parts are
+/// Processes or machines that do not communicate divide a range this way. The parts are
 /// contiguous, so that a firewall or a stateless load balancer needs one rule for each.
 ///
 /// ```
@@ -36,17 +36,17 @@ impl Shard {
         }
     }
 
-    /// Which part it is, from 1 on.
+    /// Returns the number of the part, from 1 on.
     pub const fn index(self) -> u16 {
         self.index.get()
     }
 
-    /// How many parts there are.
+    /// Returns the number of parts.
     pub const fn count(self) -> u16 {
         self.count.get()
     }
 
-    /// How many of `len` items come before the part, and how many are in it. The first parts take
+    /// Returns the number of items, of `len`, before the part and in it. The first parts take
     /// what is left over.
     pub(crate) fn slice(self, len: usize) -> (usize, usize) {
         let (index, count) = (usize::from(self.index()) - 1, usize::from(self.count()));

@@ -1,4 +1,4 @@
-//! Slots that wait for their time.
+//! Slots with deadlines.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
@@ -6,7 +6,7 @@ use std::collections::{BinaryHeap, VecDeque};
 /// Whole seconds since some beginning.
 type Seconds = u32;
 
-/// Slots, each with the second at which its wait is over; the earliest is first.
+/// Slots, each with the second of its deadline; the earliest is first.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct DeadlineHeap {
     entries: BinaryHeap<Reverse<(Seconds, u16)>>,
@@ -23,28 +23,28 @@ impl DeadlineHeap {
         self.entries.push(Reverse((until, slot)));
     }
 
-    /// Takes the earliest slot if its wait is over.
+    /// Removes the earliest slot if its deadline has passed.
     pub(crate) fn pop_due(&mut self, now: Seconds) -> Option<u16> {
         let Reverse((until, _)) = self.entries.peek()?;
         if *until <= now { self.pop() } else { None }
     }
 
-    /// Takes the earliest slot, whether its wait is over or not.
+    /// Removes the earliest slot, even before its deadline.
     pub(crate) fn pop(&mut self) -> Option<u16> {
         self.entries.pop().map(|Reverse((_, slot))| slot)
     }
 
-    /// Takes a slot out, wherever it is; in time proportional to the length.
+    /// Removes a slot; in time proportional to the length.
     pub(crate) fn remove(&mut self, slot: u16) {
         self.entries.retain(|Reverse((_, other))| *other != slot);
     }
 
-    /// Takes all slots out but those that are kept.
+    /// Removes all slots but those that are kept.
     pub(crate) fn retain(&mut self, keep: impl Fn(u16) -> bool) {
         self.entries.retain(|Reverse((_, slot))| keep(*slot));
     }
 
-    /// When the wait of a slot is over; in time proportional to the length.
+    /// Returns the deadline of a slot; in time proportional to the length.
     pub(crate) fn until(&self, slot: u16) -> Option<Seconds> {
         let own = self
             .entries
@@ -53,13 +53,13 @@ impl DeadlineHeap {
         own.map(|Reverse((until, _))| *until).max()
     }
 
-    /// The slots in no particular order.
+    /// Returns the slots in no particular order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (Seconds, u16)> + '_ {
         self.entries.iter().map(|Reverse(entry)| *entry)
     }
 }
 
-/// The same for waits that are nearly always equally long, so that who comes last leaves last: every
+/// The same for rests that are nearly always equally long, so that the last slot leaves last: every
 /// operation but [`remove`](Self::remove) and [`until`](Self::until) then takes constant time.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct DeadlineQueue {
@@ -68,7 +68,7 @@ pub(crate) struct DeadlineQueue {
 }
 
 impl DeadlineQueue {
-    /// Adds a slot, where it belongs.
+    /// Adds a slot at the position of its deadline.
     pub(crate) fn push(&mut self, slot: u16, until: Seconds) {
         let is_last = self.entries.back().is_none_or(|(last, _)| *last <= until);
         if is_last {
@@ -79,30 +79,30 @@ impl DeadlineQueue {
         }
     }
 
-    /// Takes the earliest slot if its wait is over.
+    /// Removes the earliest slot if its deadline has passed.
     pub(crate) fn pop_due(&mut self, now: Seconds) -> Option<u16> {
         let (until, _) = self.entries.front()?;
         if *until <= now { self.pop() } else { None }
     }
 
-    /// Takes the earliest slot, whether its wait is over or not.
+    /// Removes the earliest slot, even before its deadline.
     pub(crate) fn pop(&mut self) -> Option<u16> {
         self.entries.pop_front().map(|(_, slot)| slot)
     }
 
-    /// Takes a slot out, wherever it is.
+    /// Removes a slot.
     pub(crate) fn remove(&mut self, slot: u16) {
         self.entries.retain(|(_, other)| *other != slot);
     }
 
-    /// When the wait of a slot is over.
+    /// Returns the deadline of a slot.
     pub(crate) fn until(&self, slot: u16) -> Option<Seconds> {
         let mut latest = self.entries.iter().rev();
         let own = latest.find(|(_, other)| *other == slot);
         own.map(|(until, _)| *until)
     }
 
-    /// The slots, the earliest first.
+    /// Returns the slots, the earliest first.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (Seconds, u16)> + '_ {
         self.entries.iter().copied()
     }
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_keeps_its_order_when_somebody_has_less_to_wait() {
+    fn a_queue_keeps_its_order_when_a_deadline_is_earlier() {
         let mut line = DeadlineQueue::default();
         for (slot, until) in [(1, 10), (3, 20), (2, 20), (4, 15), (2, 30)] {
             line.push(slot, until);

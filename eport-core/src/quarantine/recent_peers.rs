@@ -1,4 +1,4 @@
-//! Who used which port, for as long as that matters.
+//! The pairs of port and peer whose rest has not ended.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -7,15 +7,15 @@ type Seconds = u32;
 
 /// Bits for each port in each of the two generations.
 const BITS_PER_PORT: usize = 32;
-/// The least there is, so that mistakes are rare in small ranges too.
+/// The least size, so that mistakes are rare in small ranges too.
 const LEAST_WORDS: usize = 512;
 /// Pairs that a word takes on average before a generation is full; one look-up in forty of a pair
-/// that was never noted is mistaken then.
+/// that was never stored is mistaken then.
 const PAIRS_PER_WORD: usize = 8;
 
 /// A peer as a number that other peers hardly share.
 ///
-/// Nobody gains by being mistaken for somebody else, so there is no secret in it.
+/// A collision gains a peer nothing, so the hash has no secret key.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct PeerHash(u64);
 
@@ -32,12 +32,12 @@ impl PeerHash {
     }
 }
 
-/// Remembers pairs of port and peer for a time, in a fixed space.
+/// Pairs of port and peer, kept for a time in a fixed space.
 ///
 /// Two Bloom filters: pairs go into the younger one, and are looked up in both. After the time of
-/// rest the older one is emptied and becomes the younger. So a pair that was noted is known for at
-/// least that time and at most twice as long; a pair that was not is sometimes mistaken for one that
-/// was, and the worst that comes of it is that another port is drawn. All bits of a pair are in one
+/// rest the older one is emptied and becomes the younger. So a pair that was stored is found for at
+/// least that time and at most twice as long; a pair that was not is found by mistake sometimes, and
+/// the only effect is that another port is drawn. All bits of a pair are in one
 /// word, so a look-up costs two cache lines.
 ///
 /// When the younger filter is full before its time, the older one has to go early.
@@ -53,8 +53,8 @@ pub(crate) struct RecentPeers {
 }
 
 impl RecentPeers {
-    /// A memory for `ports` ports, each pair of which rests for `rest` whole seconds; nothing is
-    /// remembered if that is none.
+    /// Makes filters for `ports` ports, each pair of which rests for `rest` whole seconds; nothing is
+    /// stored if that is none.
     pub(crate) fn new(ports: u16, rest: Seconds) -> Self {
         let words = (usize::from(ports) * BITS_PER_PORT / 64).max(LEAST_WORDS);
         let words = if rest > 0 { words } else { 0 };
@@ -69,15 +69,14 @@ impl RecentPeers {
         }
     }
 
-    /// Notes that `peer` has used a port until `now`. `true` if other pairs had to be forgotten
-    /// early.
+    /// Stores that `peer` has used a port until `now`. Returns true if other pairs were dropped early.
     pub(crate) fn insert(&mut self, slot: u16, peer: PeerHash, now: Seconds) -> bool {
         self.expire(now);
         let is_full = self.most > 0 && self.noted >= self.most;
         if is_full {
             self.rotate(now);
         }
-        let (at, bits) = self.place(slot, peer);
+        let (at, bits) = self.locate(slot, peer);
         if let Some(word) = self.younger.get_mut(at) {
             *word |= bits;
             self.noted += 1;
@@ -85,14 +84,14 @@ impl RecentPeers {
         is_full
     }
 
-    /// Whether a port rests for `peer`.
+    /// Returns true if a port rests for `peer`.
     pub(crate) fn contains(&self, slot: u16, peer: PeerHash) -> bool {
-        let (at, bits) = self.place(slot, peer);
+        let (at, bits) = self.locate(slot, peer);
         let is_in = |words: &[u64]| words.get(at).is_some_and(|word| word & bits == bits);
         is_in(&self.younger) || is_in(&self.older)
     }
 
-    /// Forgets what has rested long enough. To be called before [`contains`](Self::contains).
+    /// Drops the generation whose rest has ended. To be called before [`contains`](Self::contains).
     pub(crate) fn expire(&mut self, now: Seconds) {
         let age = now.saturating_sub(self.began);
         if age >= self.period {
@@ -103,7 +102,8 @@ impl RecentPeers {
         }
     }
 
-    /// When a pair noted at `left` may be forgotten at the earliest; `None` if nothing is noted.
+    /// Returns the earliest second in which a pair stored at `left` is dropped; `None` if nothing is
+    /// stored.
     pub(crate) fn rests_until(&self, left: Seconds) -> Option<Seconds> {
         (self.most > 0).then(|| left.saturating_add(self.period))
     }
@@ -116,8 +116,8 @@ impl RecentPeers {
         self.began = now;
     }
 
-    /// The word of a pair, and its four bits in there.
-    fn place(&self, slot: u16, peer: PeerHash) -> (usize, u64) {
+    /// Returns the index of the word for a pair, and its four bits.
+    fn locate(&self, slot: u16, peer: PeerHash) -> (usize, u64) {
         let hash = folded(peer.0 ^ u64::from(slot).rotate_left(17));
         let words = u128::try_from(self.younger.len()).unwrap_or(0);
         let at = (u128::from(hash) * words) >> 64;
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pair_is_known_for_as_long_as_it_rests_and_at_most_twice_as_long() {
+    fn a_pair_is_found_for_as_long_as_it_rests_and_at_most_twice_as_long() {
         for start in [0, 7, 119, 120, 121, 1000] {
             let mut memory = RecentPeers::new(1000, 120);
             memory.expire(start);
@@ -168,16 +168,16 @@ mod tests {
                 memory.expire(start + later);
                 assert!(
                     memory.contains(3, v4(1)),
-                    "noted at {start}, forgotten after {later}"
+                    "stored at {start}, dropped after {later}"
                 );
             }
             memory.expire(start + 242);
-            assert!(!memory.contains(3, v4(1)), "noted at {start}");
+            assert!(!memory.contains(3, v4(1)), "stored at {start}");
         }
     }
 
     #[test]
-    fn a_long_silence_makes_both_generations_forget() {
+    fn a_long_silence_empties_both_generations() {
         let mut memory = RecentPeers::new(1000, 120);
         memory.insert(3, v4(1), 0);
         memory.expire(1_000_000);
@@ -192,8 +192,8 @@ mod tests {
                 let slot = u16::try_from(number % 16_384).expect("small");
                 assert!(!memory.insert(slot, peer(number), 0));
             }
-            let strangers = 100_000..200_000u32;
-            let mistaken = strangers.filter(|number| {
+            let unknown = 100_000..200_000u32;
+            let mistaken = unknown.filter(|number| {
                 let slot = u16::try_from(number % 16_384).expect("small");
                 memory.contains(slot, peer(*number))
             });
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn more_pairs_than_there_is_room_for_are_forgotten_early_and_that_is_said() {
+    fn more_pairs_than_there_is_room_for_are_dropped_early_and_that_is_returned() {
         let mut memory = RecentPeers::new(1, 120);
         let room = u32::try_from(LEAST_WORDS * PAIRS_PER_WORD).expect("small");
         assert!((0..room).all(|number| !memory.insert(0, v4(number), 0)));
@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn a_memory_for_no_time_knows_nothing() {
+    fn without_a_rest_nothing_is_stored() {
         let mut memory = RecentPeers::new(1000, 0);
         assert!(!memory.insert(3, v4(1), 0));
         assert!(!memory.contains(3, v4(1)));

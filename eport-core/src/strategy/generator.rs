@@ -9,7 +9,7 @@ use chacha20::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng, TryRng};
 use siphasher::sip::SipHasher24;
 
-/// What a generator is started with.
+/// The seed of a generator.
 type Seed = [u8; 32];
 
 /// Draws after which the generator takes a new seed from the operating system.
@@ -21,10 +21,10 @@ const RESEED_EVERY: Duration = Duration::from_secs(600);
 ///
 /// It is seeded again after 2^16 draws or ten minutes. Between two seeds, every draw is mixed with
 /// the moment it is made at, through a hash whose key is as secret as the state. A process that
-/// forks, and a virtual machine that is started twice from one snapshot, would otherwise go on with
-/// the same ports as its twin. This way they part with their first draw, because they do not make it
-/// in the same nanosecond; asking for the process number instead would cost a system call each time
-/// and know nothing of snapshots.
+/// forks, and a virtual machine that is started twice from one snapshot, would otherwise draw
+/// the same ports as its twin. With the moment, they differ from the first draw on, because they do
+/// not make it in the same nanosecond; the process number instead would cost a system call each time
+/// and would not cover snapshots.
 pub(crate) struct Generator {
     stream: ChaCha8Rng,
     draws: u32,
@@ -33,7 +33,7 @@ pub(crate) struct Generator {
     renewal: Option<Renewal>,
 }
 
-/// How a generator that does not repeat itself stays fresh.
+/// The renewal of a generator that does not repeat itself.
 struct Renewal {
     source: fn() -> Option<Seed>,
     since: Instant,
@@ -41,7 +41,7 @@ struct Renewal {
 }
 
 impl Generator {
-    /// A generator that repeats itself for the same seed.
+    /// Makes a generator that repeats itself for the same seed.
     pub(crate) fn repeatable(seed: Seed) -> Self {
         Self {
             stream: ChaCha8Rng::from_seed(seed),
@@ -51,8 +51,8 @@ impl Generator {
         }
     }
 
-    /// A generator that asks `source` for another seed from time to time. When there is none,
-    /// the stream goes on: it is no weaker for that.
+    /// Makes a generator that calls `source` for another seed from time to time. When there is none,
+    /// the stream continues: it is no weaker for that.
     pub(crate) fn reseeding(seed: Seed, source: fn() -> Option<Seed>, now: Instant) -> Self {
         let mut generator = Self::repeatable(seed);
         let key = key(&mut generator.stream);
@@ -64,7 +64,7 @@ impl Generator {
         generator
     }
 
-    /// The same generator, for draws made `now`.
+    /// Returns the same generator, for draws made `now`.
     pub(crate) fn at(&mut self, now: Instant) -> &mut Self {
         let Some(renewal) = &mut self.renewal else {
             return self;
@@ -130,7 +130,7 @@ impl TryRng for Generator {
     }
 }
 
-/// Tells nothing of the state: whoever knows it knows the next port.
+/// Hides the state, which determines the next port.
 impl fmt::Debug for Generator {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Generator").finish_non_exhaustive()
@@ -157,7 +157,7 @@ mod tests {
         Some([2; 32])
     }
 
-    /// What a generator says first that was seeded with `other_seed` at `now`.
+    /// Returns the first draws of a generator seeded with `other_seed` at `now`.
     fn fresh(now: Instant) -> Vec<u32> {
         let mut fresh = Generator::reseeding([2; 32], other_seed, now);
         eight(&mut fresh, now)

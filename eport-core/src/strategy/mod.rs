@@ -1,4 +1,4 @@
-//! How a port is chosen: uniformly from what is free, or by one of the older ways.
+//! The choice of a port: uniformly from the free ones, or by an algorithm of RFC 6056.
 //!
 //! The algorithms are those of [RFC 6056 §3.3](https://www.rfc-editor.org/rfc/rfc6056#section-3.3).
 //! All of them choose among the ports that are free, and number these without gaps: a long run of
@@ -19,7 +19,7 @@ pub(crate) use generator::Generator;
 use rand_core::Rng;
 pub(crate) use selector::{Conversation, Selector};
 
-/// Which of the free ports is handed out next.
+/// The algorithm that chooses the next of the free ports.
 ///
 /// ```
 /// # use eport_core::Strategy;
@@ -30,26 +30,26 @@ pub(crate) use selector::{Conversation, Selector};
 #[non_exhaustive]
 pub enum Strategy {
     /// Each free port is equally likely, at any occupancy: what Algorithm 2 aims at, without its
-    /// retries. Nobody who sees some ports can say more of the next one.
+    /// retries. Observed ports reveal nothing about the next one.
     #[default]
     Random,
-    /// The port after the last one, and the first after the last: the classic. Anybody can predict
-    /// it; it suits tests, and networks where ports are read by people.
+    /// The port after the last one, and the first after the last: the classic. It is
+    /// predictable, and suits tests, and networks where ports are read by people.
     Sequential,
-    /// Algorithm 3: each destination counts upwards from an offset that only we know, so a port is
-    /// used again for a destination as late as possible. One counter serves all destinations, so
-    /// whoever sees one of them learns how many ports the others take.
+    /// Algorithm 3: each destination counts upwards from a secret offset, so a port is used
+    /// again for a destination as late as possible. One counter serves all destinations, so an
+    /// observer of one of them learns how many ports the others take.
     HashBased {
-        /// How long a secret key is used. A new one starts new sequences everywhere, and may by
+        /// The lifetime of a secret key. A new one starts new sequences everywhere, and may by
         /// chance repeat a port.
         rekey: Duration,
     },
     /// Algorithm 4: like [`HashBased`](Self::HashBased) with a table of counters, so that most
     /// destinations do not see how often others are served.
     DoubleHash {
-        /// How many counters there are; a second hash chooses one for each destination.
+        /// The number of counters; a second hash chooses one for each destination.
         table: NonZeroU16,
-        /// How long a pair of secret keys is used.
+        /// The lifetime of a pair of secret keys.
         rekey: Duration,
     },
     /// Algorithm 5: a random step forward from the last port. It trades predictability, best
@@ -72,7 +72,7 @@ impl Strategy {
     /// Algorithm 5 with steps of up to 500, as the document proposes.
     pub const RANDOM_INCREMENTS: Self = Self::RandomIncrements { most: number(500) };
 
-    /// Whether the next free port after a given one is looked for.
+    /// Returns true if the algorithm searches for the next free port after a given one.
     pub(crate) const fn is_ordered(self) -> bool {
         !matches!(self, Self::Random)
     }
@@ -134,7 +134,7 @@ pub struct ParseStrategyError {
     text: String,
 }
 
-/// A number below `bound`, each equally likely.
+/// Draws a number below `bound`, each equally likely.
 ///
 /// Lemire's multiplication with rejection: the plain remainder of a 32-bit number would prefer
 /// small results, and most draws need neither a division nor a second number.

@@ -1,4 +1,4 @@
-//! Where the search for a port begins, for the strategies that search in an order.
+//! The start of the search for a port, for the strategies that search in an order.
 
 use std::hash::Hasher as _;
 use std::net::{IpAddr, SocketAddr};
@@ -53,7 +53,7 @@ fn octets(ip: IpAddr) -> [u8; 16] {
 
 /// The state of a strategy for the ports of one space, which are numbered 0 to `len` - 1.
 ///
-/// Every space has its own, begun at random, so that ports seen in one tell nothing of another.
+/// Every space has its own, begun at random, so that ports observed in one reveal nothing about another.
 #[derive(Clone, Debug)]
 pub(crate) struct Selector {
     sequence: Sequence,
@@ -99,11 +99,11 @@ impl Selector {
         Self { sequence, len }
     }
 
-    /// The slot from which the next free one is to be taken; `None` if each free slot is to be
+    /// Returns the slot from which the next free one is to be taken; `None` if each free slot is to be
     /// equally likely.
     ///
-    /// That is what the hash strategies do for a peer nobody knows yet: hashing the local address
-    /// alone would give all of them one ascending sequence.
+    /// The hash strategies return `None` for an unknown peer: hashing the local address alone would
+    /// give all of them one ascending sequence.
     pub(crate) fn start<R: Rng + ?Sized>(
         &mut self,
         conversation: impl FnOnce() -> Option<Conversation>,
@@ -126,7 +126,7 @@ impl Selector {
         }
     }
 
-    /// The search that began last ended at `slot`.
+    /// Records that the search that began last ended at `slot`.
     pub(crate) fn took(&mut self, slot: u16) {
         let Some(len) = NonZeroU16::new(self.len) else {
             return;
