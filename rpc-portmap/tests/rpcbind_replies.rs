@@ -4,8 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use rpc_portmap::portmapper::Portmapper;
-use rpc_portmap::rpc::record::put_record;
-use rpc_portmap::rpc::{RecordLimits, RecordReader};
+use rpc_portmap::rpc::{RecordLimits, RecordReader, put_record};
 use rpc_portmap::rpcbind::{Netid, UniversalAddress};
 use rpc_portmap::transport::Listeners;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};

@@ -6,8 +6,7 @@ use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use eport_core::bind::{self, UdpOptions};
-use rpc_portmap::rpc::record::put_record;
-use rpc_portmap::rpc::{Call, Credential, Procedure, Reply, Version};
+use rpc_portmap::rpc::{Call, Credential, Procedure, Reply, Version, put_record};
 use rpc_portmap::rpcbind::{Mapping, Name, PROGRAM, Rpcb, v2, v3, v4};
 use rpc_portmap::xdr;
 

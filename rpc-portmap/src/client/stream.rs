@@ -7,8 +7,7 @@ use tokio::sync::mpsc;
 
 use super::error::CallError;
 use super::pending::Pending;
-use crate::rpc::record::put_record;
-use crate::rpc::{RecordLimits, RecordReader};
+use crate::rpc::{RecordLimits, RecordReader, put_record};
 
 /// Calls that wait to be written at most; further callers wait for room.
 const QUEUE: usize = 64;

@@ -40,6 +40,7 @@ impl Change {
 
 /// The changes read from bytes that may end within a record.
 #[derive(Debug, Default)]
+#[non_exhaustive]
 pub struct Replay {
     /// The registrations after all changes, in their order.
     pub registrations: Vec<Registration>,

@@ -10,6 +10,10 @@ use crate::xdr::{Xdr, put_display, put_opaque};
 
 /// The claim that a version of a program is served at an address, without an owner.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "closed: the key and address of `rpcb`, RFC 1833 §2.1"
+)]
 pub struct Claim {
     /// The program.
     pub program: Program,
@@ -111,6 +115,7 @@ pub(super) struct Key {
 
 /// A [`Claim`] that was accepted.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
+#[non_exhaustive]
 pub struct Registration {
     /// The claim.
     pub claim: Claim,

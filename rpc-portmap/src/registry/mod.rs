@@ -75,6 +75,7 @@ pub enum Accepted {
 
 /// The outcome of a request to remove registrations.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
 pub struct Removed {
     /// The number of registrations removed.
     pub removed: usize,

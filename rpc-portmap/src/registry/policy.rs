@@ -23,6 +23,41 @@ pub struct RegistryPolicy {
     pub max_per_owner: usize,
 }
 
+impl RegistryPolicy {
+    /// Sets [`protected`](Self::protected).
+    #[must_use]
+    pub fn protected(self, protected: Vec<Program>) -> Self {
+        Self { protected, ..self }
+    }
+
+    /// Sets [`unprivileged_loopback`](Self::unprivileged_loopback).
+    #[must_use]
+    pub fn unprivileged_loopback(self, unprivileged_loopback: bool) -> Self {
+        Self {
+            unprivileged_loopback,
+            ..self
+        }
+    }
+
+    /// Sets [`max_registrations`](Self::max_registrations).
+    #[must_use]
+    pub fn max_registrations(self, max_registrations: usize) -> Self {
+        Self {
+            max_registrations,
+            ..self
+        }
+    }
+
+    /// Sets [`max_per_owner`](Self::max_per_owner).
+    #[must_use]
+    pub fn max_per_owner(self, max_per_owner: usize) -> Self {
+        Self {
+            max_per_owner,
+            ..self
+        }
+    }
+}
+
 impl Default for RegistryPolicy {
     fn default() -> Self {
         Self {

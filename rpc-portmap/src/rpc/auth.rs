@@ -84,6 +84,10 @@ fn auth_body<'a>(from: &mut Decoder<'a>, too_long: AuthStat) -> Result<&'a [u8],
 
 /// The body of an `AUTH_SYS` credential ([RFC 5531, appendix A](https://www.rfc-editor.org/rfc/rfc5531#appendix-A)).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "closed: `authsys_parms` of RFC 5531, appendix A"
+)]
 pub struct AuthSys<'a> {
     /// An arbitrary number of the caller's.
     pub stamp: u32,

@@ -15,6 +15,10 @@ use crate::xdr::{Decoder, Xdr};
 /// └───────┴────────┴───────────┴─────────┴─────────┴───────────┴────────────┴──────────┴┄
 /// ```
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "closed: `call_body` of RFC 5531 §9"
+)]
 pub struct Call<'a> {
     /// The transaction id, which the reply repeats.
     pub xid: u32,

@@ -1,25 +1,23 @@
 //! ONC RPC messages and records ([RFC 5531](https://www.rfc-editor.org/rfc/rfc5531)).
 //!
 //! [`Call::decode`] reads the transaction id first, so that every later error can be answered; that
-//! error is an [`RpcError`], and [`reply::error`] writes it. [`Reply`] is the caller's view of an
+//! error is an [`RpcError`], and [`put_error`] writes it. [`Reply`] is the caller's view of an
 //! answer. [`RecordReader`] splits a byte stream into records. [`Program`], [`Version`] and
 //! [`Procedure`] are the numbers that identify a remote procedure.
 
-pub mod auth;
-pub mod call;
-#[cfg(feature = "net")]
-pub mod codec;
-pub mod error;
-pub mod number;
-pub mod record;
-pub mod reply;
+mod auth;
+mod call;
+mod error;
+mod number;
+mod record;
+mod reply;
 
-pub use auth::{AuthSys, Credential, MAX_AUTH_BODY};
+pub use auth::{AuthSys, Credential, Gids, MAX_AUTH_BODY, MAX_GIDS, MAX_MACHINE_NAME};
 pub use call::{Call, CallDecodeError};
 pub use error::{AuthStat, RpcError};
 pub use number::{Procedure, Program, Version};
-pub use record::{RecordError, RecordLimits, RecordReader};
-pub use reply::{Reply, ReplyDecodeError};
+pub use record::{RecordError, RecordLimits, RecordReader, put_record};
+pub use reply::{Reply, ReplyDecodeError, put_error, put_success};
 
 /// The version of RPC itself (§9, `rpcvers`).
 pub const RPC_VERSION: u32 = 2;

@@ -67,7 +67,7 @@ macro_rules! number {
 number! {
     /// The number of a program, 32 bits on the wire.
     ///
-    /// IANA assigns 0 to 0x1fff_ffff; 0x2000_0000 to 0x3fff_ffff are left to the site
+    /// IANA assigns 0 to `0x1fff_ffff`; `0x2000_0000` to `0x3fff_ffff` are left to the site
     /// ([RFC 5531 §8.3](https://www.rfc-editor.org/rfc/rfc5531#section-8.3)).
     ///
     /// ```

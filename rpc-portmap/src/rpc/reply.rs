@@ -19,12 +19,12 @@ const DENIED: u32 = 1;
 /// │ xid   │ REPLY 1 │ ACCEPTED 0 │ verifier AUTH_NONE │ SUCCESS 0 │ results
 /// └───────┴─────────┴────────────┴────────────────────┴───────────┴┄
 /// ```
-pub fn success(xid: u32, out: &mut Vec<u8>) {
+pub fn put_success(xid: u32, out: &mut Vec<u8>) {
     accepted(xid, 0, out);
 }
 
 /// Appends the reply to a call that is not carried out: 20 to 32 bytes.
-pub fn error(xid: u32, error: RpcError, out: &mut Vec<u8>) {
+pub fn put_error(xid: u32, error: RpcError, out: &mut Vec<u8>) {
     match error {
         RpcError::ProgUnavail => accepted(xid, 1, out),
         RpcError::ProgMismatch { low, high } => {
@@ -61,6 +61,10 @@ fn denied(xid: u32, status: u32, out: &mut Vec<u8>) {
 
 /// A reply as its caller reads it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "closed: a reply is its transaction id and its outcome"
+)]
 pub struct Reply<'a> {
     /// The transaction id of the call.
     pub xid: u32,
@@ -186,7 +190,7 @@ mod tests {
     fn every_fault_reads_back_as_it_was_written() {
         for (what, bytes) in golden() {
             let mut out = Vec::new();
-            error(7, what, &mut out);
+            put_error(7, what, &mut out);
             assert_eq!(out, hex::bytes(&format!("00000007 {bytes}")), "{what}");
             let reply = Reply::decode(&out).expect("a good reply");
             assert_eq!((reply.xid, reply.outcome), (7, Err(what)));
@@ -199,7 +203,7 @@ mod tests {
     #[test]
     fn results_follow_24_bytes_whatever_the_verifier_is() {
         let mut out = Vec::new();
-        success(7, &mut out);
+        put_success(7, &mut out);
         assert_eq!(out.len(), 24);
         out.extend(b"data");
         assert_eq!(Reply::decode(&out).expect("good").outcome, Ok(&b"data"[..]));

@@ -5,9 +5,9 @@
 //! transport by a [`Netid`] and an address by text, a [`UniversalAddress`] ([RFC
 //! 5665](https://www.rfc-editor.org/rfc/rfc5665)).
 
-pub mod netid;
+mod netid;
 pub mod stats;
-pub mod universal;
+mod universal;
 pub mod v2;
 pub mod v3;
 pub mod v4;

@@ -33,6 +33,10 @@ pub enum Netid {
 /// §2.1](https://www.rfc-editor.org/rfc/rfc1833#section-2.1)). Closed: the wire has these three
 /// values.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[expect(
+    clippy::exhaustive_enums,
+    reason = "closed: `nc_semantics` of RFC 1833 §2.1 has three values"
+)]
 pub enum Semantics {
     /// `NC_TPI_CLTS`: datagrams.
     Datagrams = 1,
@@ -44,6 +48,10 @@ pub enum Semantics {
 
 /// The address family of a transport. Closed: every [`Netid`] belongs to one of these.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[expect(
+    clippy::exhaustive_enums,
+    reason = "closed: every netid belongs to one of these"
+)]
 pub enum Family {
     /// IPv4.
     Inet,
@@ -185,6 +193,7 @@ impl FromStr for Netid {
 /// The text is not the name of a transport.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("no such transport; there are udp, tcp, udp6, tcp6, local, sctp, sctp6, rdma and rdma6")]
+#[non_exhaustive]
 pub struct NetidError;
 
 #[cfg(test)]

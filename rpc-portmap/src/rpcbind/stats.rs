@@ -1,5 +1,9 @@
 //! The counters of a portmapper (`GETSTAT`, [RFC 1833
 //! §2.1](https://www.rfc-editor.org/rfc/rfc1833#section-2.1)).
+#![expect(
+    clippy::exhaustive_structs,
+    reason = "closed: RFC 1833 §2.1 fixes the fields"
+)]
 
 use super::Name;
 use crate::rpc::{Procedure, Program, Version};

@@ -1,4 +1,8 @@
 //! Version 2, the port mapper ([RFC 1833 §3](https://www.rfc-editor.org/rfc/rfc1833#section-3)).
+#![expect(
+    clippy::exhaustive_structs,
+    reason = "closed: RFC 1833 §3 fixes the fields"
+)]
 
 use super::MAX_FORWARDED;
 use crate::rpc::{Procedure, Program, Version};

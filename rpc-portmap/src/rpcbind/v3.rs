@@ -1,4 +1,8 @@
 //! Version 3 ([RFC 1833 §2](https://www.rfc-editor.org/rfc/rfc1833#section-2)).
+#![expect(
+    clippy::exhaustive_structs,
+    reason = "closed: RFC 1833 §2.1 fixes the fields"
+)]
 
 use super::{MAX_FORWARDED, Name};
 use crate::rpc::{Procedure, Program, Version};

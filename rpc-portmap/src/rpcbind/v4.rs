@@ -1,5 +1,9 @@
 //! Version 4 ([RFC 1833 §2](https://www.rfc-editor.org/rfc/rfc1833#section-2)): version 3 and a few
 //! procedures more.
+#![expect(
+    clippy::exhaustive_structs,
+    reason = "closed: RFC 1833 §2.1 fixes the fields"
+)]
 
 use super::Name;
 use crate::rpc::{Procedure, Version};

@@ -43,6 +43,7 @@ impl fmt::Display for Peer {
 
 /// The user that an `AUTH_SYS` credential names. The claim is not verified.
 #[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
 pub struct ClaimedUser {
     /// The user.
     pub uid: u32,

@@ -9,7 +9,8 @@ use super::catch_panic::CatchPanic;
 use super::layer::{Layer, Outcome, Rejection, Request};
 use super::program::ProgramVersion;
 use crate::rpc::{
-    AuthStat, Call, CallDecodeError, NULL_PROCEDURE, Program, RpcError, Version, reply,
+    AuthStat, Call, CallDecodeError, NULL_PROCEDURE, Program, RpcError, Version, put_error,
+    put_success,
 };
 
 /// The longest reply that fits into a datagram, in bytes.
@@ -46,7 +47,7 @@ impl Dispatcher {
         let call = match Call::decode(message) {
             Ok(call) => call,
             Err(CallDecodeError::Faulty { xid, error }) => {
-                reply::error(xid, error, &mut out);
+                put_error(xid, error, &mut out);
                 return Some(out);
             }
             Err(CallDecodeError::NotACall) => return None,
@@ -58,13 +59,13 @@ impl Dispatcher {
             procedure: call.procedure,
             bytes: message.len(),
         };
-        reply::success(call.xid, &mut out);
+        put_success(call.xid, &mut out);
         match self.run(&caller, &request, &call, &mut out).await {
             Ok(()) => Some(out),
             Err(Rejection::Silent) => None,
             Err(Rejection::Error(error)) => {
                 out.clear();
-                reply::error(call.xid, error, &mut out);
+                put_error(call.xid, error, &mut out);
                 Some(out)
             }
         }
@@ -93,11 +94,11 @@ impl Dispatcher {
         let xid = request.first_chunk().copied().map_or(0, u32::from_be_bytes);
         if out.len() > MAX_DATAGRAM {
             out.clear();
-            reply::error(xid, RpcError::SystemErr, &mut out);
+            put_error(xid, RpcError::SystemErr, &mut out);
         }
         if !admits(out.len()) {
             out.clear();
-            reply::error(xid, RpcError::Auth(AuthStat::TooWeak), &mut out);
+            put_error(xid, RpcError::Auth(AuthStat::TooWeak), &mut out);
         }
         admits(out.len()).then_some(out)
     }

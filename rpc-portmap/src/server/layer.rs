@@ -40,6 +40,7 @@ pub trait Layer: Send + Sync + 'static {
 
 /// The procedure that is called, and the size of the message.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
 pub struct Request {
     /// The program.
     pub program: Program,

@@ -98,6 +98,53 @@ pub struct ServerLimits {
     pub drain: Duration,
 }
 
+impl ServerLimits {
+    /// Sets [`record`](Self::record).
+    #[must_use]
+    pub const fn record(self, record: RecordLimits) -> Self {
+        Self { record, ..self }
+    }
+
+    /// Sets [`connections`](Self::connections).
+    #[must_use]
+    pub const fn connections(self, connections: usize) -> Self {
+        Self {
+            connections,
+            ..self
+        }
+    }
+
+    /// Sets [`connections_per_peer`](Self::connections_per_peer).
+    #[must_use]
+    pub const fn connections_per_peer(self, connections_per_peer: usize) -> Self {
+        Self {
+            connections_per_peer,
+            ..self
+        }
+    }
+
+    /// Sets [`write`](Self::write).
+    #[must_use]
+    pub const fn write(self, write: Duration) -> Self {
+        Self { write, ..self }
+    }
+
+    /// Sets [`waiting_datagrams`](Self::waiting_datagrams).
+    #[must_use]
+    pub const fn waiting_datagrams(self, waiting_datagrams: usize) -> Self {
+        Self {
+            waiting_datagrams,
+            ..self
+        }
+    }
+
+    /// Sets [`drain`](Self::drain).
+    #[must_use]
+    pub const fn drain(self, drain: Duration) -> Self {
+        Self { drain, ..self }
+    }
+}
+
 impl Default for ServerLimits {
     fn default() -> Self {
         Self {

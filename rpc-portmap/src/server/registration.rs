@@ -12,8 +12,7 @@ use tracing::{debug, info, warn};
 
 use crate::client::{CallError, Client, ConnectError, Rpcbind};
 use crate::registry::Claim;
-use crate::rpc::record::put_record;
-use crate::rpc::{Call, Credential};
+use crate::rpc::{Call, Credential, put_record};
 use crate::rpcbind::{ABSTRACT_SOCKET, Name, PROGRAM, Rpcb, SOCKET, v3};
 use crate::xdr;
 

@@ -15,8 +15,7 @@ use super::ServerLimits;
 use super::caller::{Caller, Peer};
 use super::connections::{ConnectionPermit, Connections};
 use super::dispatcher::Dispatcher;
-use crate::rpc::RecordReader;
-use crate::rpc::record::put_record;
+use crate::rpc::{RecordReader, put_record};
 use crate::rpcbind::{Family, Netid};
 use crate::transport::{AsyncUnixEndpoint, now};
 

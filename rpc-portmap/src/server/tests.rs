@@ -233,7 +233,7 @@ async fn a_peer_that_does_not_read_delays_no_other_and_is_closed() {
         .expect("it listens");
     for xid in 0..40 {
         let mut record = Vec::new();
-        crate::rpc::record::put_record(&mut record, |out| encoded(xid, 1, 6).encode(out));
+        crate::rpc::put_record(&mut record, |out| encoded(xid, 1, 6).encode(out));
         silent.write_all(&record).await.expect("sent");
     }
     let client = Client::tcp(running.tcp, Duration::from_secs(3))

@@ -9,6 +9,7 @@ use super::{DecodeError, Decoder, LengthError, Xdr};
 ///
 /// The list is read in a loop, and its memory grows with the bytes received, not with a count.
 #[derive(Clone, Debug, Eq, PartialEq)]
+#[expect(clippy::exhaustive_structs, reason = "closed: a list is its elements")]
 pub struct List<T>(pub Vec<T>);
 
 impl<T> Default for List<T> {

@@ -135,7 +135,7 @@ fn what_has_no_name_is_an_error() {
         value: 3,
     };
     assert_eq!(from_bytes::<Shape>(&hex("00000003")), Err(error));
-    assert_eq!(error.to_string(), "3 is no Shape");
+    assert_eq!(error.to_string(), "3 is not a Shape");
     assert_eq!(
         from_bytes::<Text<4>>(b"\0\0\0\x01\xff\0\0\0"),
         Err(DecodeError::NotText)
