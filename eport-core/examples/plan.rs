@@ -6,6 +6,11 @@
 //! ports: 61000-61099
 //! ```
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "an example uses the environment directly"
+)]
+
 use eport_core::Allocator;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {

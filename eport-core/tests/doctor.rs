@@ -1,4 +1,9 @@
 //! The doctor on recorded machines, and on a live kernel in a network namespace.
+
+#![expect(
+    clippy::disallowed_methods,
+    reason = "tests use the environment directly"
+)]
 #![cfg(all(feature = "net", target_os = "linux"))]
 
 mod common;

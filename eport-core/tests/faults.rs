@@ -1,5 +1,10 @@
 //! Every system call of a lease made to fail, at each place where it is made: whatever happens, no
 //! descriptor and no port is lost. `strace` makes them fail; without it the test is skipped.
+
+#![expect(
+    clippy::disallowed_methods,
+    reason = "tests use files and the environment directly"
+)]
 #![cfg(all(feature = "net", target_os = "linux"))]
 
 mod common;

@@ -1,4 +1,9 @@
 //! Well-known ports for listeners, each test in a network namespace of its own.
+
+#![expect(
+    clippy::disallowed_methods,
+    reason = "tests use the environment directly"
+)]
 #![cfg(all(feature = "net", target_os = "linux"))]
 
 mod common;

@@ -1,4 +1,9 @@
 //! The binary `eport` as a person and a script meet it.
+
+#![expect(
+    clippy::disallowed_methods,
+    reason = "tests use files and the environment directly"
+)]
 #![cfg(target_os = "linux")]
 
 mod common;

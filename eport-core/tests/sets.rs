@@ -1,5 +1,10 @@
 //! Several sockets at once, given ports and sockets from elsewhere, each test in a network
 //! namespace of its own.
+
+#![expect(
+    clippy::disallowed_methods,
+    reason = "tests use files and sockets directly"
+)]
 #![cfg(all(feature = "net", target_os = "linux"))]
 
 mod common;

@@ -1,5 +1,7 @@
 //! The portmapper replies byte for byte as rpcbind does, where rpcbind follows the RFCs.
 
+#![expect(clippy::disallowed_methods, reason = "tests use sockets directly")]
+
 use std::net::SocketAddr;
 use std::time::Duration;
 

@@ -90,9 +90,8 @@ impl<E: Endpoint> Trace<E> {
     /// Runs a script, after those that ran before.
     ///
     /// # Panics
-    /// When a line cannot be read, or the side under test sends a packet that differs from the script
-    /// it sends, no matter if less, more, or at another time; also when it stores anything else than
-    /// the beginning of [`content`].
+    /// If a line cannot be read; if the side under test sends other packets than the script, or at
+    /// other times; or if it stores bytes that differ from the beginning of [`content`].
     #[track_caller]
     pub fn run(&mut self, script: &str) -> &mut Self {
         for (number, text) in (1..).zip(script.lines().map(str::trim)) {

@@ -3,6 +3,7 @@
 
 mod arrows;
 mod circles;
+mod doors;
 mod language;
 mod packages;
 mod paths;

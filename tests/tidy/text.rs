@@ -4,9 +4,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use ::tests::host;
 use ::tests::process::Process;
 
-use crate::tokens::{Kind, Token, tokens};
+use crate::arrows::rust_files;
+use crate::tokens::{Kind, Token, test_items, tokens};
 
 /// The longest file and the longest function of Rust, in lines.
 const FILE: usize = 600;
@@ -35,7 +37,27 @@ pub(crate) fn tracked(folder: &Path) -> Vec<PathBuf> {
     files
 }
 
-/// What is too long in a source file.
+/// The modules below a folder that only tests compile (`#[cfg(test)] mod tests;`), as paths without
+/// an extension.
+pub(crate) fn test_modules(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for file in rust_files(folder) {
+        let tokens = tokens(&host::read_text(&file));
+        let folder = match file.file_name().and_then(|name| name.to_str()) {
+            Some("mod.rs" | "lib.rs" | "main.rs") => file.parent().unwrap_or(&file).to_owned(),
+            _ => file.with_extension(""),
+        };
+        let items = test_items(&tokens);
+        let items = items.iter().filter_map(|item| tokens.get(item.clone()));
+        let modules = items.flat_map(|item| item.windows(3)).filter(
+            |three| matches!(three, [keyword, _, end] if keyword.is("mod") && end.is_sign(';')),
+        );
+        found.extend(modules.filter_map(|three| Some(folder.join(three.get(1)?.word()?))));
+    }
+    found
+}
+
+/// Describes a source file and functions that are too long.
 pub(crate) fn too_long(place: &str, source: &str) -> Vec<String> {
     let lines = source.lines().count();
     let file = (lines > FILE).then(|| format!("{place}: {lines} lines; a file has {FILE} at most"));
@@ -71,7 +93,7 @@ pub(crate) fn unwanted(place: &str, text: &str) -> Vec<String> {
     (1..).zip(text.lines()).flat_map(in_line).collect()
 }
 
-/// Whether a line holds the word, not as a part of a longer one.
+/// Returns true if a line holds the word, not as a part of a longer one.
 fn holds(line: &str, word: &str) -> bool {
     line.match_indices(word).any(|(at, _)| {
         let before = line.get(..at).and_then(|before| before.chars().next_back());

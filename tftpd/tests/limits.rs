@@ -1,6 +1,8 @@
 //! What clients may hold at once, and what they get when that is used up; transfers without a
 //! port of their own.
 
+#![expect(clippy::disallowed_methods, reason = "tests use time directly")]
+
 mod common;
 
 use std::{

@@ -1,5 +1,7 @@
 //! Server and client in one process, over real sockets.
 
+#![expect(clippy::disallowed_methods, reason = "tests use the system directly")]
+
 use std::{
     future::Future,
     net::SocketAddr,

@@ -30,6 +30,7 @@ fn send(name: &str, state: &str) -> io::Result<()> {
 }
 
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "tests use sockets directly")]
 mod tests {
     use super::*;
 

@@ -1,5 +1,10 @@
 //! Sockets of other programs, and a network of our own to meet them in.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "tests use the environment directly"
+)]
+
 use std::net::{SocketAddr, UdpSocket};
 use std::process::{Command, Output};
 use std::time::Duration;

@@ -4,6 +4,11 @@
 //! Bounds lie four standard deviations away (six for a maximum over many ports), and seeds are fixed:
 //! a failure is a change of behaviour, not bad luck. `EPORT_TEST_SEED=7` tries another set of seeds;
 //! then about one run in some hundred may fail without a fault.
+
+#![expect(
+    clippy::disallowed_methods,
+    reason = "tests use the environment directly"
+)]
 #![expect(clippy::cast_precision_loss, reason = "counts here are far below 2^52")]
 
 mod correlation;

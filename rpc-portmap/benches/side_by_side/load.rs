@@ -1,5 +1,10 @@
 //! The load: look-ups, registrations and lists.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a benchmark uses sockets directly"
+)]
+
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::os::unix::net::UnixStream;

@@ -12,6 +12,11 @@
 //! `-- TURNS CALLS` at the end of the command takes others than 3 turns of 40,000 calls a row. The
 //! program of rpcbind is looked for at `$RPCBIND` and in `$PATH`.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a benchmark uses files and the environment directly"
+)]
+
 mod load;
 mod server;
 

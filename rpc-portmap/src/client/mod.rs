@@ -88,7 +88,7 @@ impl Client {
     /// [`ConnectError`] if no process listens there or the connection is not established in time.
     pub async fn tcp(server: SocketAddr, within: Duration) -> Result<Self, ConnectError> {
         let failed = |source| ConnectError::Ip { server, source };
-        let stream = timeout(within, TcpStream::connect(server))
+        let stream = timeout(within, connect_tcp(server))
             .await
             .map_err(|elapsed| failed(elapsed.into()))?
             .map_err(failed)?;
@@ -107,7 +107,7 @@ impl Client {
             Some(name) => format!("\0{name}"),
             None => name.to_owned(),
         };
-        let stream = UnixStream::connect(path)
+        let stream = connect_unix(path)
             .await
             .map_err(|source| ConnectError::Unix {
                 name: name.to_owned(),
@@ -183,6 +183,22 @@ impl Client {
             timeout: DEFAULT_TIMEOUT,
         }
     }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one function that connects by TCP"
+)]
+async fn connect_tcp(server: SocketAddr) -> io::Result<TcpStream> {
+    TcpStream::connect(server).await
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one function that connects to unix sockets without blocking"
+)]
+async fn connect_unix(path: String) -> io::Result<UnixStream> {
+    UnixStream::connect(path).await
 }
 
 /// The longest reply that is accepted: a list of some hundred thousand registrations.

@@ -61,8 +61,7 @@ pub(super) fn replace(path: &Path, bytes: &[u8]) -> io::Result<File> {
         .parent()
         .filter(|parent| !parent.as_os_str().is_empty())
     {
-        let mut builder = fs::DirBuilder::new();
-        builder.recursive(true).mode(0o755).create(directory)?;
+        create_directory(directory)?;
     }
     let mut name = path.as_os_str().to_owned();
     name.push(".new");
@@ -85,7 +84,19 @@ pub(crate) fn text(path: &str) -> Option<String> {
     fs::read_to_string(path).ok()
 }
 
-#[expect(clippy::disallowed_methods, reason = "the one place that opens files")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one function that creates directories"
+)]
+fn create_directory(path: &Path) -> io::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true).mode(0o755).create(path)
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one function that opens files"
+)]
 fn open(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
     options.custom_flags(libc::O_NOFOLLOW).open(path)
 }

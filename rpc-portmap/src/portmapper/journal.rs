@@ -90,6 +90,7 @@ fn everything(registry: &Registry) -> (Vec<u8>, usize) {
 }
 
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "tests use files directly")]
 mod tests {
     use std::net::IpAddr;
     use std::os::unix::fs::{MetadataExt, PermissionsExt};

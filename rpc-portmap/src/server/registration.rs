@@ -1,8 +1,6 @@
 //! Registration of a service with the portmapper, for as long as the service runs.
 
 use std::io::{self, Write as _};
-use std::os::linux::net::SocketAddrExt;
-use std::os::unix::net::{SocketAddr as UnixAddress, UnixStream};
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -14,6 +12,7 @@ use crate::client::{CallError, Client, ConnectError, Rpcbind};
 use crate::registry::Claim;
 use crate::rpc::{Call, Credential, put_record};
 use crate::rpcbind::{ABSTRACT_SOCKET, Name, PROGRAM, Rpcb, SOCKET, v3};
+use crate::transport::connect_unix;
 use crate::xdr;
 
 /// The first wait before the portmapper is tried again; doubled up to [`LAST_WAIT`].
@@ -180,14 +179,6 @@ fn unregister(requests: &[Rpcb], socket: Option<&str>) -> io::Result<()> {
         stream.write_all(&bytes)?;
     }
     Ok(())
-}
-
-fn connect_unix(name: &str) -> io::Result<UnixStream> {
-    let address = match name.strip_prefix('@') {
-        Some(name) => UnixAddress::from_abstract_name(name),
-        None => UnixAddress::from_pathname(name),
-    }?;
-    UnixStream::connect_addr(&address)
 }
 
 fn request(claim: &Claim) -> Rpcb {

@@ -1,3 +1,5 @@
+#![expect(clippy::disallowed_methods, reason = "tests use sockets directly")]
+
 use std::net::SocketAddr;
 use std::time::Duration;
 

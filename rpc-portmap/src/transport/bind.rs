@@ -25,7 +25,7 @@ pub(super) fn unix(name: &str) -> io::Result<UnixListener> {
             }
             other => other,
         }?;
-        fs::set_permissions(name, fs::Permissions::from_mode(0o666))?;
+        permit_all(Path::new(name))?;
         listener
     };
     listener.set_nonblocking(true)?;
@@ -49,11 +49,46 @@ pub(super) fn multicast_interfaces() -> BTreeSet<u32> {
 }
 
 fn is_abandoned(path: &str) -> bool {
-    UnixStream::connect(path).is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
+    connect_unix(path).is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
 }
 
+/// Connects to a unix socket: a path, or an abstract name that begins with `@`.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one function that connects unix sockets"
+)]
+pub(crate) fn connect_unix(name: &str) -> io::Result<UnixStream> {
+    let address = match name.strip_prefix('@') {
+        Some(name) => UnixAddress::from_abstract_name(name),
+        None => UnixAddress::from_pathname(name),
+    }?;
+    UnixStream::connect_addr(&address)
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one function that binds unix sockets"
+)]
 fn bind_unix(address: &UnixAddress) -> io::Result<UnixListener> {
     UnixListener::bind_addr(address)
+}
+
+/// Permits every user to connect to a socket's file.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one function that changes permissions"
+)]
+fn permit_all(path: &Path) -> io::Result<()> {
+    fs::set_permissions(path, fs::Permissions::from_mode(0o666))
+}
+
+/// Reads the metadata of a file.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one function that reads metadata"
+)]
+pub(super) fn metadata(path: &Path) -> io::Result<fs::Metadata> {
+    fs::metadata(path)
 }
 
 /// Removes a file.

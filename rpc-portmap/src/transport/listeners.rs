@@ -7,7 +7,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixListener;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use eport_core::bind::{self as eport_bind, BindError, TcpOptions, UdpOptions};
 use eport_core::{AnySocket, Lease, PortGuard};
@@ -253,7 +253,7 @@ impl UnixEndpoint {
         let created = if name.starts_with('@') {
             None
         } else {
-            let meta = fs::metadata(name)?;
+            let meta = bind::metadata(Path::new(name))?;
             Some(SocketFile {
                 path: PathBuf::from(name),
                 device: meta.dev(),
@@ -279,7 +279,7 @@ impl UnixEndpoint {
 impl Drop for SocketFile {
     fn drop(&mut self) {
         let is_ours = |now: fs::Metadata| (now.dev(), now.ino()) == (self.device, self.inode);
-        if fs::metadata(&self.path).is_ok_and(is_ours) {
+        if bind::metadata(&self.path).is_ok_and(is_ours) {
             // A file that cannot be removed is harmless: the next one to bind finds it abandoned.
             let _ = bind::remove_file(&self.path);
         }
@@ -322,6 +322,7 @@ pub enum AdoptError {
 }
 
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "tests use files directly")]
 mod tests {
     use super::*;
 

@@ -9,6 +9,7 @@ mod dynamic;
 mod listeners;
 mod udp;
 
+pub(crate) use bind::connect_unix;
 pub(crate) use clock::{now, seconds_since_1970};
 pub use dynamic::DynamicPort;
 pub(crate) use listeners::AsyncUnixEndpoint;

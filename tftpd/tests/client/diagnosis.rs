@@ -1,5 +1,7 @@
 //! The client's errors for servers that do not answer properly, and probes.
 
+#![expect(clippy::disallowed_methods, reason = "tests use the system directly")]
+
 use std::{net::SocketAddr, time::Duration};
 
 use tftpd::{

@@ -125,6 +125,14 @@ impl FileUpload {
             Overwrite::Always => {}
             Overwrite::Versioned => self.keep_old()?,
         }
+        self.rename()
+    }
+
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the one function that renames files"
+    )]
+    fn rename(&self) -> nix::Result<()> {
         let directory = &self.directory;
         renameat2(
             directory,
@@ -148,6 +156,10 @@ impl FileUpload {
         Err(Errno::EEXIST)
     }
 
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the one function that links files"
+    )]
     fn link(&self, from: &[u8], to: &[u8]) -> nix::Result<()> {
         linkat(&self.directory, from, &self.directory, to, AtFlags::empty())
     }
@@ -176,6 +188,10 @@ impl Upload for FileUpload {
 }
 
 impl Drop for FileUpload {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the one function that removes files"
+    )]
     fn drop(&mut self) {
         // Fails after a rename, when the temporary name no longer exists.
         let _ = unlinkat(

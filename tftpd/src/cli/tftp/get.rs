@@ -3,19 +3,19 @@
 use std::{
     ffi::OsStr,
     io::{self, IsTerminal},
-    os::unix::{ffi::OsStrExt, fs::PermissionsExt},
+    os::unix::ffi::OsStrExt,
     path::{Path, PathBuf},
 };
 
 use eport_core::program::{Exit, Failure};
-use tempfile::TempPath;
 use tokio::{
-    fs::{self, File},
+    fs::OpenOptions,
     io::{AsyncWrite, AsyncWriteExt, BufWriter},
 };
 
 use super::{
     diagnosis::{Way, failed, local},
+    files,
     progress::{Bar, report},
     settings::Settings,
     url::Url,
@@ -37,14 +37,14 @@ pub(super) async fn get(
             let shown = io::stdout().is_terminal();
             fetch(url, &output, tokio::io::stdout(), settings, !shown).await
         }
-        path if is_special(path).await => {
-            let file = fs::OpenOptions::new().write(true).open(path).await;
+        path if files::is_special(path).await => {
+            let file = files::open(path, OpenOptions::new().write(true)).await;
             let file = file.map_err(|error| local("write", path, &error))?;
             fetch(url, &output, file, settings, true).await
         }
         path => {
             let (file, temporary) =
-                temporary(path).map_err(|error| local("write", path, &error))?;
+                files::temporary(path).map_err(|error| local("write", path, &error))?;
             fetch(url, &output, file, settings, true).await?;
             let persisted = temporary.persist(path);
             persisted.map_err(|error| local("write", path, &error.error))
@@ -92,39 +92,10 @@ async fn target(url: &Url, output: Option<PathBuf>) -> Result<PathBuf, Failure> 
     let Some(output) = output else {
         return Ok(name.ok_or_else(no_name)?.into());
     };
-    let is_link = fs::symlink_metadata(&output)
-        .await
-        .is_ok_and(|there| there.is_symlink());
-    let output = if is_link {
-        fs::canonicalize(&output).await.unwrap_or(output)
+    let output = files::follow(output).await;
+    if files::is_directory(&output).await {
+        Ok(output.join(name.ok_or_else(no_name)?))
     } else {
-        output
-    };
-    match fs::metadata(&output).await {
-        Ok(there) if there.is_dir() => Ok(output.join(name.ok_or_else(no_name)?)),
-        _ => Ok(output),
+        Ok(output)
     }
-}
-
-/// Returns true if the path is something that a file must not replace: a device, a pipe.
-async fn is_special(path: &Path) -> bool {
-    let there = fs::metadata(path).await;
-    there.is_ok_and(|there| !there.is_file() && !there.is_dir())
-}
-
-/// Creates a file beside `output`, with the permissions of a new file. It is removed when the path is
-/// dropped without being persisted.
-fn temporary(output: &Path) -> io::Result<(File, TempPath)> {
-    let directory = output
-        .parent()
-        .filter(|parent| !parent.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
-    // The process's umask applies.
-    let permissions = std::fs::Permissions::from_mode(0o666);
-    let file = tempfile::Builder::new()
-        .prefix(".tftp-")
-        .permissions(permissions)
-        .tempfile_in(directory)?;
-    let (file, path) = file.into_parts();
-    Ok((File::from_std(file), path))
 }

@@ -2,6 +2,7 @@
 
 mod args;
 mod diagnosis;
+mod files;
 mod get;
 mod hpa;
 mod probe;
@@ -17,7 +18,7 @@ use eport_core::program::{self, Exit, Failure, StopSignals};
 
 /// Runs the client with the arguments of this process.
 pub fn main() -> ExitCode {
-    let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
+    let arguments = arguments();
     if hpa::is_meant(&arguments) {
         let commands = hpa::parse(arguments);
         return program::end(commands.and_then(|commands| program::block_on(run_all(commands))));
@@ -26,6 +27,14 @@ pub fn main() -> ExitCode {
         Ok(Args { command }) => program::end(program::block_on(run_all(vec![command]))),
         Err(exit) => exit.into(),
     }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one function that reads the arguments"
+)]
+fn arguments() -> Vec<OsString> {
+    std::env::args_os().skip(1).collect()
 }
 
 /// Runs one command after the other, until one fails or a signal arrives. What runs at a signal is

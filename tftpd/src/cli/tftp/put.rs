@@ -3,10 +3,14 @@
 use std::{io, os::unix::ffi::OsStrExt, path::Path};
 
 use eport_core::program::{Exit, Failure};
-use tokio::{fs::File, io::AsyncRead};
+use tokio::{
+    fs::{File, OpenOptions},
+    io::AsyncRead,
+};
 
 use super::{
     diagnosis::{Way, failed, local},
+    files,
     progress::{Bar, report},
     settings::Settings,
     url::Url,
@@ -36,7 +40,7 @@ pub(super) async fn put(file: &Path, mut url: Url, settings: &Settings) -> Resul
 
 /// Opens a file and returns its size, if it has one.
 async fn open(file: &Path) -> io::Result<(File, Option<u64>)> {
-    let source = File::open(file).await?;
+    let source = files::open(file, OpenOptions::new().read(true)).await?;
     let metadata = source.metadata().await?;
     if metadata.is_dir() {
         return Err(io::ErrorKind::IsADirectory.into());
