@@ -1,4 +1,4 @@
-//! Content that takes time to make, or whose size nobody knows beforehand.
+//! Content that is pending at first, or of unknown size.
 
 mod common;
 
@@ -20,7 +20,7 @@ use tftpd::{
 use tokio::{runtime::Runtime, sync::Semaphore};
 
 #[test]
-fn content_is_made_once_for_a_client_that_repeats_itself_and_holds_up_nobody() {
+fn content_is_made_once_for_a_client_that_repeats_its_request_and_delays_no_other_client() {
     let runtime = Runtime::new().expect("a runtime");
     let (made, go) = (Arc::new(AtomicU32::new(0)), Arc::new(Semaphore::new(0)));
     let backend = {
@@ -65,7 +65,7 @@ fn content_is_made_once_for_a_client_that_repeats_itself_and_holds_up_nobody() {
 }
 
 #[test]
-fn what_cannot_be_made_is_refused_and_what_is_given_up_met_with_silence() {
+fn content_that_fails_is_rejected_and_a_dropped_sender_gets_no_answer() {
     let runtime = Runtime::new().expect("a runtime");
     let backend = Dynamic::on(runtime.handle().clone(), |name, _| async move {
         match name.as_bytes() {
@@ -155,17 +155,17 @@ fn content_that_ends_before_its_size_ends_the_transfer_with_an_error() {
             let socket = socket();
             let request = format!("\0\x01x\0{mode}\0");
             socket.send_to(request.as_bytes(), server).expect("sent");
-            let mut heard = receive(&socket);
+            let mut received = receive(&socket);
             for block in 1.. {
-                if heard.0.get(..2) == Some(&[0, 5]) {
+                if received.0.get(..2) == Some(&[0, 5]) {
                     break;
                 }
-                assert_eq!(heard.0.get(..4), Some(&[0, 3, 0, block][..]));
-                assert_eq!(heard.0.len(), 516, "no block looks like the last one");
-                socket.send_to(&[0, 4, 0, block], heard.1).expect("sent");
-                heard = receive(&socket);
+                assert_eq!(received.0.get(..4), Some(&[0, 3, 0, block][..]));
+                assert_eq!(received.0.len(), 516, "no block looks like the last one");
+                socket.send_to(&[0, 4, 0, block], received.1).expect("sent");
+                received = receive(&socket);
             }
-            assert_eq!(heard.0.get(..4), Some(&[0, 5, 0, 0][..]));
+            assert_eq!(received.0.get(..4), Some(&[0, 5, 0, 0][..]));
         });
         let endings: Vec<_> = records.iter().map(|record| &record.ending).collect();
         assert!(
@@ -175,7 +175,7 @@ fn content_that_ends_before_its_size_ends_the_transfer_with_an_error() {
     }
 }
 
-/// So many bytes.
+/// A reader of this many bytes.
 struct Counted(usize);
 
 impl ReadAt for Counted {

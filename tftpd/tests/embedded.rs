@@ -1,4 +1,4 @@
-//! A server inside a test, over a link that loses, repeats and exchanges what a script says.
+//! A server inside a test, behind a link that loses, duplicates and delays packets by a script.
 
 use std::{net::UdpSocket, time::Duration};
 
@@ -10,7 +10,7 @@ use tftpd::{
     Client, Server,
     backend::Memory,
     proto::{Blksize, Options, Windowsize},
-    server::{Ending, Record},
+    server::{Cause, Ending, Record},
     testing::{Datagram, Delivery, Destination, Link, PacketId, Script, TestServer},
 };
 
@@ -37,7 +37,7 @@ async fn fetch(window: u16, link: impl Link, single_port: bool) -> Vec<Record> {
 }
 
 #[tokio::test]
-async fn a_file_arrives_whichever_of_its_packets_is_lost() {
+async fn a_file_arrives_when_any_of_its_packets_is_lost() {
     let data = (1..=5).map(PacketId::Data);
     let packets = data.chain([PacketId::Ack(1), PacketId::Ack(4)]);
     for lost in packets {
@@ -53,7 +53,7 @@ async fn a_file_arrives_whichever_of_its_packets_is_lost() {
 }
 
 #[tokio::test]
-async fn a_file_arrives_whatever_is_repeated_or_late() {
+async fn a_file_arrives_when_packets_are_repeated_or_late() {
     let script = Script::new()
         .repeat(PacketId::Data(1))
         .delay(PacketId::Data(2))
@@ -68,16 +68,16 @@ async fn a_file_arrives_whatever_is_repeated_or_late() {
 }
 
 #[tokio::test]
-async fn a_closure_sees_every_datagram_of_a_transfer_both_ways() {
-    let (tell, told) = std::sync::mpsc::channel();
+async fn a_closure_decides_on_every_datagram_of_a_transfer_in_both_directions() {
+    let (sender, receiver) = std::sync::mpsc::channel();
     let link = move |datagram: &Datagram<'_>| {
         let which = PacketId::decode(datagram.bytes).filter(|_| datagram.copy == 0);
         let seen = (datagram.to, datagram.number, which);
-        tell.send(seen).expect("it is awaited");
+        sender.send(seen).expect("it is awaited");
         Delivery::Once
     };
     fetch(4, link, false).await;
-    let seen: Vec<_> = told.iter().collect();
+    let seen: Vec<_> = receiver.iter().collect();
     let data = (1..=5).map(PacketId::Data);
     for (to, expected) in [
         (
@@ -104,7 +104,7 @@ async fn a_closure_sees_every_datagram_of_a_transfer_both_ways() {
 }
 
 #[test]
-fn a_plain_socket_gets_exactly_what_the_script_lets_arrive() {
+fn a_plain_socket_receives_exactly_the_datagrams_that_the_script_delivers() {
     let script = Script::new()
         .repeat(PacketId::Oack)
         .lose(PacketId::Data(1))
@@ -128,6 +128,45 @@ fn a_plain_socket_gets_exactly_what_the_script_lets_arrive() {
     client.send_to(&[0, 4, 0, 0], port).expect("sent");
     let window = [3, 2, 4, 1].map(|block| (Some(PacketId::Data(block)), port));
     assert_eq!([receive(), receive(), receive(), receive()], window);
+}
+
+#[test]
+fn behind_a_link_each_side_sees_the_closed_port_of_the_other() {
+    let server = Server::builder().backend(Memory::new().with("kernel", vec![7; 1300]));
+    let server = TestServer::start_with_link(server, Script::new()).expect("a server");
+    let request = b"\x00\x01kernel\x00octet\x00";
+    let mut buffer = [0; 1000];
+
+    let gone = socket();
+    let address = gone.local_addr().expect("bound");
+    gone.send_to(request, server.address()).expect("sent");
+    let (_, port) = gone.recv_from(&mut buffer).expect("DATA 1");
+    gone.send_to(&[0, 4, 0, 1], port).expect("sent");
+    gone.recv_from(&mut buffer).expect("DATA 2");
+    drop(gone);
+
+    let client = socket();
+    client.send_to(request, server.address()).expect("sent");
+    let (_, port) = client.recv_from(&mut buffer).expect("DATA 1");
+    client.connect(port).expect("connected");
+    for block in 1..=3 {
+        client.send(&[0, 4, 0, block]).expect("sent");
+    }
+    let closed = std::iter::repeat_with(|| {
+        std::thread::sleep(Duration::from_millis(5));
+        client.send(&[0, 4, 0, 3]).and(client.recv(&mut buffer))
+    });
+    let closed = closed.filter_map(Result::err).next().expect("an error");
+    assert_eq!(closed.kind(), std::io::ErrorKind::ConnectionRefused);
+
+    let records = server.stop().expect("served");
+    let ending = |address| {
+        let record = records.iter().find(|record| record.client == address);
+        &record.expect("named by its own address").ending
+    };
+    assert_eq!(*ending(address), Ending::Failed(Cause::ClientGone));
+    let client = client.local_addr().expect("bound");
+    assert_eq!(*ending(client), Ending::Sent { confirmed: true });
 }
 
 #[test]

@@ -1,5 +1,4 @@
-//! What clients may hold at once, and what they get when that is used up; transfers without a
-//! port of their own.
+//! Limits of concurrent transfers, and transfers on the listening port.
 
 #![expect(clippy::disallowed_methods, reason = "tests use time directly")]
 
@@ -22,7 +21,7 @@ use tftpd::{
 const REQUEST: &[u8] = b"\x00\x01x\x00octet\x00";
 
 #[test]
-fn when_all_transfers_are_taken_a_request_waits_and_need_not_be_repeated() {
+fn at_the_limit_a_request_waits_and_need_not_be_repeated() {
     let mut caps = Caps::default();
     caps.transfers = NonZeroUsize::MIN;
     let (records, summary) = serve(files().caps(caps), &allocator(), |server| {
@@ -39,7 +38,7 @@ fn when_all_transfers_are_taken_a_request_waits_and_need_not_be_repeated() {
 }
 
 #[test]
-fn a_request_that_has_waited_too_long_is_recorded_and_its_client_not_told() {
+fn a_request_that_has_waited_too_long_is_recorded_and_not_answered() {
     let mut caps = Caps::default();
     (caps.transfers, caps.hold) = (NonZeroUsize::MIN, Duration::from_millis(50));
     let (records, _) = serve(files().caps(caps), &allocator(), |server| {
@@ -60,7 +59,7 @@ fn a_request_that_has_waited_too_long_is_recorded_and_its_client_not_told() {
 }
 
 #[test]
-fn one_address_has_its_share_and_others_theirs() {
+fn each_address_has_its_own_limit() {
     let mut caps = Caps::default();
     caps.per_client = NonZeroU32::new(2).expect("not zero");
     let (records, _) = serve(files().caps(caps), &allocator(), |server| {
@@ -83,7 +82,7 @@ fn one_address_has_its_share_and_others_theirs() {
 }
 
 #[test]
-fn a_flood_of_forged_requests_turns_out_the_oldest_and_not_who_has_answered() {
+fn a_flood_of_forged_requests_evicts_the_oldest_and_no_transfer_with_an_answer() {
     let mut caps = Caps::default();
     caps.half_open.total = NonZeroU32::new(8).expect("not zero");
     let ports = allocator();
@@ -113,7 +112,7 @@ fn a_flood_of_forged_requests_turns_out_the_oldest_and_not_who_has_answered() {
             );
             honest.send_to(&ack(2), transfer).expect("sent");
             honest.send_to(&ack(3), transfer).expect("sent");
-            // On a busy machine block 2 has been repeated meanwhile.
+            // On a busy machine block 2 is repeated in between.
             let mut blocks = std::iter::repeat_with(|| receive(&honest).0);
             let next = blocks.find(|data| data.get(..4) != Some(&[0, 3, 0, 2][..]));
             assert_eq!(next.unwrap_or_default().get(..4), Some(&[0, 3, 0, 3][..]));
@@ -169,7 +168,7 @@ fn with_a_single_port_everything_goes_through_it_and_transfers_stay_apart() {
 }
 
 #[test]
-fn with_a_single_port_files_are_written_and_strangers_told() {
+fn with_a_single_port_files_are_written_and_unknown_clients_get_error_5() {
     let files = Memory::new().writable(1 << 20);
     let kept = files.clone();
     let server = Server::builder().backend(files).single_port(true);
@@ -183,7 +182,7 @@ fn with_a_single_port_files_are_written_and_strangers_told() {
             .send_to(b"\x00\x03\x00\x01hello", server)
             .expect("sent");
         assert_eq!(receive(&writer), (ack(1), server));
-        // Who has no transfer is told so (RFC 1350 §4), but an ERROR is never answered.
+        // A client without a transfer gets ERROR 5 (RFC 1350 §4), but an ERROR is never answered.
         let stranger = socket();
         stranger
             .send_to(b"\x00\x05\x00\x00\x00", server)
@@ -207,7 +206,7 @@ fn with_a_single_port_the_error_of_another_client_ends_nothing() {
         for packet in [&b"\x00\x05\x00\x00\x00"[..], &ack(1)] {
             stranger.send_to(packet, server).expect("sent");
         }
-        // The answer to its ACK shows that what came before was heard too.
+        // The answer to its ACK shows that the packet before it was received too.
         assert_eq!(receive(&stranger).0.get(..4), Some(&[0, 5, 0, 5][..]));
         finish(&client, server);
     });
@@ -281,8 +280,8 @@ fn packets_of_no_known_kind_are_answered_but_not_without_limit() {
         for _ in 0..500 {
             flood.send_to(b"\x00\x09x", server).expect("sent");
         }
-        // Each thread of the server answers in the order in which it hears, and one client is heard
-        // by one of them.
+        // Each thread of the server answers in the order of arrival, and the kernel assigns a client
+        // to one of them.
         flood
             .send_to(b"\x00\x01missing\x00octet\x00", server)
             .expect("sent");

@@ -121,9 +121,7 @@ pub(super) fn admission(caps: Caps, options: Options) -> TestAdmission {
 
 /// Limits of `transfers` in total.
 pub(super) fn caps(transfers: usize) -> Caps {
-    let mut caps = Caps::default();
-    caps.transfers = NonZeroUsize::new(transfers).expect("not zero");
-    caps
+    Caps::default().with_transfers(NonZeroUsize::new(transfers).expect("not zero"))
 }
 
 pub(super) fn nonzero(number: u32) -> NonZeroU32 {

@@ -1,8 +1,8 @@
-//! The clock, and how many processors there are.
+//! The clock, and the number of processors.
 
 use std::time::Instant;
 
-/// What time it is.
+/// Returns the current time.
 #[expect(
     clippy::disallowed_methods,
     reason = "the one place that reads the clock"
@@ -11,7 +11,7 @@ pub(crate) fn now() -> Instant {
     Instant::now()
 }
 
-/// How many threads can run at once.
+/// Returns the number of threads that run in parallel.
 #[cfg(feature = "server")]
 pub(crate) fn processors() -> usize {
     std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get)

@@ -83,8 +83,8 @@ impl TransferSocket {
         }
     }
 
-    /// Returns the largest block that reaches the client unfragmented, as far as the kernel knows
-    /// the path: some firmware cannot reassemble fragments.
+    /// Returns the largest block that reaches the client unfragmented, if the path MTU is
+    /// known to the kernel: some firmware cannot reassemble fragments.
     pub(crate) fn whole_blksize(&self) -> Option<Blksize> {
         match self {
             Self::Own { lease, .. } => whole_blksize(lease, lease.peer()?),
@@ -196,7 +196,7 @@ fn whole_blksize(socket: &UdpSocket, peer: SocketAddr) -> Option<Blksize> {
     Blksize::new(room.min(Blksize::MAX.bytes()))
 }
 
-/// Switches segmentation on if it is wanted; returns true if it is on. Kernels before 4.18 refuse:
+/// Switches requested segmentation on; returns true if it is on. Kernels before 4.18 refuse:
 /// then each block is sent by itself.
 fn is_segmenting(socket: &UdpSocket, segments: &mut Segments) -> bool {
     if let Segments::Wanted(size) = *segments {

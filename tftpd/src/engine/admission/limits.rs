@@ -31,6 +31,41 @@ pub struct Caps {
 }
 
 impl Caps {
+    /// Sets [`transfers`](Self::transfers): concurrent transfers.
+    #[must_use]
+    pub const fn with_transfers(mut self, transfers: NonZeroUsize) -> Self {
+        self.transfers = transfers;
+        self
+    }
+
+    /// Sets [`per_client`](Self::per_client): concurrent transfers of one address.
+    #[must_use]
+    pub const fn with_per_client(mut self, per_client: NonZeroU32) -> Self {
+        self.per_client = per_client;
+        self
+    }
+
+    /// Sets [`half_open`](Self::half_open): transfers whose client has not answered yet.
+    #[must_use]
+    pub const fn with_half_open(mut self, half_open: HalfOpenLimits) -> Self {
+        self.half_open = half_open;
+        self
+    }
+
+    /// Sets [`hold`](Self::hold): the longest wait of a request. Zero: no request waits.
+    #[must_use]
+    pub const fn with_hold(mut self, hold: Duration) -> Self {
+        self.hold = hold;
+        self
+    }
+
+    /// Sets [`waiting`](Self::waiting): requests that may wait.
+    #[must_use]
+    pub const fn with_waiting(mut self, waiting: usize) -> Self {
+        self.waiting = waiting;
+        self
+    }
+
     /// Returns the part of one of `threads` in the limits that each thread keeps for itself.
     pub(crate) fn share(self, threads: usize) -> Self {
         let threads = u32::try_from(threads).unwrap_or(u32::MAX).max(1);
@@ -96,7 +131,7 @@ pub(super) struct TransferLimits {
     shared: Rc<Shared>,
 }
 
-/// What permits give back to.
+/// Counters that the permits of a thread give back to.
 #[derive(Debug)]
 struct Shared {
     count: Arc<TransferCount>,

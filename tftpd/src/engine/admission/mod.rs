@@ -1,7 +1,7 @@
 //! Admission: from a datagram on a listening socket to a verdict.
 //!
 //! A request is decoded once, into a value that is carried from here to the transfer, the queue or
-//! the record. The checks come in this order: the sender's address; a request whose content is
+//! the record. The order of the checks is: the sender's address; a request whose content is
 //! pending; a running transfer of the client; the limits; and [`accept`], which opens the file and
 //! the channel. Nothing is sent from here: the engine carries out the [`Verdict`].
 
@@ -72,7 +72,7 @@ pub(crate) struct Reject {
     /// The text of the ERROR, if it differs from that of the RFC.
     pub(crate) text: Option<Vec<u8>>,
     /// `None` for a datagram that is no valid request.
-    pub(crate) record: Option<Record>,
+    pub(crate) record: Option<Box<Record>>,
 }
 
 /// The running transfers, as far as admission depends on them.
@@ -207,13 +207,11 @@ impl<O: OpenChannel> Admission<O> {
         now: Instant,
     ) -> Option<Verdict<O::Channel>> {
         let waiting = self.queue.next(now)?;
-        match self.request(&waiting.incoming(), None, running, now) {
-            Ok(verdict) => Some(verdict),
-            Err(_) => {
-                self.queue.put_back(waiting, now);
-                None
-            }
+        let verdict = self.request(&waiting.incoming(), None, running, now).ok();
+        if verdict.is_none() {
+            self.queue.put_back(waiting, now);
         }
+        verdict
     }
 
     /// Returns the record of the next request that has waited too long.
@@ -274,7 +272,7 @@ impl<O: OpenChannel> Admission<O> {
         }
         let code = match Packet::decode(datagram) {
             Err(DecodeError::UnknownOpcode(_)) => ErrorCode::IllegalOperation,
-            // Transfers have no port of their own: this one is over, or never was.
+            // Without ports of their own, an unknown transfer has ended or never existed.
             Ok(Packet::Data(_) | Packet::Ack(_)) if self.acceptor.service.single_port => {
                 ErrorCode::UnknownTransferId
             }
@@ -368,7 +366,7 @@ fn rejected<C>(incoming: &Incoming<'_>, error: RequestError) -> Verdict<C> {
         path: incoming.path,
         code: error.code,
         text: error.text,
-        record: Some(record),
+        record: Some(Box::new(record)),
     })
 }
 

@@ -362,9 +362,7 @@ fn a_request_that_has_waited_too_long_is_recorded() {
 
 #[test]
 fn without_a_queue_a_request_is_recorded_and_not_answered() {
-    let mut caps = caps(1);
-    caps.waiting = 0;
-    let mut bench = Bench::new(caps);
+    let mut bench = Bench::new(caps(1).with_waiting(0));
     let _permit = bench.start(client(2, 1), false);
     let overload = Ending::Rejected(Rejection::Overload);
     let verdict = rejection(bench.send(REQUEST, client(2, 2)));
@@ -373,9 +371,7 @@ fn without_a_queue_a_request_is_recorded_and_not_answered() {
 
 #[test]
 fn a_client_above_its_limit_gets_no_answer_and_does_not_wait() {
-    let mut caps = Caps::default();
-    caps.per_client = nonzero(1);
-    let mut bench = Bench::new(caps);
+    let mut bench = Bench::new(Caps::default().with_per_client(nonzero(1)));
     let _permit = bench.start(client(2, 1), false);
     let verdict = rejection(bench.send(REQUEST, client(2, 2)));
     let too_many = Ending::Rejected(Rejection::TooMany);
@@ -385,9 +381,9 @@ fn a_client_above_its_limit_gets_no_answer_and_does_not_wait() {
 
 #[test]
 fn the_oldest_half_open_transfer_is_evicted_at_the_limit() {
-    let mut caps = Caps::default();
-    caps.half_open.total = nonzero(2);
-    let mut bench = Bench::new(caps);
+    let mut half_open = Caps::default().half_open;
+    half_open.total = nonzero(2);
+    let mut bench = Bench::new(Caps::default().with_half_open(half_open));
     let _first = bench.start(client(2, 1), true);
     let _second = bench.start(client(3, 1), true);
     assert!(bench.running.ended.is_empty());

@@ -53,7 +53,7 @@ pub(crate) struct About {
     pub(crate) digest: u64,
 }
 
-/// Buffers that the transfers of a thread use in turn.
+/// Buffers that the transfers of a thread share.
 #[derive(Debug)]
 pub(crate) struct Workspace {
     window: WindowBuffer,

@@ -71,7 +71,7 @@ impl Source {
         }
     }
 
-    /// Forgets the positions of blocks before `block`, which are acknowledged.
+    /// Drops the positions of blocks before `block`, which are acknowledged.
     pub(crate) fn release_before(&mut self, block: u64) {
         if let Self::Netascii(text) = self {
             text.release_before(block);
@@ -137,7 +137,7 @@ impl Text {
         Ok(written)
     }
 
-    /// Reads at most `wanted` bytes at `offset`. A file has the size it was opened with, as in octet
+    /// Reads up to `wanted` bytes at `offset`. A file has the size it was opened with, as in octet
     /// mode: appended bytes are ignored, and missing bytes are an error.
     fn read(&self, input: &mut [u8], wanted: usize, offset: u64) -> io::Result<usize> {
         let left = self.content.size().map(|size| size.saturating_sub(offset));
