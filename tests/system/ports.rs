@@ -1,10 +1,12 @@
 //! Ports below 1024, and an exhausted range.
 
+use eport_core::system::Host;
 use tests::lab::{Lab, SERVERS};
 use tests::process::Process;
 use tests::server::Server;
-use tests::{built, peers};
+use tests::{built, host, peers};
 
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
@@ -136,4 +138,25 @@ fn a_request_that_waited_too_long_is_not_answered_and_the_log_has_the_cause() {
     assert_eq!(second.ask("ACK 1"), "DATA 2 len 88");
     second.send("ACK 2");
     server.stop();
+}
+
+#[test]
+fn a_reserved_list_of_any_length_is_read_whole() {
+    if !peers::available(&["ip"]) {
+        return;
+    }
+    let lab = Lab::new();
+    let reserved = Path::new("/proc/sys/net/ipv4/ip_local_reserved_ports");
+    // Every other port, so that no two make a range: lists of 59, 5,999 and 71,999 characters.
+    for count in [10, 1_000, 12_000] {
+        let ports: Vec<u16> = (0..count).map(|index| 40_001 + 2 * index).collect();
+        let list: Vec<_> = ports.iter().map(u16::to_string).collect();
+        let read = lab.there.enter(|| {
+            host::write(reserved, list.join(","));
+            Host::new().reserved_ports()
+        });
+        let read = read.expect("the list is valid");
+        let missing = ports.iter().find(|port| !read.contains(**port));
+        assert_eq!((missing, read.len()), (None, ports.len()), "of {count}");
+    }
 }

@@ -1,7 +1,7 @@
 //! What the system says about its use of ports.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use super::files::{self, AtLine};
@@ -293,8 +293,28 @@ fn read_link(path: &Path) -> io::Result<PathBuf> {
     reason = "the one function that reads the host's files"
 )]
 fn read(path: &Path) -> io::Result<String> {
-    std::fs::read_to_string(path)
+    let mut file = std::fs::File::open(path)?;
+    let mut bytes = vec![0; LONGEST_SYSCTL];
+    let mut length = 0;
+    loop {
+        let room = bytes.get_mut(length..).unwrap_or_default();
+        match file.read(room) {
+            Ok(0) => break,
+            Ok(more) => length += more,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+        if length == bytes.len() {
+            bytes.resize(2 * length, 0);
+        }
+    }
+    bytes.truncate(length);
+    String::from_utf8(bytes).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
 }
+
+/// Size of the buffer for the first read. `ip_local_reserved_ports` answers one `read` only and drops
+/// the rest of a list that does not fit; its longest list, every other port, has 190 KiB.
+const LONGEST_SYSCTL: usize = 256 << 10;
 
 #[cfg(test)]
 #[expect(clippy::disallowed_methods, reason = "tests use files directly")]
