@@ -1,4 +1,5 @@
-//! `Serialize` for what the crate reports: a value that prints as one word or list is that text.
+//! `Serialize` for plans, capacities, sockets and findings. A value that prints as one word or list is
+//! serialized as that text.
 
 use serde::ser::{Serialize, SerializeStruct, Serializer};
 
@@ -50,7 +51,7 @@ impl Serialize for Note {
     }
 }
 
-/// A list of `{source, count, ports}`.
+/// Serializes a list of `{source, count, ports}`.
 impl Serialize for Reserved {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_seq(self.iter().map(|(source, ports)| Entry { source, ports }))

@@ -26,14 +26,14 @@ fn fixture(name: &str) -> Snapshot {
     snapshot
 }
 
-fn said(findings: &[Finding]) -> Vec<(Severity, &str)> {
-    let said = findings.iter();
-    said.map(|finding| (finding.severity, finding.code))
+fn summary(findings: &[Finding]) -> Vec<(Severity, &str)> {
+    let all = findings.iter();
+    all.map(|finding| (finding.severity, finding.code))
         .collect()
 }
 
 #[test]
-fn each_recorded_machine_gets_the_findings_it_deserves() {
+fn each_recorded_machine_gets_its_findings() {
     use Severity::{Info, Warning};
     // What all of them have in common, without a capability and with Linux's default limits.
     let everyday = [
@@ -52,7 +52,7 @@ fn each_recorded_machine_gets_the_findings_it_deserves() {
     ] {
         let mut expected: Vec<_> = everyday.iter().chain(own).copied().collect();
         let findings = examine(&fixture(machine), &Purpose::default());
-        let mut found = said(&findings);
+        let mut found = summary(&findings);
         expected.sort_unstable();
         found.sort_unstable();
         assert_eq!(found, expected, "{machine}");
@@ -60,9 +60,9 @@ fn each_recorded_machine_gets_the_findings_it_deserves() {
 }
 
 #[test]
-fn more_leases_than_a_machine_can_carry_are_warned_of_one_by_one() {
+fn each_limit_below_the_leases_is_a_warning() {
     let findings = examine(&fixture("busy"), &Purpose::default().leases(20_000));
-    let warnings: Vec<_> = said(&findings)
+    let warnings: Vec<_> = summary(&findings)
         .into_iter()
         .filter(|(severity, _)| *severity == Severity::Warning)
         .map(|(_, code)| code)
@@ -79,7 +79,7 @@ fn more_leases_than_a_machine_can_carry_are_warned_of_one_by_one() {
 }
 
 #[test]
-fn every_finding_says_what_and_why_in_few_lines() {
+fn every_finding_is_two_or_three_lines() {
     for machine in ["busy", "two-servers", "widened"] {
         for finding in examine(&fixture(machine), &Purpose::default()) {
             let text = finding.to_string();
@@ -99,14 +99,14 @@ fn every_finding_says_what_and_why_in_few_lines() {
 }
 
 #[test]
-fn a_second_server_that_took_the_port_over_is_named_with_its_process() {
-    const TEST: &str = "a_second_server_that_took_the_port_over_is_named_with_its_process";
+fn a_second_server_on_the_port_is_named_with_its_process() {
+    const TEST: &str = "a_second_server_on_the_port_is_named_with_its_process";
     const RIVAL: &str = "EPORT_TEST_RIVAL";
     if std::env::var_os(RIVAL).is_some() {
         let socket = sharing_69();
         println!("bound");
-        let heard = received(&socket).expect("the younger one gets the packets");
-        println!("heard {} bytes", heard.len());
+        let bytes = received(&socket).expect("the later socket receives the packets");
+        println!("received {} bytes", bytes.len());
         let _ = std::io::stdin().read(&mut [0]); // until the other side ends
         return;
     }
@@ -120,16 +120,16 @@ fn a_second_server_that_took_the_port_over_is_named_with_its_process() {
             .spawn()
             .expect("it starts");
         let mut lines = BufReader::new(rival.stdout.take().expect("piped")).lines();
-        let mut says = |text: &str| lines.any(|line| line.expect("UTF-8").contains(text));
-        assert!(says("bound"), "the rival has its socket");
+        let mut prints = |text: &str| lines.any(|line| line.expect("UTF-8").contains(text));
+        assert!(prints("bound"), "the rival has its socket");
         let client = stranger(address("127.0.0.1:0")).expect("free");
         client
             .send_to(b"request", address("127.0.0.1:69"))
             .expect("loopback");
-        assert!(says("heard 7 bytes"), "the rival has the request");
+        assert!(prints("received 7 bytes"), "the rival has the request");
         ours.set_nonblocking(true).expect("an option");
-        let silence = received(&ours).expect_err("and we have not");
-        assert_eq!(silence.kind(), std::io::ErrorKind::WouldBlock);
+        let error = received(&ours).expect_err("the first socket has nothing");
+        assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock);
 
         let findings = examine(&Host::new().snapshot(), &Purpose::default());
         drop(rival.stdin.take());
@@ -150,8 +150,8 @@ fn own_pid() -> u32 {
     std::process::id()
 }
 
-/// A socket on port 69 as dnsmasq makes it: somebody else may have the port, too.
-#[expect(clippy::disallowed_methods, reason = "the rude neighbour")]
+/// Returns a socket on port 69 as dnsmasq makes it: another program may bind the port, too.
+#[expect(clippy::disallowed_methods, reason = "the rival shares its port")]
 fn sharing_69() -> UdpSocket {
     let domain = socket2::Domain::IPV4;
     let socket = socket2::Socket::new(domain, socket2::Type::DGRAM, None).expect("a socket");
@@ -161,13 +161,13 @@ fn sharing_69() -> UdpSocket {
         .expect("an option");
     socket
         .bind(&address("0.0.0.0:69").into())
-        .expect("nobody objects");
+        .expect("the port is shared");
     socket.into()
 }
 
 #[test]
-fn the_fix_of_a_finding_ends_it() {
-    in_namespace("the_fix_of_a_finding_ends_it", || {
+fn the_fix_of_a_finding_removes_it() {
+    in_namespace("the_fix_of_a_finding_removes_it", || {
         let purpose = Purpose::default().ports("60000-61999".parse().expect("ports"));
         let before = examine(&Host::new().snapshot(), &purpose);
         let overlap = before

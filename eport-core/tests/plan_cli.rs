@@ -1,4 +1,4 @@
-//! The binary `eport` as a person and a script meet it.
+//! The binary `eport` from outside: texts, JSON, exit codes.
 
 #![expect(
     clippy::disallowed_methods,
@@ -23,7 +23,7 @@ fn eport(arguments: &[&str]) -> Output {
     eport.args(arguments).output().expect("it runs")
 }
 
-/// What a call that has to work prints.
+/// Returns the output of a call that has to succeed.
 #[track_caller]
 fn printed(arguments: &[&str]) -> String {
     let output = eport(arguments);
@@ -50,7 +50,7 @@ fn machine(name: &str) -> String {
 }
 
 #[test]
-fn the_help_is_what_is_written_down() {
+fn the_help_is_that_of_the_snapshots() {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/help");
     let pages = COMMANDS.map(|command| (command, vec![command, "--help"]));
     for (name, arguments) in pages.into_iter().chain([("eport", vec!["--help"])]) {
@@ -77,7 +77,7 @@ fn the_short_help_fits_a_screen() {
 }
 
 #[test]
-fn a_plan_says_what_is_handed_out_what_not_and_why() {
+fn a_plan_shows_the_ports_it_hands_out_and_the_reasons_for_the_others() {
     let busy = machine("busy");
     let plan = printed(&["plan", "--root", &busy, "--rest", "120"]);
     for line in [
@@ -97,7 +97,7 @@ fn a_plan_says_what_is_handed_out_what_not_and_why() {
 }
 
 #[test]
-fn an_overlap_is_told_avoided_or_refused_as_the_user_likes() {
+fn an_overlap_is_noted_avoided_or_refused_by_the_policy() {
     let stock = machine("stock");
     let with = |policy| {
         let output = eport(&["plan", "60000-61999", "--root", &stock, "--overlap", policy]);
@@ -123,7 +123,7 @@ fn an_overlap_is_told_avoided_or_refused_as_the_user_likes() {
 }
 
 #[test]
-fn one_port_is_explained_from_every_side() {
+fn one_port_is_explained_with_all_its_facts() {
     let busy = machine("busy");
     for (port, verdict, facts) in [
         (
@@ -168,7 +168,7 @@ fn one_port_is_explained_from_every_side() {
 }
 
 #[test]
-fn a_check_answers_a_script_by_its_exit_code() {
+fn the_exit_code_of_a_check_is_its_answer() {
     let stock = machine("stock");
     for (ports, code, safe) in [("61000-65535", 0, true), ("60000-65535", 78, false)] {
         let arguments = ["check", ports, "--root", &stock];
@@ -184,7 +184,7 @@ fn a_check_answers_a_script_by_its_exit_code() {
 }
 
 #[test]
-fn the_doctor_prints_findings_and_is_alarmed_only_by_errors() {
+fn the_doctor_prints_findings_and_fails_only_for_errors() {
     let servers = machine("two-servers");
     let findings = printed(&["doctor", "--root", &servers]);
     assert!(
@@ -254,9 +254,9 @@ fn a_mistake_is_one_message_on_standard_error_with_its_own_exit_code() {
 fn live_sockets_are_listed_with_their_holder() {
     in_namespace("live_sockets_are_listed_with_their_holder", || {
         assert_eq!(printed(&["sockets"]), "no socket\n");
-        let ours = stranger(address("127.0.0.1:61000")).expect("free");
-        let other = stranger(address("127.0.0.1:61001")).expect("free");
-        other
+        let first = stranger(address("127.0.0.1:61000")).expect("free");
+        let second = stranger(address("127.0.0.1:61001")).expect("free");
+        second
             .send_to(b"kept", address("127.0.0.1:61000"))
             .expect("loopback");
         let pid = own_pid();
@@ -274,7 +274,7 @@ fn live_sockets_are_listed_with_their_holder() {
         assert_eq!(list.len(), 2);
         assert_eq!(list[1]["local"], "127.0.0.1:61001");
         assert_eq!(list[1]["holders"][0]["pid"], pid);
-        let kept = received(&ours).expect("looking takes nothing");
+        let kept = received(&first).expect("a listing receives nothing");
         assert_eq!(kept, b"kept");
     });
 }
@@ -285,8 +285,8 @@ fn own_pid() -> u32 {
 }
 
 #[test]
-fn the_rules_for_nft_load_in_an_empty_rule_set_and_spare_one_that_exists() {
-    let test = "the_rules_for_nft_load_in_an_empty_rule_set_and_spare_one_that_exists";
+fn the_rules_for_nft_load_into_an_empty_rule_set_and_keep_one_that_exists() {
+    let test = "the_rules_for_nft_load_into_an_empty_rule_set_and_keep_one_that_exists";
     if !installed("nft", test) {
         return;
     }
@@ -303,10 +303,7 @@ fn the_rules_for_nft_load_in_an_empty_rule_set_and_spare_one_that_exists() {
             nft add rule inet filter input iif lo reject");
         sh(&format!("{load} -f -"));
         let rules = sh("nft list ruleset");
-        assert!(
-            rules.contains("policy drop"),
-            "the policy is spared: {rules}"
-        );
+        assert!(rules.contains("policy drop"), "the policy is kept: {rules}");
         let place = |text: &str| {
             rules
                 .find(text)
@@ -363,7 +360,8 @@ fn the_commands_for_firewalld_name_each_run_and_reload() {
     );
 }
 
-/// Whether a program is there; if not, the test says so, or fails where all of them must be there.
+/// Returns true if a program is installed; if not, prints that the test is skipped, or fails where all
+/// programs are required.
 fn installed(program: &str, test: &str) -> bool {
     let found = Command::new(program).arg("--version").output();
     if found.is_ok_and(|output| output.status.success()) {

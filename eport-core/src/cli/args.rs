@@ -92,7 +92,7 @@ pub(super) struct Request {
     pub(super) respect: Respect,
 }
 
-/// What keeps ports from being handed out.
+/// The rules that keep ports from being handed out.
 #[derive(Args, Debug)]
 pub(super) struct Respect {
     /// Ports never to use, even if they are in the list. May be given more than once.

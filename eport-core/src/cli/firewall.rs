@@ -36,7 +36,7 @@ pub(super) fn firewall(host: &Host, args: &Firewall) -> Result<Report, Failure> 
     Ok(Report::new(text, json))
 }
 
-/// Returns the comment that says what the rules do and when they are not needed.
+/// Returns the comment above the rules: their purpose, and when they are not needed.
 fn comment(kind: Kind, protocol: Protocol, ports: &PortSet) -> String {
     let how = match kind {
         Kind::Nft => "Load this file with nft -f; name your own chain if it is not this one.",

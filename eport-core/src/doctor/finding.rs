@@ -1,53 +1,31 @@
-//! One thing worth saying about a host.
+//! A finding: a fact about a host, the reason why it matters, the remedy.
 
 use std::error::Error;
 use std::fmt;
 
-use crate::plan;
-use crate::plan::{Note, PlanError};
+use super::severity::Severity;
+use crate::plan::{Note, NoteLevel, PlanError};
 use crate::system::HostError;
 
-/// How much a [`Finding`] matters.
-#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-#[non_exhaustive]
-pub enum Severity {
-    /// Good to know; nothing needs to change.
-    Info,
-    /// Works now, and something outside can change that at any time.
-    Warning,
-    /// Does not work.
-    Error,
-}
-
-impl fmt::Display for Severity {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::Info => "info",
-            Self::Warning => "warning",
-            Self::Error => "error",
-        })
-    }
-}
-
-/// One thing worth saying about a host.
+/// A fact about a host that an operator should read.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct Finding {
     /// A name that does not change: lower-case words with hyphens.
     pub code: &'static str,
-    /// How much it matters.
+    /// Its weight.
     pub severity: Severity,
-    /// What is the case.
+    /// The fact.
     pub what: String,
-    /// Why that matters.
+    /// The reason why the fact matters.
     pub why: String,
-    /// What to do about it, if anything; a command is introduced by `run: `.
+    /// The remedy, if there is one; `run: ` comes before a command.
     pub fix: Option<String>,
 }
 
 impl Finding {
-    /// A finding with nothing to do about it.
+    /// Creates a finding without a remedy.
     pub fn new(
         code: &'static str,
         severity: Severity,
@@ -63,7 +41,7 @@ impl Finding {
         }
     }
 
-    /// The same finding with what to do about it.
+    /// Sets the remedy.
     #[must_use]
     pub fn fix(self, fix: impl Into<String>) -> Self {
         Self {
@@ -74,8 +52,8 @@ impl Finding {
 
     pub(super) fn from_note(note: &Note) -> Self {
         let severity = match note.level() {
-            plan::NoteLevel::Info => Severity::Info,
-            plan::NoteLevel::Warning => Severity::Warning,
+            NoteLevel::Info => Severity::Info,
+            NoteLevel::Warning => Severity::Warning,
         };
         Self {
             fix: note.fix(),
@@ -84,7 +62,7 @@ impl Finding {
     }
 
     pub(super) fn from_plan_error(error: &PlanError) -> Self {
-        let why = "without a port nothing can be handed out";
+        let why = "an allocator with these settings does not start";
         match error {
             PlanError::Overlap { warning } => Self {
                 severity: Severity::Error,
@@ -104,28 +82,28 @@ impl Finding {
             what = format!("{what}: {cause}");
             next = cause.source();
         }
-        let why = "what is not read is not checked, and an allocator that needs it does not start";
+        let why = "checks that need it are skipped, and an allocator that needs it does not start";
         Self::new("host-unreadable", Severity::Warning, what, why)
     }
 }
 
-/// Why a note about a plan matters.
+/// Returns the reason why a note about a plan matters.
 fn reason(note: &Note) -> &'static str {
     match note {
         Note::AutoOverlaps { .. } | Note::OverlapsEphemeral { .. } => {
-            "any program that asks for no particular port can be given one of these"
+            "the kernel can give one of these ports to any program that binds port 0"
         }
         Note::FewPorts { .. } | Note::FewApart { .. } => {
             "few ports are soon all in use, and easy to guess"
         }
         Note::SetAside { .. } => "the kernel gives none of them to other programs",
-        Note::OverlapLeftOut { .. } => "an overlap is to be avoided",
+        Note::OverlapLeftOut { .. } => "the overlap policy is to avoid such ports",
         Note::SystemPortsLeftOut { .. } => "ports below 1024 belong to well-known services",
-        Note::SystemPortsUsed { .. } => "without the capability each of them is refused",
+        Note::SystemPortsUsed { .. } => "without the capability, binding each of them fails",
     }
 }
 
-/// Prints two or three lines: what, why, and what to do.
+/// Prints two or three lines: the fact, the reason, the remedy.
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {

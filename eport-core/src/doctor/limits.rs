@@ -1,6 +1,8 @@
-//! Checks of limits that end a burst of transfers before the ports do.
+//! Checks of limits that a burst of transfers reaches before it runs out of ports.
 
-use super::{Finding, Purpose, Severity};
+use super::finding::Finding;
+use super::purpose::Purpose;
+use super::severity::Severity;
 use crate::plan::Plan;
 use crate::system::Snapshot;
 
@@ -33,10 +35,10 @@ fn open_files(snapshot: &Snapshot, purpose: &Purpose, plan: &Plan) -> Option<Fin
         None => Severity::Info,
     };
     let what = format!(
-        "{} files may be open; {wanted} leases need {needed}",
+        "{} file descriptors may be open; {wanted} leases need {needed}",
         limit.soft
     );
-    let why = "each lease is an open socket: beyond the limit there are ports and no sockets";
+    let why = "each lease is an open socket: beyond the limit no socket can be made, although ports are free";
     let fix = if needed <= limit.hard {
         format!("run: ulimit -n {needed}, or LimitNOFILE={needed} in a unit")
     } else {
@@ -48,7 +50,7 @@ fn open_files(snapshot: &Snapshot, purpose: &Purpose, plan: &Plan) -> Option<Fin
     Some(Finding::new("open-files", severity, what, why).fix(fix))
 }
 
-/// A listener's buffer holds the requests of a rack that is switched on at once. Small datagrams
+/// A listener's buffer holds the requests of machines that are switched on together. Small datagrams
 /// are charged about 768 bytes each, so Linux's default holds some 277 of them.
 fn receive_buffer(snapshot: &Snapshot) -> Option<Finding> {
     const ROOMY: u64 = 1 << 20;
@@ -62,13 +64,13 @@ fn receive_buffer(snapshot: &Snapshot) -> Option<Finding> {
                 "a socket's receive buffer is at most {bytes} bytes: about {} small datagrams",
                 bytes / CHARGE
             ),
-            "when more clients than that ask at once, the kernel drops requests",
+            "when more clients than that send a request together, the kernel drops requests",
         )
         .fix(format!("run: sysctl -w net.core.rmem_max={}", 4 * ROOMY)),
     )
 }
 
-/// A window is sent as one piece of up to 64 KiB, which the kernel charges with its overhead.
+/// A window is sent as one piece of up to 64 KiB, to which the kernel adds its overhead.
 fn send_buffer(snapshot: &Snapshot) -> Option<Finding> {
     const WINDOW: u64 = 128 << 10;
     let bytes = snapshot.send_buffer.filter(|bytes| *bytes < WINDOW)?;
@@ -77,13 +79,13 @@ fn send_buffer(snapshot: &Snapshot) -> Option<Finding> {
             "send-buffer",
             Severity::Warning,
             format!("a socket's send buffer is {bytes} bytes"),
-            "a window of 64 KiB fills it, and nothing can follow before the window has left",
+            "a window of 64 KiB fills it, and nothing more can be sent before the window has left",
         )
         .fix("run: sysctl -w net.core.wmem_default=212992"),
     )
 }
 
-/// Each transfer from a port of its own is one more entry for the connection tracker.
+/// The connection tracker needs an entry for each transfer on a port of its own.
 fn conntrack(snapshot: &Snapshot, purpose: &Purpose, plan: &Plan) -> Option<Finding> {
     let table = snapshot.conntrack?;
     let free = table.limit.saturating_sub(table.entries);
@@ -101,7 +103,7 @@ fn conntrack(snapshot: &Snapshot, purpose: &Purpose, plan: &Plan) -> Option<Find
                 "the connection tracker has {} of {} entries; {wanted} leases need {wanted} more",
                 table.entries, table.limit
             ),
-            "when its table is full, the kernel drops the packets of whoever comes next",
+            "when its table is full, the kernel drops the packets of new connections",
         )
         .fix(format!(
             "run: sysctl -w net.netfilter.nf_conntrack_max={raised}, or leave these ports untracked"

@@ -1,8 +1,10 @@
-//! Checks of well-known ports: who holds them, and whether they may be bound.
+//! Checks of well-known ports: their holders, and the permission to bind them.
 
 use std::collections::BTreeSet;
 
-use super::{Finding, Purpose, Severity};
+use super::finding::Finding;
+use super::purpose::Purpose;
+use super::severity::Severity;
 use crate::address::Protocol;
 use crate::system::{BoundSocket, Process, Snapshot};
 
@@ -30,7 +32,7 @@ fn held(
 ) -> Option<Finding> {
     let lines: BTreeSet<String> = open
         .iter()
-        .map(|socket| format!("{} by {}", socket.local, who(snapshot, socket)))
+        .map(|socket| format!("{} by {}", socket.local, holder(snapshot, socket)))
         .collect();
     let lines: Vec<String> = lines.into_iter().collect();
     (!lines.is_empty()).then(|| {
@@ -38,13 +40,13 @@ fn held(
             "listener-held",
             Severity::Info,
             format!("{protocol} port {port} is held: {}", lines.join(", ")),
-            "another server cannot be started on it",
+            "another server on this port fails to start",
         )
     })
 }
 
-/// Sockets of several processes that take the same packets. The threads of one process share a port
-/// on purpose.
+/// Finds sockets of several processes that receive the same packets. Threads of one process share a
+/// port by design.
 fn shared(
     snapshot: &Snapshot,
     protocol: Protocol,
@@ -69,15 +71,15 @@ fn shared(
                 "{protocol} port {port} is bound more than once: {}",
                 rivals.join(" and ")
             ),
-            "SO_REUSEADDR or SO_REUSEPORT permits that; one of them gets the packets and the \
-             others wait in silence",
+            "SO_REUSEADDR or SO_REUSEPORT permits that; one program receives all packets, the \
+             others none",
         )
         .fix("stop all but one of these programs")
     })
 }
 
-/// Whether two sockets take the same packets. A specific address beside the wildcard is no rival:
-/// that is how servers divide a port properly.
+/// Returns true if two sockets receive the same packets. A specific address beside the wildcard is
+/// no rival: the kernel divides the packets between them.
 fn rival(one: &BoundSocket, other: &BoundSocket) -> bool {
     let reached_alike =
         one.interface == other.interface || one.interface == 0 || other.interface == 0;
@@ -86,15 +88,15 @@ fn rival(one: &BoundSocket, other: &BoundSocket) -> bool {
     reached_alike && (one.local == other.local || both_take_v4)
 }
 
-/// Whether a wildcard socket is known to take packets of IPv4.
+/// Returns true if a wildcard socket is known to receive packets of IPv4.
 fn takes_v4(socket: &BoundSocket) -> bool {
     socket.local.is_ipv4() || socket.only_v6 == Some(false)
 }
 
-/// Whether two sockets belong to the same process.
+/// Returns true if two sockets belong to the same process.
 fn related(snapshot: &Snapshot, one: &BoundSocket, other: &BoundSocket) -> bool {
-    let (ours, theirs) = (snapshot.holders_of(one), snapshot.holders_of(other));
-    ours.iter().any(|process| theirs.contains(process))
+    let (some, others) = (snapshot.holders_of(one), snapshot.holders_of(other));
+    some.iter().any(|process| others.contains(process))
 }
 
 fn describe(snapshot: &Snapshot, socket: &BoundSocket) -> String {
@@ -104,7 +106,7 @@ fn describe(snapshot: &Snapshot, socket: &BoundSocket) -> String {
     }
 }
 
-fn who(snapshot: &Snapshot, socket: &BoundSocket) -> String {
+fn holder(snapshot: &Snapshot, socket: &BoundSocket) -> String {
     match snapshot.holders_of(socket) {
         [] => format!("a process of uid {} that is not visible", socket.uid),
         processes => names(processes),
@@ -137,7 +139,7 @@ fn privilege(snapshot: &Snapshot, purpose: &Purpose) -> Option<Finding> {
                 "this process may not bind ports {}: those below {from} are privileged",
                 denied.join(", ")
             ),
-            "a server started like this one is refused its port",
+            "a server with the permissions of this process cannot bind its port",
         )
         .fix(format!(
             "grant CAP_NET_BIND_SERVICE (AmbientCapabilities= in a unit), start from a socket unit, \

@@ -1,11 +1,13 @@
 //! Checks of the ports that are handed out.
 
-use super::{Finding, Purpose, Severity};
+use super::finding::Finding;
+use super::purpose::Purpose;
+use super::severity::Severity;
 use crate::plan::Plan;
 use crate::ports::{PortClass, PortRange, PortSet};
 use crate::system::Snapshot;
 
-/// How many sockets or services one finding names.
+/// The number of sockets or services that one finding names at most.
 const NAMED: usize = 5;
 
 pub(super) fn check(snapshot: &Snapshot, purpose: &Purpose, plan: &Plan) -> Vec<Finding> {
@@ -21,7 +23,7 @@ pub(super) fn check(snapshot: &Snapshot, purpose: &Purpose, plan: &Plan) -> Vec<
     notes.chain(checks.into_iter().flatten()).collect()
 }
 
-/// RFC 6335 §6: only the dynamic ports are nobody's.
+/// RFC 6335 §6: only the dynamic ports are never assigned.
 fn user_ports(plan: &Plan) -> Option<Finding> {
     let ports = PortClass::User.within(plan.ports());
     (!ports.is_empty()).then(|| {
@@ -29,7 +31,7 @@ fn user_ports(plan: &Plan) -> Option<Finding> {
             "range-user-ports",
             Severity::Info,
             format!("ports {ports} are user ports"),
-            "IANA assigns them to services, one of which may be started on this host some day",
+            "IANA assigns them to services, one of which may be started on this host later",
         )
         .fix(format!("name ports from {} if you can", PortRange::DYNAMIC))
     })
@@ -48,9 +50,9 @@ fn services(snapshot: &Snapshot, purpose: &Purpose, plan: &Plan) -> Option<Findi
             "range-names-services",
             Severity::Info,
             format!("/etc/services names {}", some_of(&named)),
-            "a service of that name could find its port taken by one of ours",
+            "such a service fails to start while its port is leased",
         )
-        .fix("exclude those that are used here")
+        .fix("exclude the ports of services that run here")
     })
 }
 
@@ -87,7 +89,7 @@ fn sockets(snapshot: &Snapshot, purpose: &Purpose, plan: &Plan) -> Option<Findin
             "range-in-use",
             Severity::Info,
             format!("held at the moment: {}", some_of(&held)),
-            "such a port is passed over for as long as it is held",
+            "such a port is skipped as long as it is held",
         )
     })
 }
@@ -99,36 +101,36 @@ fn too_few(purpose: &Purpose, plan: &Plan) -> Option<Finding> {
         Finding::new(
             "range-too-small",
             Severity::Warning,
-            format!("{leases} leases are wanted and there are {ports} ports"),
+            format!("{leases} leases are needed and there are {ports} ports"),
             "each lease on the same address needs a port of its own",
         )
         .fix("name more ports, or allow fewer leases"),
     )
 }
 
-/// A kernel whose ephemeral range is mostly reserved has few ports left for everybody else.
+/// A kernel whose ephemeral range is mostly reserved has few ports left for other programs.
 fn reserved_list_is_long(snapshot: &Snapshot, plan: &Plan) -> Option<Finding> {
     const ENOUGH: usize = 4096;
     let ephemeral = snapshot.ephemeral.ports();
     let left = ephemeral.minus(&snapshot.kernel_reserved);
-    let ours: PortSet = plan.ports().intersect(&snapshot.kernel_reserved);
+    let planned: PortSet = plan.ports().intersect(&snapshot.kernel_reserved);
     let scarce = !ephemeral.is_empty() && left.len() < ENOUGH;
     scarce.then(|| {
         let (left, range) = (left.len(), snapshot.ephemeral);
-        let ours = ours.intersect(&ephemeral).len();
+        let planned = planned.intersect(&ephemeral).len();
         Finding::new(
             "ephemeral-scarce",
             Severity::Warning,
             format!(
-                "the kernel has {left} ports left of its ephemeral range {range} ({ours} are ours)"
+                "the kernel has {left} ports left of its ephemeral range {range} ({planned} of the reserved ones are in this plan)"
             ),
-            "every outgoing connection and every socket without a port of its own needs one",
+            "each outgoing connection and each socket bound to port 0 needs one",
         )
         .fix("widen net.ipv4.ip_local_port_range, or shorten net.ipv4.ip_local_reserved_ports")
     })
 }
 
-/// The first few of a list, and how many more there are.
+/// Returns the first few items of a list and the number of the others.
 fn some_of(all: &[String]) -> String {
     let first: Vec<&str> = all.iter().take(NAMED).map(String::as_str).collect();
     let first = first.join(", ");

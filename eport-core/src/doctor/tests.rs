@@ -1,9 +1,11 @@
 use super::*;
 use crate::address::AddressFamily;
+use crate::address::Protocol;
+use crate::plan::Overlap;
 use crate::ports::{Ephemeral, PortRange};
 use crate::system::{BoundSocket, Conntrack, OpenFiles, Process, Service, SocketState};
 
-/// A host with Linux's defaults and nothing to complain about.
+/// A host with the defaults of Linux, on which every check passes.
 fn stock() -> Snapshot {
     let range: PortRange = "32768-60999".parse().expect("a range");
     Snapshot {
@@ -54,7 +56,7 @@ fn codes(snapshot: &Snapshot, purpose: &Purpose) -> Vec<&'static str> {
     findings.iter().map(|finding| finding.code).collect()
 }
 
-/// The one finding with a code.
+/// Returns the one finding with a code.
 #[track_caller]
 fn found(snapshot: &Snapshot, purpose: &Purpose, code: &str) -> Finding {
     let findings = examine(snapshot, purpose);
@@ -75,7 +77,7 @@ fn a_host_with_nothing_wrong_gets_no_finding() {
 }
 
 #[test]
-fn a_host_that_says_nothing_gets_no_finding() {
+fn an_empty_snapshot_gets_no_finding() {
     assert_eq!(codes(&Snapshot::default(), &Purpose::default()), [""; 0]);
 }
 
@@ -97,7 +99,7 @@ fn an_overlap_with_the_ephemeral_range_comes_with_its_sysctl_line() {
 }
 
 #[test]
-fn ports_set_aside_for_us_are_good_news() {
+fn ports_set_aside_for_this_purpose_are_an_info() {
     let snapshot = Snapshot {
         kernel_reserved: "60000-60999".parse().expect("ports"),
         ..stock()
@@ -116,7 +118,7 @@ fn nothing_left_to_hand_out_is_an_error() {
 }
 
 #[test]
-fn a_range_among_other_peoples_ports_names_them() {
+fn a_range_among_the_ports_of_services_names_them() {
     let service = |name: &str, port, protocol| Service {
         name: name.into(),
         port,
@@ -169,11 +171,11 @@ fn sockets_in_the_range_are_named_with_their_holders_and_the_list_is_short() {
         "{held}"
     );
     let tcp = purpose("61000-65535").protocol(Protocol::Tcp);
-    assert!(codes(&snapshot, &tcp).is_empty(), "they are sockets of UDP");
+    assert!(codes(&snapshot, &tcp).is_empty(), "the sockets are UDP");
 }
 
 #[test]
-fn two_servers_on_one_port_are_told_apart_by_their_processes() {
+fn two_servers_on_one_port_are_distinguished_by_their_processes() {
     let mut snapshot = Snapshot {
         sockets: Some(vec![socket("0.0.0.0:69", 1), socket("0.0.0.0:69", 2)]),
         ..stock()
@@ -191,12 +193,12 @@ fn two_servers_on_one_port_are_told_apart_by_their_processes() {
     assert_eq!(
         codes(&snapshot, &Purpose::default()),
         ["listener-held"],
-        "threads of one server share on purpose"
+        "threads of one server share by design"
     );
 }
 
 #[test]
-fn sockets_that_do_not_take_each_others_packets_are_no_rivals() {
+fn sockets_with_different_packets_are_no_rivals() {
     let on = |interface| BoundSocket {
         interface,
         ..socket("0.0.0.0:69", u64::from(interface))
@@ -256,7 +258,7 @@ fn a_privileged_port_without_privilege_comes_with_three_remedies() {
 }
 
 #[test]
-fn limits_are_measured_against_what_is_wanted() {
+fn limits_are_compared_with_the_leases_that_are_needed() {
     let snapshot = Snapshot {
         open_files: Some(OpenFiles {
             soft: 1024,
@@ -299,14 +301,19 @@ fn limits_are_measured_against_what_is_wanted() {
 }
 
 #[test]
-fn a_kernel_that_is_left_with_few_ports_is_a_warning() {
+fn a_kernel_with_few_ports_left_is_a_warning() {
     let snapshot = Snapshot {
         kernel_reserved: "32768-59999".parse().expect("ports"),
         ..stock()
     };
     let scarce = found(&snapshot, &purpose("50000-59999"), "ephemeral-scarce");
     assert!(scarce.what.contains("1000 ports left"), "{scarce}");
-    assert!(scarce.what.contains("(10000 are ours)"), "{scarce}");
+    assert!(
+        scarce
+            .what
+            .contains("(10000 of the reserved ones are in this plan)"),
+        "{scarce}"
+    );
 }
 
 #[test]
