@@ -8,7 +8,7 @@ use eport_core::program::{self, Exit, Failure, Findings};
 
 use super::names::{Names, printable};
 use super::target;
-use crate::client::{Client, Rpcbind};
+use crate::client::{Client, ConnectError, Rpcbind};
 use crate::portmapper::LocalHost;
 use crate::registry::{Host, Liveness};
 use crate::rpc::NULL_PROCEDURE;
@@ -79,7 +79,19 @@ async fn remote(host: SocketAddr, within: Duration) -> Result<Vec<Finding>, Fail
         .mappings()
         .await;
     if by_datagram.is_ok() && !host.ip().is_loopback() {
-        findings.push(Finding::new("amplifier", Severity::Warning, format!("{} sends its list of registrations by UDP", host.ip()), "a request with a forged source address sends many times its size to the victim").fix("use rpc-portmap serve, which sends lists by UDP to trusted networks only, or a firewall"));
+        findings.push(
+            Finding::new(
+                "amplifier",
+                Severity::Warning,
+                format!("{} sends its list of registrations by UDP", host.ip()),
+                "a request with a forged source address sends many times its size to the \
+             victim",
+            )
+            .fix(
+                "use rpc-portmap serve, which sends lists by UDP to trusted networks \
+             only, or a firewall",
+            ),
+        );
     }
     Ok(findings)
 }
@@ -88,13 +100,7 @@ async fn remote(host: SocketAddr, within: Duration) -> Result<Vec<Finding>, Fail
 async fn sockets() -> Vec<Finding> {
     let mut answering = Vec::new();
     for name in [ABSTRACT_SOCKET, SOCKET] {
-        if let Ok(client) = Client::unix(name).await
-            && client
-                .with_timeout(PROBE)
-                .null(PROGRAM, v2::VERSION)
-                .await
-                .is_ok()
-        {
+        if answers(Client::unix(name).await).await {
             answering.push(name);
         }
     }
@@ -116,7 +122,8 @@ async fn sockets() -> Vec<Finding> {
                 "programs with older libraries use this socket only",
             )
             .fix(
-                "start the portmapper with --socket @/run/rpcbind.sock --socket /run/rpcbind.sock",
+                "start the portmapper with --socket @/run/rpcbind.sock \
+                 --socket /run/rpcbind.sock",
             ),
         ],
         _ => Vec::new(),
@@ -131,29 +138,35 @@ async fn families() -> Vec<Finding> {
         Ipv6Addr::LOCALHOST.into(),
     ] {
         let address = SocketAddr::new(ip, PORT);
-        let tcp = match Client::tcp(address, PROBE).await {
-            Ok(client) => client
-                .with_timeout(PROBE)
-                .null(PROGRAM, v2::VERSION)
-                .await
-                .is_ok(),
-            Err(_) => false,
-        };
-        let udp = match Client::udp(address) {
-            Ok(client) => client
-                .with_timeout(PROBE)
-                .null(PROGRAM, v2::VERSION)
-                .await
-                .is_ok(),
-            Err(_) => false,
-        };
+        let tcp = answers(Client::tcp(address, PROBE).await).await;
+        let udp = answers(Client::udp(address)).await;
         for (transport, answers) in [("TCP", tcp), ("UDP", udp)] {
             if !answers {
-                findings.push(Finding::new("half-bound", Severity::Warning, format!("no portmapper answers at {address} by {transport}"), "clients of that family and transport get no answer and time out").fix("ss -lnp shows the holder of the port; rpc-portmap serve listens on all or fails"));
+                findings.push(
+                    Finding::new(
+                        "half-bound",
+                        Severity::Warning,
+                        format!("no portmapper answers at {address} by {transport}"),
+                        "clients of that family and transport get no answer and time out",
+                    )
+                    .fix(
+                        "ss -lnp shows the holder of the port; rpc-portmap serve listens on all \
+             or fails",
+                    ),
+                );
             }
         }
     }
     findings
+}
+
+/// Returns true if a portmapper answers to a client.
+async fn answers(client: Result<Client, ConnectError>) -> bool {
+    let Ok(client) = client else {
+        return false;
+    };
+    let answer = client.with_timeout(PROBE).null(PROGRAM, v2::VERSION).await;
+    answer.is_ok()
 }
 
 /// Examines if calls are forwarded. The call that is tried is harmless: the NULL procedure of a
@@ -176,7 +189,19 @@ async fn forwards(host: SocketAddr) -> Option<Finding> {
     let answer = client
         .call::<_, v2::CallResult>(PROGRAM, v2::VERSION, v2::CALLIT, &call)
         .await;
-    answer.is_ok().then(|| Finding::new("forwards-calls", Severity::Warning, format!("{} forwards calls (CALLIT)", host.ip()), "a program receives the call of another machine as a call of its own machine").fix("turn forwarding off (rpcbind: without -r) unless clients look for programs by broadcast"))
+    answer.is_ok().then(|| {
+        Finding::new(
+            "forwards-calls",
+            Severity::Warning,
+            format!("{} forwards calls (CALLIT)", host.ip()),
+            "a program receives the call of another machine as a call of its own \
+             machine",
+        )
+        .fix(
+            "turn forwarding off (rpcbind: without -r) unless clients look for \
+             programs by broadcast",
+        )
+    })
 }
 
 /// Examines if the portmapper of this machine listens for other machines.
@@ -197,7 +222,8 @@ fn exposed(entries: &[Rpcb]) -> Option<Finding> {
                 "the portmapper listens for other machines, at {}",
                 printable(&beyond.address)
             ),
-            "other machines can list the registrations, unless a firewall drops their calls",
+            "other machines can list the registrations, unless a firewall drops \
+             their calls",
         )
         .fix("if only this machine needs it: --listen 127.0.0.1 --listen ::1"),
     )
@@ -219,14 +245,16 @@ fn dead(entries: &[Rpcb]) -> Vec<Finding> {
             "dead-registration",
             Severity::Warning,
             format!(
-                "program {} ({}) version {} is registered at {} on {}, where no socket is bound",
+                "program {} ({}) version {} is registered at {} on {}, where no socket \
+             is bound",
                 entry.program,
                 names.of(entry.program).unwrap_or("no name"),
                 entry.version,
                 printable(&entry.address),
                 printable(&entry.netid),
             ),
-            "clients are sent to a closed port, or to the next program that binds it",
+            "clients are sent to a closed port, or to the next program that binds \
+             it",
         )
         .fix("start the service again, or rpc-portmap unset PROGRAM:VERSION")
     };
