@@ -1,4 +1,4 @@
-//! The binaries as a person meets them: messages, exit codes, signals.
+//! The binaries from outside: messages, exit codes, signals.
 
 #![expect(clippy::disallowed_methods, reason = "tests make files")]
 
@@ -59,6 +59,12 @@ fn every_mistake_is_one_clear_line_with_its_remedy_and_an_exit_code() {
             "ip address shows",
         ),
         (
+            &[root, "--listen", "fe80::1%no-such-if"],
+            69,
+            "no interface is named no-such-if",
+            "ip link shows",
+        ),
+        (
             &[root, "--ports", "62000-62009", "--exclude", "62000-62100"],
             78,
             "no port of 62000-62009 is left",
@@ -70,7 +76,7 @@ fn every_mistake_is_one_clear_line_with_its_remedy_and_an_exit_code() {
 }
 
 #[test]
-fn what_cannot_be_meant_is_refused_before_anything_is_bound() {
+fn arguments_that_cannot_work_are_refused_before_anything_is_bound() {
     for (arguments, code, error, hint) in [
         (
             &[".", "--map-file", "/no/such/file"][..],
@@ -110,20 +116,20 @@ fn what_cannot_be_meant_is_refused_before_anything_is_bound() {
 #[track_caller]
 fn check_mistake(arguments: &[&str], code: i32, error: &str, hint: &str) {
     let output = tftpd(arguments);
-    let said = text(&output.stderr);
-    assert_eq!(output.status.code(), Some(code), "{arguments:?}: {said}");
+    let stderr = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(code), "{arguments:?}: {stderr}");
     assert_eq!(text(&output.stdout), "", "{arguments:?}");
-    let lines: Vec<_> = said.lines().collect();
+    let lines: Vec<_> = stderr.lines().collect();
     let [first, rest @ ..] = lines.as_slice() else {
-        panic!("{arguments:?}: silence")
+        panic!("{arguments:?}: nothing was printed")
     };
     assert!(
         first.starts_with("error: ") && first.contains(error),
-        "{arguments:?}: {said}"
+        "{arguments:?}: {stderr}"
     );
     assert!(
-        rest.len() <= 7 && said.contains(hint),
-        "{arguments:?}: {said}"
+        rest.len() <= 7 && stderr.contains(hint),
+        "{arguments:?}: {stderr}"
     );
 }
 
@@ -134,44 +140,46 @@ fn arguments_that_make_no_sense_are_named() {
             &[".", "--listen", "nowhere"][..],
             "\"nowhere\" is no address",
         ),
+        (&[".", "--listen", "::1:69"], "[::1]:69 for port 69"),
+        (&[".", "--listen", "fe80::1"], "such as fe80::1%eth0"),
         (&[".", "--ports", "9-1"], "--ports"),
         (&[".", "--no-such-flag"], "--no-such-flag"),
         (&[".", "and", "more"], "and"),
     ] {
         let output = tftpd(arguments);
-        let said = text(&output.stderr);
-        assert_eq!(output.status.code(), Some(64), "{arguments:?}: {said}");
-        assert!(said.contains(named), "{arguments:?}: {said}");
+        let stderr = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(64), "{arguments:?}: {stderr}");
+        assert!(stderr.contains(named), "{arguments:?}: {stderr}");
     }
 }
 
 #[test]
-fn a_user_without_privileges_is_told_what_is_forbidden() {
+fn a_user_without_privileges_gets_the_denied_step_and_its_remedy() {
     let closed = tempfile::tempdir().expect("a directory");
     fs::set_permissions(closed.path(), fs::Permissions::from_mode(0o700)).expect("changed");
-    let Some(nobody) = Unprivileged::new() else {
+    let Some(user) = Unprivileged::new() else {
         return;
     };
-    let output = nobody.tftpd(&[
+    let output = user.tftpd(&[
         closed.path().to_str().expect("UTF-8"),
         "--listen",
         "127.0.0.1:0",
     ]);
-    let said = text(&output.stderr);
-    assert_eq!(output.status.code(), Some(77), "{said}");
+    let stderr = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(77), "{stderr}");
     assert!(
-        said.contains("permission denied") && said.contains("hint: let this user enter it"),
-        "{said}"
+        stderr.contains("permission denied") && stderr.contains("hint: let this user enter it"),
+        "{stderr}"
     );
 
-    let output = nobody.tftpd(&["/", "--listen", "127.0.0.1:69"]);
-    let said = text(&output.stderr);
-    assert_eq!(output.status.code(), Some(77), "{said}");
+    let output = user.tftpd(&["/", "--listen", "127.0.0.1:69"]);
+    let stderr = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(77), "{stderr}");
     assert!(
-        said.contains("cannot listen on 127.0.0.1:69: permission denied"),
-        "{said}"
+        stderr.contains("cannot listen on 127.0.0.1:69: permission denied"),
+        "{stderr}"
     );
-    assert!(said.contains("CAP_NET_BIND_SERVICE"), "{said}");
+    assert!(stderr.contains("CAP_NET_BIND_SERVICE"), "{stderr}");
 }
 
 #[test]
@@ -179,10 +187,10 @@ fn a_directory_is_served_without_privileges_and_ctrl_c_ends_it() {
     let root = tempfile::tempdir().expect("a directory");
     fs::write(root.path().join("hello"), "hello\n").expect("written");
     fs::set_permissions(root.path(), fs::Permissions::from_mode(0o755)).expect("changed");
-    let Some(nobody) = Unprivileged::new() else {
+    let Some(user) = Unprivileged::new() else {
         return;
     };
-    let mut server = Serving::start(nobody.command(&[
+    let mut server = Serving::start(user.command(&[
         root.path().to_str().expect("UTF-8"),
         "--listen",
         "127.0.0.1:0",
@@ -211,9 +219,9 @@ fn a_directory_is_served_without_privileges_and_ctrl_c_ends_it() {
     let (code, log) = server.stop();
     assert_eq!(code, Some(0), "{log}");
     for words in [SENT, REFUSED, STOPPED] {
-        let tells = |line: &str| words.iter().all(|word| line.contains(word));
+        let holds = |line: &str| words.iter().all(|word| line.contains(word));
         assert_eq!(
-            log.lines().filter(|line| tells(line)).count(),
+            log.lines().filter(|line| holds(line)).count(),
             1,
             "{words:?} in:\n{log}"
         );
@@ -278,23 +286,23 @@ fn a_fetched_file_appears_whole_or_not_at_all() {
 }
 
 #[test]
-fn a_server_that_is_not_there_is_named_at_once() {
+fn a_server_that_does_not_run_is_named_without_delay() {
     let closed = taken_port().local_addr().expect("bound");
     let output = tftp(&["get", &format!("tftp://{closed}/x"), "-o", "-"]);
-    let said = text(&output.stderr);
-    assert_eq!(output.status.code(), Some(69), "{said}");
+    let stderr = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(69), "{stderr}");
     assert!(
-        said.contains(&format!("nothing listens on {closed}")),
-        "{said}"
+        stderr.contains(&format!("nothing listens on {closed}")),
+        "{stderr}"
     );
     let output = tftp(&["get", "tftp://no-such-host.invalid/x", "-o", "-"]);
-    let said = text(&output.stderr);
-    assert_eq!(output.status.code(), Some(69), "{said}");
-    assert!(said.contains("no-such-host.invalid"), "{said}");
+    let stderr = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(69), "{stderr}");
+    assert!(stderr.contains("no-such-host.invalid"), "{stderr}");
 }
 
 #[test]
-fn descriptors_that_will_run_out_are_told_beforehand() {
+fn too_few_descriptors_are_a_warning_at_the_start() {
     for (limit, few) in [("40", true), ("20000", false)] {
         let mut shell = Command::new("sh");
         shell.args([
@@ -304,8 +312,8 @@ fn descriptors_that_will_run_out_are_told_beforehand() {
         ]);
         shell.args([limit, TFTPD]);
         let (_, log) = Serving::start(shell).stop();
-        let told = log.contains("WARN") && log.contains("descriptors are few");
-        assert_eq!(told, few, "{log}");
+        let warned = log.contains("WARN") && log.contains("descriptors are few");
+        assert_eq!(warned, few, "{log}");
     }
 }
 
@@ -329,9 +337,9 @@ fn no_block_is_cut_on_the_way_with_ports_of_their_own_and_with_one() {
             .current_dir(root.path())
             .output()
             .expect("unshare runs");
-        let (said, wrong) = (text(&output.stdout), text(&output.stderr));
+        let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
         // Headers: IPv4 20, UDP 8, DATA 4.
-        assert!(said.contains("blksize=1268"), "{ports}: {said}{wrong}");
+        assert!(stdout.contains("blksize=1268"), "{ports}: {stdout}{stderr}");
         fs::remove_file(root.path().join("log")).expect("made");
     }
 }
@@ -435,7 +443,7 @@ impl Serving {
 
 impl Drop for Serving {
     fn drop(&mut self) {
-        // Already over, if the test got that far.
+        // The process has ended already, if the test got that far.
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
@@ -446,7 +454,7 @@ impl Drop for Serving {
 struct Unprivileged(tempfile::TempDir);
 
 impl Unprivileged {
-    /// `None`, and a word about it, where this is not root and cannot become somebody else.
+    /// Returns `None` and prints a line if this is not root and cannot change its user.
     fn new() -> Option<Self> {
         if !Uid::effective().is_root() {
             assert!(std::env::var_os("CI").is_none(), "CI runs this as root");

@@ -1,4 +1,4 @@
-//! The binary `tftp` as a person and a script meet it.
+//! The binary `tftp` from outside: texts, files, exit codes.
 
 #![expect(clippy::disallowed_methods, reason = "tests make files")]
 
@@ -24,7 +24,7 @@ use tempfile::TempDir;
 use tftpd::{Server, backend::Memory};
 
 #[test]
-fn help_is_what_is_written_down_and_fits_a_screen() {
+fn help_is_that_of_the_snapshots_and_fits_a_screen() {
     for (arguments, written) in [
         (&["-h"][..], include_str!("tftp.txt")),
         (&["get", "-h"], include_str!("tftp-get.txt")),
@@ -42,23 +42,25 @@ fn help_is_what_is_written_down_and_fits_a_screen() {
 }
 
 #[test]
-fn a_file_goes_there_and_comes_back() {
+fn a_file_is_sent_and_fetched() {
     with_server(|server, here| {
         fs::write(here.join("image"), content(100_000)).expect("written");
         let output = tftp(here, &["put", "image", &url(server, "up/image")]);
-        let said = text(&output.stderr);
-        assert_eq!(output.status.code(), Some(0), "{said}");
-        assert!(said.starts_with("image: 100000 bytes in ") && said.contains(" to 127.0.0.1:"));
+        let stderr = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(0), "{stderr}");
+        assert!(stderr.starts_with("image: 100000 bytes in ") && stderr.contains(" to 127.0.0.1:"));
         assert_eq!(
-            (said.lines().count(), text(&output.stdout).as_str()),
+            (stderr.lines().count(), text(&output.stdout).as_str()),
             (1, "")
         );
 
         let output = tftp(here, &["get", &url(server, "up/image"), "-o", "back"]);
-        let said = text(&output.stderr);
-        assert_eq!(output.status.code(), Some(0), "{said}");
-        assert!(said.starts_with("back: 100000 bytes in ") && said.contains(" from 127.0.0.1:"));
-        assert_eq!(said.lines().count(), 1);
+        let stderr = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(0), "{stderr}");
+        assert!(
+            stderr.starts_with("back: 100000 bytes in ") && stderr.contains(" from 127.0.0.1:")
+        );
+        assert_eq!(stderr.lines().count(), 1);
         assert!(fs::read(here.join("back")).expect("there") == content(100_000));
         assert_eq!(names(here), ["back", "image"]);
     });
@@ -130,7 +132,7 @@ fn a_put_that_is_refused_does_not_wait_for_its_input() {
 }
 
 #[test]
-fn names_are_completed_from_the_other_side() {
+fn a_missing_name_is_taken_from_the_other_argument() {
     with_server(|server, here| {
         fs::write(here.join("a b"), "1").expect("written");
         fs::create_dir(here.join("folder")).expect("made");
@@ -149,7 +151,7 @@ fn names_are_completed_from_the_other_side() {
 }
 
 #[test]
-fn what_is_there_is_replaced_only_by_a_whole_file_and_never_a_device_or_a_link() {
+fn a_file_is_replaced_only_by_a_whole_one_and_a_device_or_a_link_never() {
     with_server(|server, here| {
         fs::write(here.join("new"), "new").expect("written");
         assert_eq!(code(here, &["put", "new", &url(server, "new")]), Some(0));
@@ -182,7 +184,7 @@ fn what_is_there_is_replaced_only_by_a_whole_file_and_never_a_device_or_a_link()
 }
 
 #[test]
-fn line_ends_are_translated_on_the_way_if_that_is_wanted() {
+fn line_ends_are_translated_on_request() {
     with_server(|server, here| {
         fs::write(here.join("text"), "one\ntwo\r\n").expect("written");
         assert_eq!(
@@ -234,13 +236,13 @@ fn every_failure_has_its_exit_code_and_its_remedy() {
             (&["127.0.0.1"], 64, "no command is given"),
         ] {
             let output = tftp(here, arguments);
-            let said = text(&output.stderr);
+            let stderr = text(&output.stderr);
             assert_eq!(
                 output.status.code(),
                 Some(expected),
-                "{arguments:?}: {said}"
+                "{arguments:?}: {stderr}"
             );
-            assert!(said.contains(error), "{arguments:?}: {said}");
+            assert!(stderr.contains(error), "{arguments:?}: {stderr}");
         }
     });
 }
@@ -256,13 +258,13 @@ fn an_address_family_can_be_chosen() {
 }
 
 #[test]
-fn a_probe_prints_what_a_server_would_do() {
+fn a_probe_prints_the_answer_of_the_server() {
     with_server(|server, here| {
         fs::write(here.join("x"), "12345").expect("written");
         assert_eq!(code(here, &["put", "x", &url(server, "x")]), Some(0));
         let output = tftp(here, &["probe", &url(server, "x")]);
-        let said = text(&output.stdout);
-        assert_eq!(output.status.code(), Some(0), "{said}");
+        let stdout = text(&output.stdout);
+        assert_eq!(output.status.code(), Some(0), "{stdout}");
         for line in [
             "answer  ",
             "from    127.0.0.1:",
@@ -271,8 +273,8 @@ fn a_probe_prints_what_a_server_would_do() {
             "fits    blksize=65464",
         ] {
             assert!(
-                said.lines().any(|said| said.starts_with(line)),
-                "{line} in:\n{said}"
+                stdout.lines().any(|printed| printed.starts_with(line)),
+                "{line} in:\n{stdout}"
             );
         }
         let output = tftp(here, &["probe", &format!("tftp://{server}")]);
@@ -316,7 +318,7 @@ fn a_fetched_file_has_the_permissions_of_a_new_one() {
     });
 }
 
-/// Runs `test` with a server that takes files of up to a million bytes, and with a folder.
+/// Runs `test` with a server that accepts files of up to a million bytes, and with a folder.
 fn with_server(test: impl FnOnce(SocketAddr, &Path)) {
     let files = Memory::new().writable(1_000_000);
     // Without a drain time: transfers that dally would delay the end.

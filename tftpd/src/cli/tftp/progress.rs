@@ -13,9 +13,9 @@ use crate::client::{Progress, Transferred};
 pub(super) struct Bar(ProgressBar);
 
 impl Bar {
-    /// Creates a bar called `name`, hidden unless `wanted`.
-    pub(super) fn new(name: String, wanted: bool) -> Self {
-        if !wanted || !stderr().is_terminal() {
+    /// Creates a bar called `name`, hidden unless `shown`.
+    pub(super) fn new(name: String, shown: bool) -> Self {
+        if !shown || !stderr().is_terminal() {
             return Self(ProgressBar::hidden());
         }
         let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
