@@ -54,6 +54,8 @@ mod receiver;
 mod request;
 mod retransmit;
 mod sender;
+#[cfg(test)]
+mod trace;
 mod transfer;
 
 pub use block::Rollover;
