@@ -37,6 +37,8 @@ impl fmt::Display for Protocol {
 }
 
 /// An address family.
+///
+/// Closed: ports are bound by IPv4 or by IPv6.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub enum AddressFamily {
     /// IPv4.

@@ -9,7 +9,7 @@ use crate::text::tracked;
 use crate::tokens::{literals, test_items, tokens};
 
 /// Pictures and personification, as phrases of lower-case words. A final `*` stands for any ending.
-/// Each hides the mechanism (queue, timer, permit, eviction) or gives code a mind of its own.
+/// Each hides the mechanism (queue, timer, permit, eviction) or personifies code.
 const PICTURES: &[&str] = &[
     // Persons and crowds, where a client, a peer, a task or a prefix is meant.
     "nobody",
@@ -139,7 +139,7 @@ const OPENING: usize = 27;
 /// The parts of the workspace that are measured one by one, then together.
 const PARTS: &[&str] = &["eport-core", "tftpd", "rpc-portmap", "tests"];
 
-/// Where the parts hold texts for users: literals outside of tests.
+/// Folders whose literals, outside of tests, are texts for users.
 const SOURCES: &[&str] = &["eport-core/src", "tftpd/src", "rpc-portmap/src"];
 
 #[test]

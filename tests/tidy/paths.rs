@@ -1,4 +1,4 @@
-//! Which parts of its own crate, and of its sisters, a source file names.
+//! Paths in a source file to modules of its own crate and of its sister crates.
 
 use crate::tokens::{Kind, Token};
 
@@ -139,7 +139,7 @@ struct Finder<'a> {
     tokens: &'a [Token],
     at: usize,
     module: Vec<String>,
-    /// How deep the braces were when a module inside the file began.
+    /// Depth of the braces at the start of each module inside the file.
     inline: Vec<usize>,
     depth: usize,
     found: Vec<Named>,
@@ -186,7 +186,7 @@ impl Finder<'_> {
         }
     }
 
-    /// Whether the word here is the first of a path with more to come, or all that a `use` names.
+    /// Returns true if the word here begins a path of several segments, or is all that a `use` names.
     fn starts_path(&self) -> bool {
         let before = self.at.checked_sub(1).and_then(|at| self.tokens.get(at));
         let continued =
@@ -205,7 +205,7 @@ impl Finder<'_> {
             && before(3).is_some_and(|token| token.is("pub"))
     }
 
-    /// At the first word of a path, which stands for `segments`.
+    /// Reads a path from its first segment on, which stands for `segments`.
     fn path(&mut self, segments: Vec<String>) {
         self.at += 1;
         self.rest(segments);
@@ -271,7 +271,7 @@ mod tests {
     use super::*;
     use crate::tokens::tokens;
 
-    /// What a file at `proto::packet` names, one path a word.
+    /// Returns the paths in a file at `proto::packet`, separated by spaces.
     #[track_caller]
     fn paths(source: &str) -> String {
         let module = ["proto".to_owned(), "packet".to_owned()];

@@ -74,6 +74,8 @@ impl AccessList {
 }
 
 /// A decision with its reason: the prefix that decided, or none if none holds the client.
+///
+/// Closed: a client is allowed or denied.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[must_use]
 pub enum Access {

@@ -29,6 +29,7 @@ pub const AUTO_MINIMUM: usize = 1024;
 /// # Ok::<(), eport_core::ParsePortsError>(())
 /// ```
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
 pub enum PortSpec {
     /// The dynamic ports 49152–65535 without those the kernel hands out itself.
     #[default]

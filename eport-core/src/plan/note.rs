@@ -6,6 +6,7 @@ use crate::ports::{Ephemeral, PortRange, PortSet};
 
 /// The importance of a [`Note`].
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+#[non_exhaustive]
 pub enum NoteLevel {
     /// Good to know; nothing needs to change.
     Info,

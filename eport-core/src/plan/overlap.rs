@@ -6,6 +6,7 @@ use std::str::FromStr;
 /// The treatment of ports that lie in the kernel's ephemeral range and are not set aside in
 /// `net.ipv4.ip_local_reserved_ports`.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+#[non_exhaustive]
 pub enum Overlap {
     /// Leave such ports out, however few are left.
     Avoid,

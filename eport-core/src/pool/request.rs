@@ -171,6 +171,8 @@ impl PoolLease {
 }
 
 /// The ports granted to a [`PoolRequest`].
+///
+/// Closed: a request is for one port or for several.
 #[derive(Debug, Eq, PartialEq)]
 #[must_use = "the ports stay leased until they are given back to the pool"]
 pub enum Grant {

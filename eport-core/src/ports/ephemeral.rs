@@ -116,6 +116,8 @@ impl fmt::Display for Ephemeral {
 
 /// The three kinds of port numbers
 /// ([RFC 6335 §6](https://www.rfc-editor.org/rfc/rfc6335#section-6)).
+///
+/// Closed: the RFC divides all ports into these.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub enum PortClass {
     /// 1–1023: assigned by IANA; on most systems binding one needs a privilege.
