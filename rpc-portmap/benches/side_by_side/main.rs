@@ -1,7 +1,7 @@
-//! rpc-portmap beside rpcbind: what a call costs either of them, in one run.
+//! rpc-portmap beside rpcbind: the cost of a call in each, in one run.
 //!
-//! Both want port 111 and the same unix socket, so they run one after the other, in turns, in a
-//! network namespace and with a `/run` of their own:
+//! Both need port 111 and the same unix socket, so they run alternately, in a network namespace and
+//! with a `/run` of their own:
 //!
 //! ```text
 //! # unshare --net --mount sh -c 'ip link set lo up && mount -t tmpfs none /run &&
@@ -26,7 +26,7 @@ use load::{Lookup, Registrations};
 use rpc_portmap::rpcbind::PORT;
 use server::{Kind, Server};
 
-/// How much is measured.
+/// The size of a run.
 #[derive(Clone, Copy, Debug)]
 struct Effort {
     /// Turns of each server.
@@ -36,7 +36,7 @@ struct Effort {
 }
 
 impl Effort {
-    /// What the command line asks for. Cargo adds `--bench` to it.
+    /// Reads the command line, to which Cargo adds `--bench`.
     fn from_arguments() -> Self {
         let mut numbers = std::env::args()
             .skip(1)
@@ -48,7 +48,7 @@ impl Effort {
     }
 }
 
-/// What is measured, in the order of the table.
+/// The rows of the table, in order.
 const ROWS: [&str; 8] = [
     "GETPORT by UDP, 10 registered: CPU-s per 100,000",
     "GETPORT by UDP, 10,000 registered: CPU-s per 100,000",
@@ -64,11 +64,11 @@ fn main() {
     if std::path::Path::new("/run/rpcbind.sock").exists() {
         eprintln!("error: a portmapper may be running: /run/rpcbind.sock exists");
         eprintln!(
-            "hint: run this in a namespace, as the head of benches/side_by_side/main.rs says"
+            "hint: run this in a namespace, as the head of benches/side_by_side/main.rs shows"
         );
         std::process::exit(69);
     }
-    let mut results = [Kind::Rpcbind, Kind::Ours].map(|kind| (kind, vec![Vec::new(); ROWS.len()]));
+    let mut results = [Kind::Rpcbind, Kind::RpcPortmap].map(|kind| (kind, vec![Vec::new(); ROWS.len()]));
     let effort = Effort::from_arguments();
     for turn in 1..=effort.turns {
         for (kind, rows) in &mut results {
@@ -78,13 +78,13 @@ fn main() {
             }
         }
     }
-    let [(_, theirs), (_, ours)] = results;
+    let [(_, rpcbind), (_, portmap)] = results;
     println!("| | rpcbind | rpc-portmap | ratio |\n|---|---|---|---|");
-    for ((name, theirs), ours) in ROWS.into_iter().zip(theirs).zip(ours) {
-        let (theirs, ours) = (median(theirs), median(ours));
+    for ((name, rpcbind), portmap) in ROWS.into_iter().zip(rpcbind).zip(portmap) {
+        let (rpcbind, portmap) = (median(rpcbind), median(portmap));
         println!(
-            "| {name} | {theirs:.2} | {ours:.2} | {:.1} |",
-            theirs / ours
+            "| {name} | {rpcbind:.2} | {portmap:.2} | {:.1} |",
+            rpcbind / portmap
         );
     }
 }

@@ -14,14 +14,14 @@ use std::{env, fs, thread};
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Kind {
     Rpcbind,
-    Ours,
+    RpcPortmap,
 }
 
 impl Kind {
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Rpcbind => "rpcbind",
-            Self::Ours => "rpc-portmap",
+            Self::RpcPortmap => "rpc-portmap",
         }
     }
 
@@ -34,7 +34,7 @@ impl Kind {
                 let program = env::var_os("RPCBIND").unwrap_or_else(|| "rpcbind".into());
                 command.arg(program).arg("-f");
             }
-            Self::Ours => {
+            Self::RpcPortmap => {
                 command.args([env!("CARGO_BIN_EXE_rpc-portmap"), "serve", "--log", "warn"]);
                 command.args(["--state", "/run/rpc-portmap.state"]);
             }
@@ -104,7 +104,10 @@ fn remove(path: &str) {
     let _ = fs::remove_file(path);
 }
 
-#[expect(clippy::disallowed_methods, reason = "reads what procfs says")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "reads process figures from procfs"
+)]
 fn text(path: &str) -> String {
     fs::read_to_string(path).expect("procfs")
 }

@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn an_allocator_keeps_off_what_is_registered_and_says_why() {
+    fn an_allocator_avoids_registered_ports_and_explains_them() {
         let list = [entry(100_024, "udp", "127.0.0.1.240.3", "107")];
         let registered: RegisteredPorts = list.iter().filter_map(with_port).collect();
         let allocator = eport_core::Allocator::builder()

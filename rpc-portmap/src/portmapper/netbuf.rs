@@ -68,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_go_both_ways_and_rubbish_is_empty() {
+    fn addresses_convert_both_ways_and_malformed_ones_are_empty() {
         for (text, length) in [("192.0.2.1.8.1", 16), ("2001:db8::1.8.1", 28)] {
             let netbuf = from_text(text);
             assert_eq!(
@@ -77,7 +77,7 @@ mod tests {
             );
             assert_eq!(to_text(&netbuf), text);
         }
-        assert_eq!(from_text("rubbish"), Netbuf::default());
+        assert_eq!(from_text("malformed"), Netbuf::default());
         assert_eq!(to_text(&Netbuf::default()), "");
         let short = Netbuf {
             max_len: 5,

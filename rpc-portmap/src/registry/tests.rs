@@ -26,7 +26,7 @@ impl Machine {
         }
     }
 
-    fn let_go(&self, port: u16) {
+    fn release(&self, port: u16) {
         self.held.borrow_mut().remove(&port);
     }
 }
@@ -92,7 +92,7 @@ fn a_version_that_is_not_there_gives_the_one_registered_last() {
         port(registry.find(7.into(), 0.into(), Netid::Udp, &host)),
         Some(4000)
     );
-    host.let_go(4000);
+    host.release(4000);
     assert_eq!(
         port(registry.find(7.into(), 0.into(), Netid::Udp, &host)),
         Some(4001)
@@ -133,11 +133,11 @@ fn a_registration_with_a_free_port_is_replaced_and_one_with_a_held_port_stays() 
     let host = Machine::holding([4000, 4001]);
     let mut registry = Registry::new(RegistryPolicy::default());
     registry.set(udp(7, 1, 4000), ALICE, &host).expect("free");
-    host.let_go(4000);
+    host.release(4000);
     let replaced = registry.set(udp(7, 1, 4001), BOB, &host);
     assert!(matches!(replaced, Ok(Accepted::Replaced(old)) if old.owner == Owner::Uid(1000)));
     assert_eq!(registry.sweep(&host), 0);
-    host.let_go(4001);
+    host.release(4001);
     assert_eq!(registry.sweep(&host), 1);
     assert!(registry.is_empty());
 }
@@ -161,7 +161,7 @@ fn a_machine_without_liveness_evicts_nothing() {
     let mut host = Machine::holding([4000]);
     let mut registry = Registry::new(RegistryPolicy::default());
     registry.set(udp(7, 1, 4000), ALICE, &host).expect("free");
-    host.let_go(4000);
+    host.release(4000);
     host.blind = true;
     assert_eq!(registry.sweep(&host), 0);
     assert_eq!(
@@ -192,7 +192,7 @@ fn only_the_owner_and_root_take_back_while_the_holder_lives() {
         assert_eq!(unset(&mut registry, BOB), Ok(Removed::default()));
     }
     registry.set(udp(7, 1, 4000), ALICE, &host).expect("free");
-    host.let_go(4000);
+    host.release(4000);
     assert_eq!(
         unset(&mut registry, BOB).map(|outcome| outcome.removed),
         Ok(1)
@@ -376,7 +376,7 @@ fn a_restart_restores_what_is_still_valid() {
     let expected: Vec<_> = before.iter().cloned().collect();
     assert_eq!(replay.registrations, expected);
 
-    host.let_go(4001);
+    host.release(4001);
     let mut after = Registry::new(RegistryPolicy {
         protected: vec![Program::new(3)],
         ..RegistryPolicy::default()
@@ -488,7 +488,7 @@ enum Step {
     Set(u32, u32, bool, u16, u32),
     Unset(u32, u32, u32),
     Find(u32, u32, bool),
-    LetGo(u16),
+    Release(u16),
     Take(u16),
     Sweep,
 }
@@ -500,7 +500,7 @@ fn step() -> impl Strategy<Value = Step> {
             .prop_map(|(program, version, udp, port, uid)| Step::Set(program, version, udp, port, uid)),
         2 => (program.clone(), version.clone(), uid).prop_map(|(p, v, u)| Step::Unset(p, v, u)),
         4 => (program, version, any::<bool>()).prop_map(|(p, v, udp)| Step::Find(p, v, udp)),
-        2 => port.clone().prop_map(Step::LetGo),
+        2 => port.clone().prop_map(Step::Release),
         2 => port.prop_map(Step::Take),
         1 => Just(Step::Sweep),
     ]
@@ -531,7 +531,7 @@ proptest! {
                     let found = port(registry.find(program.into(), version.into(), netid, &host));
                     prop_assert_eq!(found, model.find(program.into(), version.into(), netid, &held));
                 }
-                Step::LetGo(port) => host.let_go(port),
+                Step::Release(port) => host.release(port),
                 Step::Take(port) => drop(host.held.borrow_mut().insert(port)),
                 Step::Sweep => {
                     registry.sweep(&host);

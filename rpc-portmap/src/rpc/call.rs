@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_cut_after_the_transaction_id_is_answered_what_is_cut_before_is_not() {
+    fn a_truncated_call_is_answered_if_its_transaction_id_is_complete() {
         let bytes = hex::bytes(GETPORT);
         for length in 0..8 {
             assert_eq!(

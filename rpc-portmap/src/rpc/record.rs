@@ -242,7 +242,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn however_a_stream_is_cut_the_records_are_the_same(
+        fn records_do_not_depend_on_the_pieces_of_a_stream(
             records in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..40), 0..6),
             fragment in 1_usize..20,
             piece in 1_usize..20,

@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn results_follow_24_bytes_whatever_the_verifier_is() {
+    fn results_follow_the_header_with_any_verifier() {
         let mut out = Vec::new();
         put_success(7, &mut out);
         assert_eq!(out.len(), 24);

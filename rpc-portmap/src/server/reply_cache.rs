@@ -99,7 +99,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_call_is_carried_out_once_while_it_is_remembered() {
+    fn a_call_is_carried_out_once_while_it_is_cached() {
         let cache = ReplyCache::new(2);
         let now = crate::transport::now();
         let peer = SocketAddr::from(([127, 0, 0, 1], 700));
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reply_is_forgotten_after_a_minute() {
+    fn a_reply_expires_after_a_minute() {
         let cache = ReplyCache::new(100);
         let now = crate::transport::now();
         let peer = SocketAddr::from(([127, 0, 0, 1], 700));

@@ -62,7 +62,7 @@ impl Tester1 for Service {
     }
 
     async fn panic(&self, _: &Caller) -> Result<u32, RpcError> {
-        panic!("a method that panics, as the test wants it")
+        panic!("a method that panics, on purpose")
     }
 
     async fn count(&self, _: &Caller) -> Result<u32, RpcError> {
@@ -97,7 +97,7 @@ async fn typed_calls_work_over_every_transport() {
 }
 
 #[tokio::test]
-async fn what_no_method_answers_the_server_answers() {
+async fn the_server_answers_calls_without_a_method() {
     let running = Running::start(tester());
     for client in running.clients().await {
         for (program, version, procedure, error) in [
@@ -174,7 +174,7 @@ async fn a_closed_port_fails_a_call_without_a_timeout() {
 }
 
 #[tokio::test]
-async fn pipelined_calls_are_answered_in_order_however_they_are_cut() {
+async fn pipelined_calls_are_answered_in_order_in_any_fragments() {
     let running = Running::start(tester());
     let mut bytes = Vec::new();
     for xid in 0..50 {
@@ -339,7 +339,7 @@ async fn layers_see_calls_from_the_outside_in_and_outcomes_from_the_inside_out()
 }
 
 #[tokio::test]
-async fn statistics_count_what_became_of_calls() {
+async fn statistics_count_outcomes() {
     let statistics = Statistics::default();
     let running = Running::start(tester().layer(statistics.clone()).layer(Trace));
     let one = Tester1Client(Client::udp(running.udp).expect("loopback"));

@@ -129,7 +129,7 @@ fn residual_bytes_may_be_anything_and_a_bool_any_number() {
 }
 
 #[test]
-fn what_has_no_name_is_an_error() {
+fn an_unknown_value_is_an_error() {
     let error = DecodeError::UnknownValue {
         what: "Shape",
         value: 3,
@@ -186,7 +186,7 @@ fn a_text_is_cut_between_characters() {
 
 proptest! {
     #[test]
-    fn whatever_is_written_reads_back(
+    fn every_written_value_reads_back(
         signed: i32, wide: i64, flag: bool, key: [u8; 5], name in "[a-zäöü]{0,6}",
         blob in prop::collection::vec(any::<u8>(), 0..=12), maybe: Option<u64>,
         numbers in prop::collection::vec(any::<u32>(), 0..=4),
@@ -210,7 +210,7 @@ proptest! {
     }
 
     #[test]
-    fn whatever_is_read_is_written_back_and_reads_the_same(bytes in prop::collection::vec(0_u8..4, 0..160)) {
+    fn every_read_value_is_written_back_and_reads_the_same(bytes in prop::collection::vec(0_u8..4, 0..160)) {
         if let Ok(value) = from_bytes::<Everything>(&bytes) {
             prop_assert_eq!(from_bytes::<Everything>(&to_bytes(&value)), Ok(value));
         }
