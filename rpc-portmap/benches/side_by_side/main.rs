@@ -68,7 +68,8 @@ fn main() {
         );
         std::process::exit(69);
     }
-    let mut results = [Kind::Rpcbind, Kind::RpcPortmap].map(|kind| (kind, vec![Vec::new(); ROWS.len()]));
+    let mut results =
+        [Kind::Rpcbind, Kind::RpcPortmap].map(|kind| (kind, vec![Vec::new(); ROWS.len()]));
     let effort = Effort::from_arguments();
     for turn in 1..=effort.turns {
         for (kind, rows) in &mut results {
