@@ -1,4 +1,4 @@
-//! The question "which sockets are there?" and its answers, as bytes (`sock_diag(7)`).
+//! Requests for the kernel's list of sockets and its replies, as bytes (`sock_diag(7)`).
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 
@@ -13,51 +13,116 @@ const SOCKET: usize = 72;
 const NLMSG_ERROR: u16 = 2;
 const NLMSG_DONE: u16 = 3;
 const SOCK_DIAG_BY_FAMILY: u16 = 20;
-const NLM_F_REQUEST_DUMP: u16 = 0x301;
+const NLM_F_REQUEST: u16 = 1;
+const NLM_F_DUMP: u16 = 0x300;
 const INET_DIAG_SKV6ONLY: u16 = 11;
 const EVERY_STATE: u32 = u32::MAX;
+/// The mask of `TCP_LISTEN`.
+const LISTENING: u32 = 1 << 10;
 
-/// The request for all sockets of a protocol and a family, `struct inet_diag_req_v2`.
+/// The sockets that a request asks for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Filter {
+    /// All sockets of the family, by a dump.
+    All,
+    /// Those with this port that take datagrams or accept connections, by a dump.
+    Port(u16),
+    /// The one that takes what is sent to this address, by a look-up.
+    ReachedAt(SocketAddr),
+}
+
+impl Filter {
+    /// Returns true if the kernel answers with any number of messages and [`Reply::Done`]; otherwise
+    /// one message is all.
+    pub(super) const fn is_dump(self) -> bool {
+        !matches!(self, Self::ReachedAt(_))
+    }
+}
+
+/// The request for the sockets of a protocol and a family, `struct inet_diag_req_v2`.
 ///
 /// ```text
 ///  16 bytes       1        1          1     1   4 bytes   48 bytes
-/// ┌──────────────┬────────┬──────────┬─────┬───┬─────────┬─────────┐
-/// │ nlmsghdr     │ family │ protocol │ ext │ 0 │ states  │ any: 0  │
-/// └──────────────┴────────┴──────────┴─────┴───┴─────────┴─────────┘
+/// ┌──────────────┬────────┬──────────┬─────┬───┬─────────┬─────────────────┐
+/// │ nlmsghdr     │ family │ protocol │ ext │ 0 │ states  │ inet_diag_sockid│
+/// └──────────────┴────────┴──────────┴─────┴───┴─────────┴─────────────────┘
 /// ```
-pub(super) fn request(protocol: Protocol, family: AddressFamily, sequence: u32) -> Vec<u8> {
+pub(super) fn request(
+    protocol: Protocol,
+    family: AddressFamily,
+    filter: Filter,
+    sequence: u32,
+) -> Vec<u8> {
     const LENGTH: u32 = 72;
+    let dump = if filter.is_dump() { NLM_F_DUMP } else { 0 };
+    let states = match (protocol, filter) {
+        (Protocol::Udp, _) | (_, Filter::All) => EVERY_STATE,
+        _ => LISTENING,
+    };
     let mut bytes = Vec::with_capacity(HEADER + 56);
     bytes.extend(LENGTH.to_ne_bytes());
     bytes.extend(SOCK_DIAG_BY_FAMILY.to_ne_bytes());
-    bytes.extend(NLM_F_REQUEST_DUMP.to_ne_bytes());
+    bytes.extend((NLM_F_REQUEST | dump).to_ne_bytes());
     bytes.extend(sequence.to_ne_bytes());
     bytes.extend([0; 4]);
     bytes.extend([family_number(family), protocol_number(protocol), 0, 0]);
-    bytes.extend(EVERY_STATE.to_ne_bytes());
-    bytes.extend([0; 48]);
+    bytes.extend(states.to_ne_bytes());
+    bytes.extend(socket_id(protocol, filter));
     bytes
 }
 
-/// What one message of an answer says.
+/// The ends of the socket that is asked for, `struct inet_diag_sockid`: ports, addresses, interface,
+/// cookie.
+fn socket_id(protocol: Protocol, filter: Filter) -> Vec<u8> {
+    // INET_DIAG_NOCOOKIE; a dump does not look at it.
+    const NO_COOKIE: [u8; 8] = [0xff; 8];
+    let (port, address, cookie) = match filter {
+        Filter::All => (0, [0; 16], [0; 8]),
+        Filter::Port(port) => (port, [0; 16], NO_COOKIE),
+        Filter::ReachedAt(address) => (address.port(), octets(address.ip()), NO_COOKIE),
+    };
+    let mut ends = [(port, address), (0, [0; 16])];
+    // The look-up of one UDP socket takes source and destination in reverse ("swapped for historical
+    // reasons" in net/ipv4/udp_diag.c).
+    if protocol == Protocol::Udp && !filter.is_dump() {
+        ends.reverse();
+    }
+    let ports = ends.iter().flat_map(|(port, _)| port.to_be_bytes());
+    let addresses = ends.iter().flat_map(|(_, address)| *address);
+    let interface = [0; 4];
+    let id = ports.chain(addresses).chain(interface).chain(cookie);
+    id.collect()
+}
+
+fn octets(ip: IpAddr) -> [u8; 16] {
+    match ip {
+        IpAddr::V4(v4) => {
+            let [a, b, c, d] = v4.octets();
+            [a, b, c, d, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]
+        }
+        IpAddr::V6(v6) => v6.octets(),
+    }
+}
+
+/// One message of a reply.
 #[derive(Debug, Eq, PartialEq)]
 pub(super) enum Reply {
-    /// Here is one more socket.
+    /// One socket.
     Socket(BoundSocket),
-    /// That was the last one.
+    /// The end of a dump.
     Done,
-    /// There is no answer, for the reason with this number (`errno`).
+    /// An error with this number (`errno`).
     Refused(i32),
-    /// Something else, to be passed over.
+    /// A message of another kind, to be skipped.
     Other,
 }
 
-/// The bytes are not what the kernel sends.
+/// The error for bytes that the kernel does not send.
 #[derive(Debug, Eq, PartialEq)]
 pub(super) struct Malformed;
 
-/// Takes the messages of one received datagram apart. Answers to other requests than `sequence`
-/// are passed over.
+/// Splits one received datagram into its messages. Replies to other requests than `sequence` are
+/// skipped.
 pub(super) fn replies(
     mut bytes: &[u8],
     protocol: Protocol,
@@ -234,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn recorded_answers_are_understood() {
+    fn recorded_replies_are_decoded() {
         let found = read(&[CONNECTED, ONLY_V6, DONE].concat()).expect("well-formed");
         let [
             Reply::Socket(connected),
@@ -259,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn answers_to_somebody_else_are_passed_over() {
+    fn replies_to_other_requests_are_skipped() {
         assert_eq!(replies(&bytes(CONNECTED), Protocol::Udp, 2), Ok(vec![]));
     }
 
@@ -270,7 +335,7 @@ mod tests {
             let cut = whole.get(..length).expect("shorter");
             assert_eq!(replies(cut, Protocol::Udp, 1), Err(Malformed), "{length}");
         }
-        // A length that leads nowhere must not be followed for ever.
+        // A length that leads nowhere must not be followed without end.
         for length in [0u32, 15, u32::MAX] {
             let mut lying = whole.clone();
             lying.splice(..4, length.to_ne_bytes());
@@ -290,8 +355,27 @@ mod tests {
     #[test]
     fn a_request_asks_for_every_state_of_one_protocol_and_family() {
         let expected = "480000001400010301000000000000000a110000ffffffff";
-        let request = request(Protocol::Udp, AddressFamily::Ipv6, 1);
+        let request = request(Protocol::Udp, AddressFamily::Ipv6, Filter::All, 1);
         assert_eq!(request.get(..24), Some(bytes(expected).as_slice()));
         assert_eq!(request.len(), 72);
+    }
+
+    #[test]
+    fn a_look_up_of_udp_names_the_address_as_the_destination() {
+        let address = Filter::ReachedAt("127.0.0.1:69".parse().expect("an address"));
+        let of = |protocol, filter| {
+            let request = request(protocol, AddressFamily::Ipv4, filter, 1);
+            assert_eq!(request.len(), 72);
+            request
+        };
+        let udp = of(Protocol::Udp, address);
+        let tcp = of(Protocol::Tcp, address);
+        assert_eq!(udp.get(6..8), Some(bytes("0100").as_slice()));
+        assert_eq!(udp.get(24..28), Some(bytes("00000045").as_slice()));
+        assert_eq!(udp.get(44..48), Some(bytes("7f000001").as_slice()));
+        assert_eq!(tcp.get(20..28), Some(bytes("0004000000450000").as_slice()));
+        assert_eq!(tcp.get(28..32), Some(bytes("7f000001").as_slice()));
+        let dump = of(Protocol::Udp, Filter::Port(69));
+        assert_eq!(dump.get(24..28), Some(bytes("00450000").as_slice()));
     }
 }

@@ -2,11 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read as _};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use super::files::{self, AtLine};
 use super::process::socket_inode;
-use super::{BoundSocket, HostError, OpenFiles, Process, Service, table};
+use super::{BoundSocket, HostError, OpenFiles, Process, Service, SocketState, netlink, table};
 use crate::address::{AddressFamily, Protocol};
 use crate::ports::{Ephemeral, ParsePortsError, PortRange, PortSet};
 
@@ -121,13 +122,43 @@ impl Host {
         Ok(all)
     }
 
+    /// Returns true if a socket of this protocol takes what is sent to `address`, or has its port on
+    /// another address; TCP sockets count if they listen. `None` when the system has no such list.
+    ///
+    /// # Errors
+    /// As for [`sockets`](Self::sockets).
+    pub fn is_bound(
+        &self,
+        protocol: Protocol,
+        address: SocketAddr,
+    ) -> Result<Option<bool>, HostError> {
+        if self.is_live() {
+            let bound = netlink::is_bound(protocol, address);
+            return bound.map(Some).map_err(|source| HostError::Sockets {
+                protocol,
+                family: netlink::family_of(address),
+                source,
+            });
+        }
+        let takes = |socket: &BoundSocket| {
+            let mut families = netlink::families_with(address);
+            socket.port() == address.port()
+                && families.any(|family| family == socket.family)
+                && (protocol == Protocol::Udp || socket.state == SocketState::Listening)
+        };
+        Ok(self
+            .sockets(protocol)?
+            .map(|sockets| sockets.iter().any(takes)))
+    }
+
     fn sockets_of(
         &self,
         protocol: Protocol,
         family: AddressFamily,
     ) -> Result<Option<Vec<BoundSocket>>, HostError> {
         if self.is_live() {
-            return live(protocol, family).map_err(|source| HostError::Sockets {
+            let found = netlink::dump(protocol, family);
+            return found.map(Some).map_err(|source| HostError::Sockets {
                 protocol,
                 family,
                 source,
@@ -246,16 +277,6 @@ impl Default for Host {
     fn default() -> Self {
         Self::new()
     }
-}
-
-#[cfg(target_os = "linux")]
-fn live(protocol: Protocol, family: AddressFamily) -> io::Result<Option<Vec<BoundSocket>>> {
-    super::netlink::dump(protocol, family).map(Some)
-}
-
-#[cfg(not(target_os = "linux"))]
-fn live(_: Protocol, _: AddressFamily) -> io::Result<Option<Vec<BoundSocket>>> {
-    Ok(None)
 }
 
 /// The text of a file that need not be there.
@@ -391,5 +412,45 @@ mod tests {
             host.ephemeral_range(),
             Err(HostError::Unreadable { .. })
         ));
+    }
+
+    #[test]
+    fn the_kernel_lists_a_port_as_long_as_it_is_bound() {
+        use crate::bind::{self, TcpOptions, UdpOptions};
+
+        let any = "127.0.0.1:0".parse().expect("an address");
+        let udp = bind::udp(any, &UdpOptions::default()).expect("free");
+        let tcp = bind::tcp(any, &TcpOptions::default()).expect("free");
+        let ends = [
+            (Protocol::Udp, udp.local_addr().expect("bound")),
+            (Protocol::Tcp, tcp.local_addr().expect("bound")),
+        ];
+        let is_bound =
+            |(protocol, address)| Host::new().is_bound(protocol, address).expect("listed");
+        assert_eq!(ends.map(is_bound), [Some(true), Some(true)]);
+        drop((udp, tcp));
+        assert_eq!(ends.map(is_bound), [Some(false), Some(false)]);
+    }
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "a fixture on disk")]
+    fn a_recorded_port_is_bound_if_its_table_lists_it() {
+        let (root, host) = host(None, None);
+        let at = |address: &str| address.parse().expect("an address");
+        let is_bound = |protocol, address| host.is_bound(protocol, at(address)).expect("tables");
+        assert_eq!(is_bound(Protocol::Udp, "127.0.0.1:69"), None);
+        let net = root.path().join("proc/net");
+        fs::create_dir_all(&net).expect("a directory");
+        let entry = "header\n 0: 0100007F:0045 00000000:0000 07 0:0 0:0 0 0 0 7 1 0\n";
+        for table in ["udp", "tcp"] {
+            fs::write(net.join(table), entry).expect("a file");
+        }
+        assert_eq!(is_bound(Protocol::Udp, "0.0.0.0:69"), Some(true));
+        assert_eq!(is_bound(Protocol::Udp, "0.0.0.0:70"), Some(false));
+        assert_eq!(
+            is_bound(Protocol::Tcp, "0.0.0.0:69"),
+            Some(false),
+            "it does not listen"
+        );
     }
 }

@@ -11,7 +11,6 @@ mod entropy;
 mod error;
 mod files;
 mod host;
-#[cfg(target_os = "linux")]
 mod netlink;
 mod process;
 mod snapshot;

@@ -1,27 +1,72 @@
-//! The socket over which the kernel is asked for its sockets.
+//! Requests to the kernel for its list of sockets, over a netlink socket.
 
 use std::io::{self, Read, Write};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::libc;
 use socket2::{Domain, Protocol as SocketProtocol, Socket, Type};
 
-use super::diag::{self, Malformed, Reply};
+use super::diag::{self, Filter, Malformed, Reply};
 use super::socket::BoundSocket;
 use crate::address::{AddressFamily, Protocol};
 
-/// The kernel puts at most this much into one message of a dump.
+/// The longest message of a dump, in bytes.
 const LARGEST_MESSAGE: usize = 64 * 1024;
 
-/// The kernel answers at once; this keeps a sandbox that swallows requests from stopping us.
+/// The time limit for a reply. The kernel replies without delay; a sandbox may swallow requests.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// All sockets of a protocol and a family in the network namespace of this thread, with one request.
+/// Returns all sockets of a protocol and a family in the network namespace of this thread, with one
+/// request.
 pub(super) fn dump(protocol: Protocol, family: AddressFamily) -> io::Result<Vec<BoundSocket>> {
-    const SEQUENCE: u32 = 1;
+    ask(&mut open()?, protocol, family, Filter::All)
+}
+
+/// Returns true if a socket takes what is sent to `address`, or has its port on another address.
+///
+/// One look-up finds nearly all. A port that it does not find is looked for among all sockets that
+/// may have it: those bound to one address when `address` is the wildcard.
+pub(super) fn is_bound(protocol: Protocol, address: SocketAddr) -> io::Result<bool> {
     let mut kernel = open()?;
-    kernel.write_all(&diag::request(protocol, family, SEQUENCE))?;
+    let own = family_of(address);
+    if !ask(&mut kernel, protocol, own, Filter::ReachedAt(address))?.is_empty() {
+        return Ok(true);
+    }
+    for family in families_with(address) {
+        if !ask(&mut kernel, protocol, family, Filter::Port(address.port()))?.is_empty() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// The families whose sockets may take what is sent to an address: a dual-stack socket of IPv6 takes
+/// IPv4, too.
+pub(super) fn families_with(address: SocketAddr) -> impl Iterator<Item = AddressFamily> {
+    let families = [AddressFamily::Ipv6, AddressFamily::Ipv4];
+    let count = if address.is_ipv4() { 2 } else { 1 };
+    families.into_iter().take(count)
+}
+
+/// The family of an address.
+pub(super) const fn family_of(address: SocketAddr) -> AddressFamily {
+    if address.is_ipv4() {
+        AddressFamily::Ipv4
+    } else {
+        AddressFamily::Ipv6
+    }
+}
+
+fn ask(
+    kernel: &mut Socket,
+    protocol: Protocol,
+    family: AddressFamily,
+    filter: Filter,
+) -> io::Result<Vec<BoundSocket>> {
+    const SEQUENCE: u32 = 1;
+    kernel.write_all(&diag::request(protocol, family, filter, SEQUENCE))?;
     let mut buffer = vec![0; LARGEST_MESSAGE];
     let mut sockets = Vec::new();
     loop {
@@ -33,12 +78,17 @@ pub(super) fn dump(protocol: Protocol, family: AddressFamily) -> io::Result<Vec<
             match reply {
                 Reply::Socket(socket) => sockets.push(socket),
                 Reply::Done => return Ok(sockets),
-                // The kernel has no such sockets: SCTP is a module that is loaded with its first
-                // socket.
-                Reply::Refused(libc::ENOENT) if protocol == Protocol::Sctp => return Ok(sockets),
+                // A look-up has no result, or the kernel has no such sockets: SCTP is a module that
+                // is loaded with its first socket.
+                Reply::Refused(libc::ENOENT) if !filter.is_dump() || protocol == Protocol::Sctp => {
+                    return Ok(sockets);
+                }
                 Reply::Refused(number) => return Err(Errno::from_raw(number).into()),
                 Reply::Other => {}
             }
+        }
+        if !filter.is_dump() {
+            return Ok(sockets);
         }
     }
 }

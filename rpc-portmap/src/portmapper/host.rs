@@ -1,34 +1,34 @@
-//! This machine.
+//! Ports and addresses of this machine.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 
 use eport_core::bind::{self, BindError, TcpOptions, UdpOptions};
+use eport_core::{Protocol, system};
 use nix::ifaddrs::getifaddrs;
 
-use super::diag::{self, Protocol};
 use crate::registry::{Host, Liveness};
 use crate::rpcbind::{Netid, UniversalAddress};
 
 /// The machine this process runs on, seen from its network namespace.
 #[derive(Debug)]
 pub struct LocalHost {
-    diag: Option<diag::Socket>,
+    /// `None` to find out by binding alone.
+    system: Option<system::Host>,
 }
 
 impl LocalHost {
-    /// Asks the kernel's socket diagnostics, or where there are none, by trying to bind.
+    /// Takes the kernel's list of sockets (`sock_diag(7)`) for the truth, and where there is none,
+    /// tries to bind.
     pub fn new() -> Self {
         Self {
-            diag: diag::Socket::open().ok(),
+            system: Some(system::Host::new()),
         }
     }
 
-    fn is_held(&self, protocol: Protocol, address: SocketAddr) -> io::Result<bool> {
-        match &self.diag {
-            Some(diag) => diag.is_held(protocol, address),
-            None => Err(io::ErrorKind::Unsupported.into()),
-        }
+    fn is_bound(&self, protocol: Protocol, address: SocketAddr) -> Option<bool> {
+        let listed = self.system.as_ref()?.is_bound(protocol, address);
+        listed.ok().flatten()
     }
 }
 
@@ -48,10 +48,11 @@ impl Host for LocalHost {
         let Some(address) = address.socket_addr() else {
             return Liveness::Unknown;
         };
-        let held = self
-            .is_held(protocol, address)
-            .or_else(|_| is_taken(protocol, address));
-        match held {
+        let bound = match self.is_bound(protocol, address) {
+            Some(bound) => Ok(bound),
+            None => is_taken(protocol, address),
+        };
+        match bound {
             Ok(true) => Liveness::Live,
             Ok(false) => Liveness::Dead,
             Err(_) => Liveness::Unknown,
@@ -71,11 +72,12 @@ impl Host for LocalHost {
     }
 }
 
-/// Whether a port cannot be bound because somebody has it.
+/// Returns true if a port cannot be bound because it is in use.
 fn is_taken(protocol: Protocol, address: SocketAddr) -> io::Result<bool> {
     let bound = match protocol {
         Protocol::Tcp => bind::tcp(address, &TcpOptions::default().only_v6(true)).map(drop),
         Protocol::Udp => bind::udp(address, &UdpOptions::default().only_v6(true)).map(drop),
+        _ => return Err(io::ErrorKind::Unsupported.into()),
     };
     match bound {
         Ok(()) => Ok(false),
@@ -90,10 +92,10 @@ mod tests {
     use crate::transport::Listeners;
 
     #[test]
-    fn a_port_is_live_while_somebody_holds_it_and_dead_after_that() {
+    fn a_port_is_live_while_it_is_bound_and_dead_after_that() {
         for diag in [true, false] {
             let host = LocalHost {
-                diag: diag.then(|| diag::Socket::open().expect("netlink")),
+                system: diag.then(system::Host::new),
             };
             for bound in ["127.0.0.1:0", "[::]:0", "[::1]:0", "0.0.0.0:0"] {
                 let mut listeners = Listeners::new();
@@ -150,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn the_machine_knows_its_addresses() {
+    fn addresses_of_the_machine_are_local() {
         let host = LocalHost::new();
         assert!(host.is_local(IpAddr::from([127, 0, 0, 1])));
         assert!(!host.is_local(IpAddr::from([192, 0, 2, 99])));

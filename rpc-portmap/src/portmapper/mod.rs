@@ -17,7 +17,6 @@
 //! ```
 
 mod access;
-mod diag;
 mod files;
 mod forward;
 mod host;
