@@ -1,4 +1,4 @@
-//! What the allocator makes of local addresses and peers, without sockets.
+//! Local addresses and peers in the allocator, without sockets.
 #![cfg(feature = "net")]
 
 use std::collections::HashSet;
@@ -19,7 +19,7 @@ fn seeded(ports: &str) -> Allocator {
     allocator(ports, PortPolicy::seeded([7; 32]))
 }
 
-/// A lease of nothing but the number.
+/// Leases a number without a socket.
 fn claim(allocator: &Allocator, space: Space) -> Result<Lease<()>, LeaseError> {
     allocator.claim(space, None, |_| Ok(()))
 }
@@ -53,14 +53,14 @@ fn a_wildcard_lease_and_a_specific_one_never_have_the_same_port() {
 }
 
 #[test]
-fn an_address_and_its_peer_are_taken_in_the_form_the_kernel_sees() {
+fn an_address_and_its_peer_are_normalised_to_the_form_of_the_kernel() {
     let allocator = seeded("50000-50009");
     let lease = |local: LocalAddress, peer: &str| {
         let peer = Some(peer.parse().expect(peer));
         allocator.claim(Space::udp(local), peer, |_| Ok(()))
     };
     let mapped: IpAddr = "::ffff:127.0.0.1".parse().expect("an address");
-    let listener = lease(mapped.into(), "[::ffff:192.0.2.1]:2000").expect("IPv4 in disguise");
+    let listener = lease(mapped.into(), "[::ffff:192.0.2.1]:2000").expect("an IPv4-mapped address");
     assert_eq!(listener.local_addr().ip(), Ipv4Addr::LOCALHOST);
     assert_eq!(listener.peer(), "192.0.2.1:2000".parse().ok());
 

@@ -1,5 +1,8 @@
-//! The allocator without sockets: what each refusal of the system does, and that nothing leaks.
+//! The allocator without sockets: the effect of each error of the system, and no leaks.
 #![cfg(feature = "net")]
+
+#[path = "common/unbound.rs"]
+mod unbound;
 
 use std::cell::Cell;
 use std::collections::HashSet;
@@ -7,23 +10,12 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
 
 use eport_core::pool::ForeignCause;
-use eport_core::{
-    Allocator, Clock, Lease, LeaseError, PortPolicy, PortState, Quarantine, Reserved, Space, plan,
-};
+use eport_core::{Allocator, Lease, LeaseError, PortPolicy, PortState, Quarantine, Space};
+use unbound::{Time, allocator, loopback};
 
-fn loopback() -> Space {
-    Space::udp(Ipv4Addr::LOCALHOST)
-}
-
-fn allocator(ports: &str, policy: PortPolicy) -> Allocator {
-    let plan = plan(&ports.parse().expect(ports), None, &Reserved::default()).expect("ports");
-    Allocator::new(plan, policy).expect("a seed")
-}
-
-/// Draws repeat themselves, and no port rests after its lease.
+/// Repeatable draws, and no rest of a port after its lease.
 fn policy() -> PortPolicy {
     PortPolicy::seeded([7; 32]).quarantine(Quarantine::NONE)
 }
@@ -32,7 +24,7 @@ fn seeded(ports: &str) -> Allocator {
     allocator(ports, policy())
 }
 
-/// A lease of nothing but the number.
+/// Leases a number without a socket.
 fn claim(allocator: &Allocator, space: Space) -> Result<Lease<()>, LeaseError> {
     allocator.claim(space, None, |_| Ok(()))
 }
@@ -54,7 +46,7 @@ mod errno {
 }
 
 #[test]
-fn a_port_in_use_or_denied_is_set_aside_and_another_one_is_drawn() {
+fn a_port_in_use_or_denied_rests_and_another_one_is_drawn() {
     for (kind, cause) in [
         (io::ErrorKind::AddrInUse, ForeignCause::InUse),
         (io::ErrorKind::PermissionDenied, ForeignCause::Denied),
@@ -90,7 +82,7 @@ fn a_port_in_use_or_denied_is_set_aside_and_another_one_is_drawn() {
 }
 
 #[test]
-fn every_other_refusal_is_an_error_of_its_own_and_gives_the_port_back() {
+fn every_other_refusal_is_an_error_of_its_own_and_releases_the_port() {
     type Check = fn(&LeaseError) -> bool;
     let cases: [(io::Error, Check); 5] = [
         (
@@ -127,7 +119,7 @@ fn every_other_refusal_is_an_error_of_its_own_and_gives_the_port_back() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_missing_family_and_missing_buffers_are_told_apart() {
+fn a_missing_family_and_missing_buffers_are_different_errors() {
     let allocator = seeded("50000-50009");
     let refuse = |errno| {
         let claim = allocator.claim::<()>(loopback(), None, |_| {
@@ -152,7 +144,7 @@ fn a_missing_family_and_missing_buffers_are_told_apart() {
 }
 
 #[test]
-fn when_every_port_is_refused_each_is_tried_once_and_the_error_says_so() {
+fn when_every_port_is_refused_each_is_tried_once_and_counted_in_the_error() {
     let mut policy = policy();
     policy.early_rechecks = 0;
     let allocator = allocator("50000-50099", policy);
@@ -174,7 +166,7 @@ fn when_every_port_is_refused_each_is_tried_once_and_the_error_says_so() {
 }
 
 #[test]
-fn a_full_range_is_an_error_at_once_and_never_asks_the_system() {
+fn a_full_range_is_an_error_without_system_calls() {
     let allocator = seeded("50000-50009");
     let leases: Vec<_> = (0..10)
         .map(|_| claim(&allocator, loopback()).expect("free"))
@@ -197,7 +189,7 @@ fn a_full_range_is_an_error_at_once_and_never_asks_the_system() {
 }
 
 #[test]
-fn a_foreign_port_is_tried_early_when_nothing_else_is_left_and_once_at_most() {
+fn a_foreign_port_is_rechecked_early_and_only_once_when_no_other_is_left() {
     let allocator = seeded("50000-50009");
     let in_use = || {
         let mut tried = Vec::new();
@@ -212,28 +204,21 @@ fn a_foreign_port_is_tried_early_when_nothing_else_is_left_and_once_at_most() {
         assert_eq!((counts.leased, counts.foreign), (0, 10));
         tried
     };
-    assert_eq!(
-        in_use().len(),
-        20,
-        "drawn once, and once more in case something has changed"
-    );
+    assert_eq!(in_use().len(), 20, "drawn once, and tried once again");
     let early = in_use();
     assert_eq!(early.iter().collect::<HashSet<_>>().len(), 10);
     assert_eq!(early.len(), 10);
 
     let leases: Vec<_> = (0..10).map(|_| claim(&allocator, loopback())).collect();
-    assert!(
-        leases.iter().all(Result::is_ok),
-        "the stranger has left every port"
-    );
+    assert!(leases.iter().all(Result::is_ok), "every port is free again");
     drop(leases);
     assert_even(&allocator, 10);
 }
 
 #[test]
-fn a_refused_port_rests_twice_as_long_each_time_and_starts_anew_once_it_worked() {
+fn a_refused_port_backs_off_exponentially_until_it_succeeds() {
     let time = Time::new();
-    let mut policy = policy_at(&time);
+    let mut policy = policy().clock(time.clock());
     policy.early_rechecks = 0;
     let allocator = allocator("50000", policy);
     let in_use = || {
@@ -246,12 +231,12 @@ fn a_refused_port_rests_twice_as_long_each_time_and_starts_anew_once_it_worked()
         refused.get()
     };
     for rest in [1, 2, 4, 8] {
-        assert!(in_use(), "the port was asked for");
+        assert!(in_use(), "the port was tried");
         time.pass(rest);
         assert!(!in_use(), "it rests for at least {rest} s");
         time.pass(1);
     }
-    drop(claim(&allocator, loopback()).expect("the stranger has left"));
+    drop(claim(&allocator, loopback()).expect("the port is free again"));
     assert!(in_use());
     time.pass(2);
     assert!(in_use(), "the first rest again");
@@ -259,8 +244,8 @@ fn a_refused_port_rests_twice_as_long_each_time_and_starts_anew_once_it_worked()
 
 #[test]
 fn the_socket_is_closed_before_its_port_is_free() {
-    struct Witness(Allocator, u16, Arc<Mutex<Option<PortState>>>);
-    impl Drop for Witness {
+    struct StateAtClose(Allocator, u16, Arc<Mutex<Option<PortState>>>);
+    impl Drop for StateAtClose {
         fn drop(&mut self) {
             *self.2.lock().expect("no panic") = Some(self.0.explain(loopback(), self.1));
         }
@@ -268,7 +253,7 @@ fn the_socket_is_closed_before_its_port_is_free() {
     let (allocator, seen) = (seeded("50000-50009"), Arc::new(Mutex::new(None)));
     let lease = allocator
         .claim(loopback(), None, |address| {
-            Ok(Witness(
+            Ok(StateAtClose(
                 allocator.clone(),
                 address.port(),
                 Arc::clone(&seen),
@@ -285,7 +270,7 @@ fn the_socket_is_closed_before_its_port_is_free() {
 }
 
 #[test]
-fn a_panic_gives_the_port_back_wherever_it_happens() {
+fn a_panic_at_any_step_releases_the_port() {
     struct Bomb;
     impl Drop for Bomb {
         fn drop(&mut self) {
@@ -309,7 +294,7 @@ fn a_panic_gives_the_port_back_wherever_it_happens() {
 }
 
 #[test]
-fn a_ticket_holds_the_port_after_the_socket_has_gone_its_own_way() {
+fn a_port_guard_holds_the_port_without_its_socket() {
     let allocator = seeded("50000-50009");
     let peer: SocketAddr = "192.0.2.7:1024".parse().expect("an address");
     let lease = allocator
@@ -324,7 +309,7 @@ fn a_ticket_holds_the_port_after_the_socket_has_gone_its_own_way() {
 }
 
 #[test]
-fn a_conversion_that_fails_gives_the_port_back_and_one_that_works_keeps_it() {
+fn a_failed_conversion_releases_the_port_and_a_successful_one_keeps_it() {
     let allocator = seeded("50000-50009");
     let lease = claim(&allocator, loopback()).expect("free");
     let port = lease.port();
@@ -339,7 +324,7 @@ fn a_conversion_that_fails_gives_the_port_back_and_one_that_works_keeps_it() {
 }
 
 #[test]
-fn a_lease_costs_one_draw_and_one_more_for_each_port_of_a_stranger() {
+fn a_lease_costs_one_draw_and_one_more_for_each_foreign_port() {
     let open = |address: SocketAddr| match address.port() {
         50_000..50_010 => Err(io::ErrorKind::AddrInUse.into()),
         _ => Ok(()),
@@ -370,7 +355,7 @@ fn clones_share_everything() {
 }
 
 #[test]
-fn a_seed_repeats_the_draws_and_the_system_gives_other_ones_each_time() {
+fn a_seed_repeats_the_draws_and_system_seeds_differ() {
     let first_ports = |allocator: Allocator| -> Vec<u16> {
         let leases: Vec<_> = (0..8)
             .map(|_| claim(&allocator, loopback()).expect("free"))
@@ -413,23 +398,4 @@ fn threads_never_hold_the_same_port_at_the_same_time() {
         }
     });
     assert_even(&allocator, 16);
-}
-
-/// A clock that stands still until the test says so.
-struct Time(Arc<Mutex<Instant>>);
-
-impl Time {
-    #[expect(clippy::disallowed_methods, reason = "an instant to count from")]
-    fn new() -> Self {
-        Self(Arc::new(Mutex::new(Instant::now())))
-    }
-
-    fn pass(&self, seconds: u64) {
-        *self.0.lock().expect("no panic") += Duration::from_secs(seconds);
-    }
-}
-
-fn policy_at(time: &Time) -> PortPolicy {
-    let time = Arc::clone(&time.0);
-    policy().clock(Clock::new(move || *time.lock().expect("no panic")))
 }

@@ -1,4 +1,4 @@
-//! The doctor on recorded machines, and on a live kernel in a network namespace.
+//! The doctor on recorded hosts, and on a live kernel in a network namespace.
 
 #![expect(
     clippy::disallowed_methods,
@@ -14,7 +14,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use common::{address, in_namespace, received, sh, stranger};
+use common::{address, foreign_socket, in_namespace, received, sh};
 use eport_core::doctor::{Finding, Purpose, Severity, examine};
 use eport_core::system::{Host, Snapshot};
 
@@ -35,7 +35,7 @@ fn summary(findings: &[Finding]) -> Vec<(Severity, &str)> {
 #[test]
 fn each_recorded_machine_gets_its_findings() {
     use Severity::{Info, Warning};
-    // What all of them have in common, without a capability and with Linux's default limits.
+    // The findings common to all, without a capability and with Linux's default limits.
     let everyday = [
         (Warning, "listener-needs-privilege"),
         (Info, "open-files"),
@@ -122,7 +122,7 @@ fn a_second_server_on_the_port_is_named_with_its_process() {
         let mut lines = BufReader::new(rival.stdout.take().expect("piped")).lines();
         let mut prints = |text: &str| lines.any(|line| line.expect("UTF-8").contains(text));
         assert!(prints("bound"), "the rival has its socket");
-        let client = stranger(address("127.0.0.1:0")).expect("free");
+        let client = foreign_socket(address("127.0.0.1:0")).expect("free");
         client
             .send_to(b"request", address("127.0.0.1:69"))
             .expect("loopback");
@@ -134,7 +134,7 @@ fn a_second_server_on_the_port_is_named_with_its_process() {
         let findings = examine(&Host::new().snapshot(), &Purpose::default());
         drop(rival.stdin.take());
         let rival_pid = rival.id();
-        assert!(rival.wait().expect("it ends").success());
+        assert!(rival.wait().expect("an exit status").success());
         let shared = findings
             .iter()
             .find(|finding| finding.code == "listener-shared")
@@ -179,7 +179,7 @@ fn the_fix_of_a_finding_removes_it() {
             .as_deref()
             .and_then(|fix| fix.strip_prefix("run: "));
         sh(fix.expect("a command"));
-        let _neighbour = stranger(address("127.0.0.1:60001")).expect("free");
+        let _foreign = foreign_socket(address("127.0.0.1:60001")).expect("free");
         let after = examine(&Host::new().snapshot(), &purpose);
         let codes: Vec<_> = after.iter().map(|finding| finding.code).collect();
         assert!(!codes.contains(&"range-overlaps-ephemeral"), "{codes:?}");

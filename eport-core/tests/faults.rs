@@ -1,5 +1,5 @@
-//! Every system call of a lease made to fail, at each place where it is made: whatever happens, no
-//! descriptor and no port is lost. `strace` makes them fail; without it the test is skipped.
+//! Fault injection: each system call of a lease fails at each of its places, and no descriptor and no
+//! port is lost. `strace` injects the errors; without it the test is skipped.
 
 #![expect(
     clippy::disallowed_methods,
@@ -12,11 +12,11 @@ mod common;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::process::Command;
 
-use common::{address, in_namespace, received, sh, stranger};
+use common::{address, foreign_socket, in_namespace, received, sh};
 use eport_core::system::{Host, Sources};
 use eport_core::{Allocator, PortPolicy, Protocol, Sharing, WhenFull};
 
-const NAME: &str = "whichever_system_call_fails_no_port_and_no_descriptor_is_lost";
+const NAME: &str = "a_failing_system_call_loses_no_port_and_no_descriptor";
 
 /// Set in the process whose system calls fail.
 const FAILING: &str = "EPORT_TEST_FAILING";
@@ -24,7 +24,7 @@ const FAILING: &str = "EPORT_TEST_FAILING";
 const V4: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 const ANY_V6: IpAddr = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
 
-/// The calls that a lease is made of, each with the ways in which it fails.
+/// The system calls of a lease, each with its errors.
 const FAULTS: [(&str, &[&str]); 9] = [
     ("socket", &["EMFILE", "ENOBUFS", "EACCES", "EAFNOSUPPORT"]),
     ("bind", &["EADDRINUSE", "EACCES", "EADDRNOTAVAIL", "ENOMEM"]),
@@ -37,11 +37,11 @@ const FAULTS: [(&str, &[&str]); 9] = [
     ("sendto", &["ENOBUFS"]),
 ];
 
-/// Which of the calls fail: all, every second, or every third, beginning with several of them.
+/// The calls that fail: all, every second, or every third, from different first ones.
 const WHICH: [&str; 4] = ["1+", "1+2", "2+3", "3+3"];
 
 #[test]
-fn whichever_system_call_fails_no_port_and_no_descriptor_is_lost() {
+fn a_failing_system_call_loses_no_port_and_no_descriptor() {
     in_namespace(NAME, || {
         if std::env::var_os(FAILING).is_some() {
             return lease_everything();
@@ -60,7 +60,7 @@ fn whichever_system_call_fails_no_port_and_no_descriptor_is_lost() {
     });
 }
 
-/// Runs the test again with some of its system calls failing; how many did.
+/// Runs the test again with some of its system calls failing; returns the number of failures.
 fn run(call: &str, error: &str, which: &str) -> usize {
     let log = tempfile::NamedTempFile::new().expect("a file");
     let output = Command::new("strace")
@@ -73,19 +73,19 @@ fn run(call: &str, error: &str, which: &str) -> usize {
         .env(FAILING, "1")
         .output()
         .expect("strace runs");
-    let (said, heard) = (
+    let (stdout, stderr) = (
         String::from_utf8_lossy(&output.stdout),
         String::from_utf8_lossy(&output.stderr),
     );
     assert!(
         output.status.success(),
-        "{call}, {error}, {which}: {said}{heard}"
+        "{call}, {error}, {which}: {stdout}{stderr}"
     );
     let log = sh(&format!("cat {}", log.path().display()));
     log.matches("(INJECTED)").count()
 }
 
-/// Every kind of lease, several times; after each of them all is even.
+/// Makes every kind of lease several times; after each, no port is leased.
 fn lease_everything() {
     let sharing = WhenFull::FAIL.share(Sharing::last_ports(20));
     for policy in [
@@ -96,7 +96,7 @@ fn lease_everything() {
             .ports("61000-61019".parse().expect("a range"))
             .policy(policy)
             .build();
-        // Where ports cannot be shared, there is nothing to share.
+        // Without kernel support, sharing is not tested.
         let Ok(allocator) = built else { continue };
         let requests = requests();
         for round in 0..2 {
@@ -112,14 +112,16 @@ fn lease_everything() {
 
 type Request = fn(&Allocator);
 
-/// Each drops what it is given, be it a lease or an error.
+/// Each drops its result, a lease or an error.
 fn requests() -> [(&'static str, Request); 8] {
     [
         ("unconnected", |allocator| {
             drop(allocator.udp(V4).lease());
         }),
         ("connected", |allocator| {
-            let Ok(peer) = stranger((V4, 0)) else { return };
+            let Ok(peer) = foreign_socket((V4, 0)) else {
+                return;
+            };
             let Ok(to) = peer.local_addr() else { return };
             if let Ok(lease) = allocator.udp(V4).peer(to).lease()
                 && lease.send(b"works").is_ok()
@@ -149,7 +151,7 @@ fn requests() -> [(&'static str, Request); 8] {
         }),
         ("pair", |allocator| drop(allocator.pair(V4))),
         ("adopted", |allocator| {
-            if let Ok(socket) = stranger((V4, 61_007)) {
+            if let Ok(socket) = foreign_socket((V4, 61_007)) {
                 drop(socket.connect((V4, 9)));
                 drop(allocator.adopt(socket));
             }
@@ -163,7 +165,7 @@ fn requests() -> [(&'static str, Request); 8] {
 
 fn descriptors() -> usize {
     let own = std::fs::read_dir("/proc/self/fd");
-    own.expect("the process sees itself").count()
+    own.expect("procfs").count()
 }
 
 #[track_caller]

@@ -10,7 +10,7 @@ mod common;
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use common::{address, in_namespace, received, sh, stranger};
+use common::{address, foreign_socket, in_namespace, received, sh};
 use eport_core::bind::{self, BindError, UdpOptions};
 use eport_core::pool::ForeignCause;
 use eport_core::{Allocator, LeaseError, LocalAddress, PortState, Space};
@@ -55,8 +55,8 @@ fn addresses_overlap_exactly_where_the_kernel_refuses_the_second_bind() {
 }
 
 #[test]
-fn a_listener_says_why_it_cannot_have_its_port() {
-    in_namespace("a_listener_says_why_it_cannot_have_its_port", || {
+fn a_listener_error_names_the_reason() {
+    in_namespace("a_listener_error_names_the_reason", || {
         let options = UdpOptions::default();
         let held = bind::udp(address("[::]:69"), &options).expect("free");
         for taken in ["[::]:69", "0.0.0.0:69", "127.0.0.1:69"] {
@@ -68,7 +68,7 @@ fn a_listener_says_why_it_cannot_have_its_port() {
         drop(held);
         let _v6 = bind::udp(address("[::]:69"), &options.only_v6(true)).expect("free");
         let _v4 = bind::udp(address("0.0.0.0:69"), &options).expect("apart");
-        let error = bind::udp(address("192.0.2.1:69"), &options).expect_err("not ours");
+        let error = bind::udp(address("192.0.2.1:69"), &options).expect_err("not a local address");
         assert!(matches!(error, BindError::NotLocal { .. }), "{error:?}");
     });
 }
@@ -80,21 +80,21 @@ fn a_dual_stack_listener_hears_ipv4() {
         let options = UdpOptions::default().receive_buffer(1 << 16);
         let listener = bind::udp(address("[::]:0"), &options).expect("bound");
         let port = listener.local_addr().expect("bound").port();
-        let client = stranger((V4, 0)).expect("a free port");
+        let client = foreign_socket((V4, 0)).expect("a free port");
         client.send_to(b"request", (V4, port)).expect("sent");
         assert_eq!(received(&listener).expect("received"), b"request");
     });
 }
 
 #[test]
-fn without_the_privilege_a_system_port_is_denied_with_the_ways_out() {
+fn without_the_capability_a_system_port_is_denied_with_remedies() {
     in_namespace(
-        "without_the_privilege_a_system_port_is_denied_with_the_ways_out",
+        "without_the_capability_a_system_port_is_denied_with_remedies",
         || {
-            // A port below this number needs the capability; here every port is, but for the root of
-            // the namespace, so it gives the capability up by becoming a process without any.
+            // Every port is below this limit here and needs the capability. The root of the namespace
+            // has it, so the test continues in a process without capabilities.
             const PROBE: &str = "EPORT_TEST_UNPRIVILEGED";
-            let test = "without_the_privilege_a_system_port_is_denied_with_the_ways_out";
+            let test = "without_the_capability_a_system_port_is_denied_with_remedies";
             if std::env::var_os(PROBE).is_none() {
                 let executable = std::env::current_exe().expect("a path");
                 sh(&format!(

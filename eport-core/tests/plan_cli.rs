@@ -1,4 +1,4 @@
-//! The binary `eport` from outside: texts, JSON, exit codes.
+//! The binary `eport`: its output for people and for scripts.
 
 #![expect(
     clippy::disallowed_methods,
@@ -11,7 +11,7 @@ mod common;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use common::{address, in_namespace, received, sh, stranger};
+use common::{address, foreign_socket, in_namespace, received, sh};
 use serde_json::Value;
 
 const EPORT: &str = env!("CARGO_BIN_EXE_eport");
@@ -254,8 +254,8 @@ fn a_mistake_is_one_message_on_standard_error_with_its_own_exit_code() {
 fn live_sockets_are_listed_with_their_holder() {
     in_namespace("live_sockets_are_listed_with_their_holder", || {
         assert_eq!(printed(&["sockets"]), "no socket\n");
-        let first = stranger(address("127.0.0.1:61000")).expect("free");
-        let second = stranger(address("127.0.0.1:61001")).expect("free");
+        let first = foreign_socket(address("127.0.0.1:61000")).expect("free");
+        let second = foreign_socket(address("127.0.0.1:61001")).expect("free");
         second
             .send_to(b"kept", address("127.0.0.1:61000"))
             .expect("loopback");

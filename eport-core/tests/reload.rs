@@ -1,5 +1,5 @@
-//! What an allocator does that is told of the host while it works: reservations that come and go,
-//! and sockets of strangers that it need not try. Machines are directories here.
+//! Reloading an allocator: reservations that are added and removed, and foreign sockets whose ports are
+//! not tried. Hosts are directories here.
 #![cfg(all(feature = "net", target_os = "linux"))]
 
 use std::collections::BTreeSet;
@@ -34,7 +34,7 @@ fn set(text: &str) -> PortSet {
     text.parse().expect(text)
 }
 
-#[expect(clippy::disallowed_methods, reason = "a machine on disk")]
+#[expect(clippy::disallowed_methods, reason = "a host on disk")]
 fn write(root: &Path, file: &str, text: &str) {
     let file = root.join(file);
     fs::create_dir_all(file.parent().expect("a folder")).expect("a directory");
@@ -73,7 +73,7 @@ fn ports<S>(leases: &[Lease<S>]) -> BTreeSet<u16> {
 }
 
 #[test]
-fn a_port_is_kept_back_while_it_is_reserved_and_leases_are_left_alone() {
+fn a_reserved_port_is_not_leased_and_existing_leases_are_kept() {
     let root = tempfile::tempdir().expect("a directory");
     let (host, sources) = (Host::at(root.path()), Sources::default());
     let allocator = allocator("50000-50003", &host, &sources, PortPolicy::default());
@@ -131,12 +131,12 @@ fn the_rules_for_reservations_are_those_of_the_plan() {
         reloaded.withheld
     };
     assert_eq!(reloaded("auto"), set("62000-62009"));
-    // Who names ports has set them aside for this purpose.
+    // Ports named by the user count as set aside for this purpose.
     assert!(reloaded("62000-62099").is_empty());
 }
 
 #[test]
-fn a_host_that_cannot_be_understood_changes_nothing() {
+fn a_host_that_cannot_be_parsed_changes_nothing() {
     let root = tempfile::tempdir().expect("a directory");
     let (host, sources) = (Host::at(root.path()), Sources::default());
     let allocator = allocator("50000-50003", &host, &sources, PortPolicy::default());
@@ -148,7 +148,7 @@ fn a_host_that_cannot_be_understood_changes_nothing() {
 }
 
 #[test]
-fn who_waits_gets_a_port_that_is_no_longer_reserved() {
+fn a_waiter_is_given_a_port_that_is_no_longer_reserved() {
     let root = tempfile::tempdir().expect("a directory");
     let (host, sources) = (Host::at(root.path()), Sources::default());
     let patience = Duration::from_secs(3600);
@@ -169,7 +169,7 @@ fn who_waits_gets_a_port_that_is_no_longer_reserved() {
 }
 
 #[test]
-fn a_known_socket_is_passed_over_for_as_long_as_it_may_be_there() {
+fn the_port_of_a_known_socket_is_skipped_until_its_deadline() {
     let root = tempfile::tempdir().expect("a directory");
     let sources = Sources::default().known_sockets(Protocol::Udp);
     let host = Host::at(root.path());
@@ -206,7 +206,7 @@ fn a_known_socket_is_passed_over_for_as_long_as_it_may_be_there() {
     );
     let other = Space::udp(Ipv4Addr::new(127, 0, 0, 2));
     assert!(allocator.claim(other, None, |_| Ok(())).is_ok());
-    assert_eq!(allocator.counts(other).foreign, 0, "it is not in the way");
+    assert_eq!(allocator.counts(other).foreign, 0, "it does not overlap");
 
     write(root.path(), UDP, &table(&[50_001]));
     let reloaded = allocator.reload(&sources, &host).expect("readable");
@@ -217,18 +217,14 @@ fn a_known_socket_is_passed_over_for_as_long_as_it_may_be_there() {
     );
 
     *time.lock().expect("no panic") += Duration::from_secs(302);
-    assert_eq!(all(&allocator).len(), 4, "it is tried at last");
+    assert_eq!(all(&allocator).len(), 4, "it is tried after the deadline");
     let late = Space::udp(Ipv6Addr::UNSPECIFIED);
     assert!(allocator.claim(late, None, |_| Ok(())).is_ok());
-    assert_eq!(
-        allocator.counts(late).foreign,
-        0,
-        "what is old is not believed"
-    );
+    assert_eq!(allocator.counts(late).foreign, 0, "an old list is ignored");
 }
 
 #[test]
-fn a_shared_port_that_becomes_reserved_takes_in_no_more_peers() {
+fn a_shared_port_that_becomes_reserved_accepts_no_more_peers() {
     let plan = plan(
         &"50000".parse().expect("a port"),
         None,

@@ -11,7 +11,7 @@ use std::num::NonZeroU8;
 use std::thread;
 use std::time::Duration;
 
-use common::{in_namespace, received, sh, stranger};
+use common::{foreign_socket, in_namespace, received, sh};
 use eport_core::{
     Allocator, BuildError, Lease, LeaseError, PortPolicy, PortState, Sharing, Space, WaitLimits,
     WhenFull,
@@ -19,14 +19,14 @@ use eport_core::{
 
 const V4: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
-/// An allocator that shares the last `shared` of its ports; nothing where the kernel cannot.
+/// An allocator that shares the last `shared` of its ports; `None` without kernel support.
 fn sharing(ports: &str, shared: u16, peers_per_port: u8) -> Option<Allocator> {
     let peers = NonZeroU8::new(peers_per_port).expect("not zero");
     let sharing = Sharing::last_ports(shared).peers_per_port(peers);
     sharing_as(ports, WhenFull::FAIL.share(sharing))
 }
 
-/// An allocator with these steps; nothing where the kernel cannot share.
+/// An allocator with these steps; `None` without kernel support for sharing.
 fn sharing_as(ports: &str, when_full: WhenFull) -> Option<Allocator> {
     let policy = PortPolicy::default().when_full(when_full);
     let built = Allocator::builder()
@@ -42,7 +42,7 @@ fn sharing_as(ports: &str, when_full: WhenFull) -> Option<Allocator> {
     }
 }
 
-/// One of very many peers: an address of its own, so that it needs no socket while it is silent.
+/// One of many peers, with an address of its own, so that it needs no socket while it sends nothing.
 fn peer(number: u32) -> SocketAddr {
     let host = Ipv4Addr::from_bits(Ipv4Addr::new(127, 1, 0, 0).to_bits() + number);
     SocketAddr::from((host, 4000))
@@ -50,11 +50,11 @@ fn peer(number: u32) -> SocketAddr {
 
 /// Sends from the address of a peer.
 fn send_from(peer: SocketAddr, to: SocketAddr, text: &str) {
-    let socket = stranger(peer).expect("nobody else uses the address");
+    let socket = foreign_socket(peer).expect("an unused address");
     socket.send_to(text.as_bytes(), to).expect("sent");
 }
 
-/// Everything that has come to a socket.
+/// All datagrams received by a socket.
 fn inbox(socket: &UdpSocket) -> Vec<String> {
     std::iter::from_fn(|| received(socket).ok())
         .map(|bytes| String::from_utf8(bytes).expect("text"))
@@ -62,9 +62,9 @@ fn inbox(socket: &UdpSocket) -> Vec<String> {
 }
 
 #[test]
-fn ten_thousand_peers_share_two_hundred_ports_and_each_is_heard_by_its_own_socket() {
+fn ten_thousand_peers_share_two_hundred_ports_each_with_its_own_socket() {
     in_namespace(
-        "ten_thousand_peers_share_two_hundred_ports_and_each_is_heard_by_its_own_socket",
+        "ten_thousand_peers_share_two_hundred_ports_each_with_its_own_socket",
         || {
             const PEERS: u32 = 10_000;
             sh("prlimit --pid $PPID --nofile=12000:");
@@ -81,7 +81,7 @@ fn ten_thousand_peers_share_two_hundred_ports_and_each_is_heard_by_its_own_socke
             assert!(peers_of.keys().copied().eq(61_000..=61_199));
             assert!(peers_of.values().all(|peers| *peers <= 64), "{peers_of:?}");
 
-            // Rounds in different orders; each peer says who it is.
+            // Rounds in different orders; each peer sends its number.
             for (round, step) in [(0u32, 1u32), (1, 7), (2, 4999)] {
                 for turn in 0..PEERS {
                     let number = turn * step % PEERS;
@@ -150,15 +150,15 @@ fn a_peer_never_has_the_same_port_twice() {
         let leases: Vec<_> = (0..5).map(|_| lease().expect("another port")).collect();
         let ports: HashSet<u16> = leases.iter().map(Lease::port).collect();
         assert_eq!(ports.len(), 5);
-        assert!(lease().is_err(), "it has all of them");
+        assert!(lease().is_err(), "it has every port");
         assert!(allocator.udp(V4).peer(peer(2)).lease().is_ok());
     });
 }
 
 #[test]
-fn a_stranger_meets_a_closed_port_although_it_is_shared() {
+fn foreign_datagrams_meet_a_closed_port_although_it_is_shared() {
     in_namespace(
-        "a_stranger_meets_a_closed_port_although_it_is_shared",
+        "foreign_datagrams_meet_a_closed_port_although_it_is_shared",
         || {
             let Some(allocator) = sharing("61000", 1, 64) else {
                 return;
@@ -166,7 +166,7 @@ fn a_stranger_meets_a_closed_port_although_it_is_shared() {
             let leases: Vec<_> = (0..64)
                 .map(|number| allocator.udp(V4).peer(peer(number)).lease().expect("room"))
                 .collect();
-            let other = stranger((V4, 0)).expect("a free port");
+            let other = foreign_socket((V4, 0)).expect("a free port");
             other.connect((V4, 61_000)).expect("connected");
             other.send(b"injected").expect("sent");
             let refusal = received(&other).expect_err("no answer");
@@ -186,13 +186,17 @@ fn a_shared_port_is_closed_to_others_until_its_last_peer_has_left() {
             };
             let lease = |number| allocator.udp(V4).peer(peer(number)).lease().expect("room");
             let (first, second) = (lease(1), lease(2));
-            let held = || stranger((V4, 61_000)).map_err(|error| error.kind()).err();
+            let held = || {
+                foreign_socket((V4, 61_000))
+                    .map_err(|error| error.kind())
+                    .err()
+            };
             assert_eq!(held(), Some(io::ErrorKind::AddrInUse));
             drop(first);
             assert_eq!(held(), Some(io::ErrorKind::AddrInUse));
             send_from(peer(2), second.local_addr(), "still here");
             assert_eq!(inbox(&second), ["still here"]);
-            // The place that the first left is taken by others.
+            // Other peers take the slot of the first.
             let others = [lease(3), lease(4), lease(5)];
             for (number, lease) in (3..).zip(&others) {
                 send_from(peer(number), lease.local_addr(), "me");
@@ -205,12 +209,12 @@ fn a_shared_port_is_closed_to_others_until_its_last_peer_has_left() {
 }
 
 #[test]
-fn a_port_that_a_stranger_holds_is_not_shared_with_it() {
-    in_namespace("a_port_that_a_stranger_holds_is_not_shared_with_it", || {
+fn a_port_of_a_foreign_socket_is_not_shared() {
+    in_namespace("a_port_of_a_foreign_socket_is_not_shared", || {
         let Some(allocator) = sharing("61000-61001", 2, 2) else {
             return;
         };
-        let _held = stranger((V4, 61_000)).expect("free");
+        let _held = foreign_socket((V4, 61_000)).expect("free");
         let leases = [1, 2].map(|number| {
             let lease = allocator.udp(V4).peer(peer(number)).lease();
             lease.expect("the other port")
@@ -259,9 +263,9 @@ fn both_families_can_share_a_dual_stack_port() {
 }
 
 #[test]
-fn a_socket_that_cannot_be_made_dissolves_the_port_it_was_to_open() {
+fn a_socket_that_cannot_be_created_dissolves_its_shared_port() {
     in_namespace(
-        "a_socket_that_cannot_be_made_dissolves_the_port_it_was_to_open",
+        "a_socket_that_cannot_be_created_dissolves_its_shared_port",
         || {
             let Some(allocator) = sharing("61000-61099", 100, 4) else {
                 return;
@@ -286,16 +290,16 @@ fn a_socket_that_cannot_be_made_dissolves_the_port_it_was_to_open() {
             assert_eq!((stats.leases, stats.shared, stats.leased), (0, 0, 0));
             assert_eq!(
                 stats.free, 100,
-                "one peer each: no port rests for everybody"
+                "one peer each: no port rests for all peers"
             );
         },
     );
 }
 
 #[test]
-fn who_has_left_a_shared_port_rests_before_it_comes_back() {
+fn a_peer_that_left_a_shared_port_is_not_given_it_within_its_rest() {
     in_namespace(
-        "who_has_left_a_shared_port_rests_before_it_comes_back",
+        "a_peer_that_left_a_shared_port_is_not_given_it_within_its_rest",
         || {
             let Some(allocator) = sharing("61000-61001", 2, 64) else {
                 return;
@@ -309,7 +313,7 @@ fn who_has_left_a_shared_port_rests_before_it_comes_back() {
             assert_ne!(other.port(), port);
             assert_eq!(allocator.stats().quarantine_broken, 0);
             drop(other);
-            // Now it has left both, and gets one of them back before its time.
+            // It has left both ports, and is given one of them before its rest has ended.
             let _again = lease(3);
             assert_eq!(allocator.stats().quarantine_broken, 1);
         },

@@ -1,8 +1,11 @@
-//! The pool when ports are shared: what must hold whatever happens.
+//! Invariants of the pool with shared ports.
 #![expect(
     clippy::indexing_slicing,
     reason = "an index out of range fails the test, as it should"
 )]
+
+#[path = "common/counts.rs"]
+mod counts;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -10,10 +13,9 @@ use std::num::NonZeroU8;
 use std::time::{Duration, Instant};
 
 use chacha20::ChaCha8Rng;
+use counts::assert_sum;
 use eport_core::pool::{DrawError, ForeignCause, Pool, PoolLease, PoolRequest};
-use eport_core::{
-    Counts, PortPolicy, PortState, Quarantine, Quota, Reserved, Sharing, Space, plan,
-};
+use eport_core::{PortPolicy, PortState, Quarantine, Quota, Reserved, Sharing, Space, plan};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use rand_core::SeedableRng;
@@ -23,7 +25,7 @@ const PORTS: std::ops::RangeInclusive<u16> = 50_000..=50_003;
 const SHARED: u16 = 2;
 const PEERS_PER_PORT: usize = 3;
 const SAME_PEER: u64 = 5;
-/// More than there is room for.
+/// More than the ports allow.
 const QUOTA: u32 = 6;
 
 /// Two addresses that do not overlap, and one that overlaps both.
@@ -71,7 +73,7 @@ struct Lease {
 struct Test {
     pool: Pool,
     leases: Vec<Lease>,
-    /// When a peer last left a port, wherever that was.
+    /// The end of a peer's last lease of a port, in any space.
     left: BTreeMap<(u16, SocketAddr), u64>,
     rng: ChaCha8Rng,
     epoch: Instant,
@@ -146,10 +148,10 @@ impl Test {
     }
 
     fn take(&mut self, space: Space, peer: SocketAddr, now: Instant) {
-        let want = PoolRequest::new(space).peer(Some(peer)).shareable(true);
+        let request = PoolRequest::new(space).peer(Some(peer)).shareable(true);
         let broken = self.pool.counters().quarantine_broken;
         let free = self.pool.counts(space).free;
-        match self.pool.take(&want, &mut self.rng, now) {
+        match self.pool.take(&request, &mut self.rng, now) {
             Ok(grant) => {
                 let held: Vec<PoolLease> = grant.into_iter().collect();
                 let [held] = <[PoolLease; 1]>::try_from(held).expect("one port");
@@ -217,21 +219,11 @@ impl Test {
         }
         assert_eq!(self.pool.shared(), shared.len());
         for (space, counts) in self.pool.spaces() {
-            let Counts {
-                range,
-                free,
-                leased,
-                resting,
-                overlapped,
-                foreign,
-                reserved,
-            } = counts;
-            let all = free + leased + resting + overlapped + foreign + reserved;
-            assert_eq!(all, range);
+            assert_sum(counts);
             let own = of_port
                 .values()
                 .filter(|leases| leases.iter().any(|lease| lease.space == space));
-            assert_eq!(leased, own.count(), "{space}");
+            assert_eq!(counts.leased, own.count(), "{space}");
         }
     }
 }

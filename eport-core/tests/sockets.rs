@@ -8,7 +8,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use common::{address, in_namespace, received, sh, stranger};
+use common::{address, foreign_socket, in_namespace, received, sh};
 use eport_core::bind::{self, UdpOptions};
 use eport_core::pool::ForeignCause;
 use eport_core::system::Host;
@@ -24,53 +24,50 @@ fn allocator(ports: &str) -> Allocator {
         .expect("an allocator")
 }
 
-/// A peer that waits for what it is sent.
+/// A peer socket with its address.
 fn peer_at(ip: IpAddr) -> (UdpSocket, SocketAddr) {
-    let peer = stranger((ip, 0)).expect("a free port");
+    let peer = foreign_socket((ip, 0)).expect("a free port");
     let address = peer.local_addr().expect("bound");
     (peer, address)
 }
 
 #[test]
-fn a_lease_is_bound_to_its_port_connected_and_does_not_wait() {
-    in_namespace(
-        "a_lease_is_bound_to_its_port_connected_and_does_not_wait",
-        || {
-            let allocator = allocator("auto");
-            for ip in [V4, V6] {
-                let (peer, peer_address) = peer_at(ip);
-                let lease = allocator
-                    .udp(ip)
-                    .peer(peer_address)
-                    .lease()
-                    .expect("a lease");
-                assert_eq!(lease.local_addr(), SocketAddr::new(ip, lease.port()));
-                assert_eq!(
-                    UdpSocket::local_addr(&lease).expect("bound"),
-                    lease.local_addr()
-                );
-                assert_eq!(lease.peer_addr().expect("connected"), peer_address);
-                assert!((61_000..=65_535).contains(&lease.port()));
-                assert_eq!(
-                    received(&lease).expect_err("nothing came").kind(),
-                    io::ErrorKind::WouldBlock
-                );
+fn a_lease_is_bound_connected_and_non_blocking() {
+    in_namespace("a_lease_is_bound_connected_and_non_blocking", || {
+        let allocator = allocator("auto");
+        for ip in [V4, V6] {
+            let (peer, peer_address) = peer_at(ip);
+            let lease = allocator
+                .udp(ip)
+                .peer(peer_address)
+                .lease()
+                .expect("a lease");
+            assert_eq!(lease.local_addr(), SocketAddr::new(ip, lease.port()));
+            assert_eq!(
+                UdpSocket::local_addr(&lease).expect("bound"),
+                lease.local_addr()
+            );
+            assert_eq!(lease.peer_addr().expect("connected"), peer_address);
+            assert!((61_000..=65_535).contains(&lease.port()));
+            assert_eq!(
+                received(&lease).expect_err("nothing came").kind(),
+                io::ErrorKind::WouldBlock
+            );
 
-                lease.send(b"ping").expect("sent");
-                let mut bytes = [0; 64];
-                assert_eq!(
-                    peer.recv_from(&mut bytes).expect("received"),
-                    (4, lease.local_addr())
-                );
-            }
-        },
-    );
+            lease.send(b"ping").expect("sent");
+            let mut bytes = [0; 64];
+            assert_eq!(
+                peer.recv_from(&mut bytes).expect("received"),
+                (4, lease.local_addr())
+            );
+        }
+    });
 }
 
 #[test]
-fn a_stranger_meets_a_closed_port_and_the_peer_is_heard() {
+fn foreign_datagrams_meet_a_closed_port_and_those_of_the_peer_arrive() {
     in_namespace(
-        "a_stranger_meets_a_closed_port_and_the_peer_is_heard",
+        "foreign_datagrams_meet_a_closed_port_and_those_of_the_peer_arrive",
         || {
             for ip in [V4, V6] {
                 let ((peer, peer_address), (other, _)) = (peer_at(ip), peer_at(ip));
@@ -105,10 +102,10 @@ fn a_held_port_is_closed_to_others_and_open_again_after_the_lease() {
         || {
             let allocator = allocator("61000");
             let lease = allocator.udp(V4).lease().expect("a lease");
-            let taken = stranger((V4, 61_000)).expect_err("held");
+            let taken = foreign_socket((V4, 61_000)).expect_err("held");
             assert_eq!(taken.kind(), io::ErrorKind::AddrInUse);
             drop(lease);
-            drop(stranger((V4, 61_000)).expect("closed at once"));
+            drop(foreign_socket((V4, 61_000)).expect("the socket is closed"));
             assert_eq!(
                 allocator.udp(V4).lease().expect("free again").port(),
                 61_000
@@ -118,12 +115,12 @@ fn a_held_port_is_closed_to_others_and_open_again_after_the_lease() {
 }
 
 #[test]
-fn a_port_held_by_a_stranger_is_passed_over_and_explained() {
+fn a_port_of_a_foreign_socket_is_skipped_and_explained() {
     in_namespace(
-        "a_port_held_by_a_stranger_is_passed_over_and_explained",
+        "a_port_of_a_foreign_socket_is_skipped_and_explained",
         || {
             let allocator = allocator("61000-61001");
-            let held = stranger((V4, 61_000)).expect("free");
+            let held = foreign_socket((V4, 61_000)).expect("free");
             let space = Space::udp(V4);
             let lease = allocator.udp(V4).lease().expect("the other one");
             assert_eq!(lease.port(), 61_001);
@@ -147,7 +144,7 @@ fn a_port_held_by_a_stranger_is_passed_over_and_explained() {
             );
             drop(held);
             assert_eq!(
-                allocator.udp(V4).lease().expect("tried again early").port(),
+                allocator.udp(V4).lease().expect("an early recheck").port(),
                 61_000
             );
         },
@@ -177,36 +174,36 @@ fn a_range_is_leased_to_its_last_port_and_not_beyond() {
 }
 
 #[test]
-fn leases_go_on_while_a_neighbour_binds_and_releases_ports_at_random() {
+fn leases_succeed_while_another_program_binds_ports_at_random() {
     in_namespace(
-        "leases_go_on_while_a_neighbour_binds_and_releases_ports_at_random",
+        "leases_succeed_while_another_program_binds_ports_at_random",
         || {
             sh("prlimit --pid $PPID --nofile=5000:");
             let (allocator, done) = (allocator("61000-65535"), AtomicBool::new(false));
             std::thread::scope(|scope| {
-                scope.spawn(|| neighbour(&done));
+                scope.spawn(|| bind_at_random(&done));
                 let _done = Done(&done);
                 let mut leases = Vec::new();
                 for _ in 0..4 {
-                    // At least 4536 - 300 ports are free for us.
+                    // At least 4536 - 300 ports are free.
                     while leases.len() < 4000 {
                         leases.push(allocator.udp(V4).lease().expect("a port is free"));
                     }
                     let ports: HashSet<u16> = leases.iter().map(Lease::port).collect();
-                    assert_eq!(ports.len(), 4000, "none is handed out twice");
+                    assert_eq!(ports.len(), 4000, "no port is leased twice");
                     assert!(ports.iter().all(|port| (61_000..=65_535).contains(port)));
                     leases.retain(|lease| lease.port() % 4 == 0);
                 }
             });
             let stats = allocator.stats();
-            assert!(stats.in_use > 0, "they met: {stats:?}");
+            assert!(stats.in_use > 0, "no port was found in use: {stats:?}");
             let unleased = stats.free + stats.resting + stats.foreign;
             assert_eq!((stats.leased, stats.leases, unleased), (0, 0, 4536));
         },
     );
 }
 
-/// Tells the neighbour to stop, also when the test has failed.
+/// Sets the flag that stops the other thread, also when the test has failed.
 struct Done<'a>(&'a AtomicBool);
 
 impl Drop for Done<'_> {
@@ -215,28 +212,31 @@ impl Drop for Done<'_> {
     }
 }
 
-/// Binds ports of the range at random until it is told to stop, and keeps the last 300.
-fn neighbour(done: &AtomicBool) {
+/// Binds random ports of the range until `done` is set, and keeps the last 300.
+fn bind_at_random(done: &AtomicBool) {
     let (mut held, mut number) = (std::collections::VecDeque::new(), 1u64);
     while !done.load(Ordering::Relaxed) {
-        // Good enough for somebody who only gets in the way.
+        // A linear congruential generator is random enough here.
         number = number
             .wrapping_mul(6_364_136_223_846_793_005)
             .wrapping_add(1);
         let port = 61_000 + u16::try_from((number >> 40) % 4536).expect("small");
-        held.extend(stranger((V4, port)));
+        held.extend(foreign_socket((V4, port)));
         held.drain(..held.len().saturating_sub(300));
     }
 }
 
 #[test]
-fn an_address_of_another_machine_and_an_unreachable_peer_are_told_apart() {
+fn a_non_local_address_and_an_unreachable_peer_are_different_errors() {
     in_namespace(
-        "an_address_of_another_machine_and_an_unreachable_peer_are_told_apart",
+        "a_non_local_address_and_an_unreachable_peer_are_different_errors",
         || {
             let allocator = allocator("61000-61009");
             let elsewhere: IpAddr = "192.0.2.1".parse().expect("an address");
-            let error = allocator.udp(elsewhere).lease().expect_err("not ours");
+            let error = allocator
+                .udp(elsewhere)
+                .lease()
+                .expect_err("not a local address");
             assert!(matches!(error, LeaseError::NotLocal { .. }), "{error:?}");
             for (local, peer) in [(V4, "192.0.2.1:69"), (V6, "[2001:db8::1]:69")] {
                 let error = allocator
@@ -260,34 +260,37 @@ fn an_address_of_another_machine_and_an_unreachable_peer_are_told_apart() {
 }
 
 #[test]
-fn a_process_without_descriptors_says_so_and_recovers() {
-    in_namespace("a_process_without_descriptors_says_so_and_recovers", || {
-        sh("prlimit --pid $PPID --nofile=40:");
-        let allocator = allocator("61000-61099");
-        let mut leases = Vec::new();
-        let error = loop {
-            match allocator.udp(V4).lease() {
-                Ok(lease) => leases.push(lease),
-                Err(error) => break error,
-            }
-        };
-        assert!(
-            matches!(error, LeaseError::NoDescriptors { .. }),
-            "{error:?}"
-        );
-        assert_eq!(allocator.stats().leased, leases.len());
-        leases.pop();
-        leases.push(
-            allocator
-                .udp(V4)
-                .lease()
-                .expect("one descriptor is free again"),
-        );
-        drop(leases);
-        let stats = allocator.stats();
-        assert_eq!(stats.free + stats.resting, 100);
-        assert_eq!(stats.no_descriptors, 1);
-    });
+fn a_lack_of_descriptors_is_an_error_of_its_own_and_temporary() {
+    in_namespace(
+        "a_lack_of_descriptors_is_an_error_of_its_own_and_temporary",
+        || {
+            sh("prlimit --pid $PPID --nofile=40:");
+            let allocator = allocator("61000-61099");
+            let mut leases = Vec::new();
+            let error = loop {
+                match allocator.udp(V4).lease() {
+                    Ok(lease) => leases.push(lease),
+                    Err(error) => break error,
+                }
+            };
+            assert!(
+                matches!(error, LeaseError::NoDescriptors { .. }),
+                "{error:?}"
+            );
+            assert_eq!(allocator.stats().leased, leases.len());
+            leases.pop();
+            leases.push(
+                allocator
+                    .udp(V4)
+                    .lease()
+                    .expect("one descriptor is free again"),
+            );
+            drop(leases);
+            let stats = allocator.stats();
+            assert_eq!(stats.free + stats.resting, 100);
+            assert_eq!(stats.no_descriptors, 1);
+        },
+    );
 }
 
 #[test]
@@ -318,9 +321,9 @@ fn a_link_local_peer_is_reached_through_its_interface() {
 }
 
 #[test]
-fn wildcard_leases_stay_clear_of_specific_ones_without_asking_the_kernel() {
+fn wildcard_leases_avoid_specific_ones_without_system_calls() {
     in_namespace(
-        "wildcard_leases_stay_clear_of_specific_ones_without_asking_the_kernel",
+        "wildcard_leases_avoid_specific_ones_without_system_calls",
         || {
             let allocator = allocator("61000-61029");
             let any: IpAddr = Ipv6Addr::UNSPECIFIED.into();
@@ -362,11 +365,11 @@ fn the_hosts_sysctls_shape_the_plan() {
         assert_eq!(plan.to_string(), "4536 ports: 61000-65535");
         let named = Allocator::builder().ports("60000-60999".parse().expect("a range"));
         assert!(matches!(
-            named.plan().expect("ours").notes(),
+            named.plan().expect("a plan").notes(),
             [Note::SetAside { .. }]
         ));
 
-        // The advice that a note gives is what the kernel takes, and it ends the overlap.
+        // The kernel accepts the command of the note, which ends the overlap.
         set("ip_local_port_range", "40000 65535");
         let named = Allocator::builder().ports("61000-61999".parse().expect("a range"));
         let advice = named
@@ -385,7 +388,7 @@ fn the_hosts_sysctls_shape_the_plan() {
             "8080,60000-61999"
         );
         assert!(matches!(
-            named.plan().expect("ours").notes(),
+            named.plan().expect("a plan").notes(),
             [Note::SetAside { .. }]
         ));
     });

@@ -1,5 +1,4 @@
-//! What the host says about reserved ports: from fixture directories, and from a live kernel in a
-//! network namespace.
+//! Reserved ports of a host: from fixture directories, and from a live kernel in a network namespace.
 #![cfg(all(feature = "net", target_os = "linux"))]
 #![expect(
     clippy::disallowed_methods,
@@ -14,14 +13,14 @@ use std::fs;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 
-use common::{address, in_namespace, received, sh, stranger};
+use common::{address, foreign_socket, in_namespace, received, sh};
 use eport_core::AddressFamily;
 use eport_core::system::{BoundSocket, Host, HostError, SocketState, Sources};
 use eport_core::{
     Allocator, Lease, Overlap, PortPolicy, PortSet, PortmapperEntry, Protocol, Quarantine, Source,
 };
 
-/// One of the machines in the folder `fixtures/hosts`.
+/// One of the hosts in the folder `fixtures/hosts`.
 fn fixture(name: &str) -> Host {
     let hosts = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/hosts");
     let root = hosts.join(name);
@@ -86,7 +85,7 @@ fn each_source_keeps_its_provenance() {
 }
 
 #[test]
-fn by_default_only_what_was_written_down_for_this_purpose_is_read() {
+fn by_default_only_sources_for_reserved_ports_are_read() {
     let reserved = Sources::default().read(&fixture("busy")).expect("readable");
     let sources: Vec<_> = reserved.iter().map(|(source, _)| source.clone()).collect();
     assert_eq!(
@@ -107,21 +106,21 @@ fn by_default_only_what_was_written_down_for_this_purpose_is_read() {
 }
 
 #[test]
-fn a_machine_without_files_reserves_the_system_ports_and_nothing_is_wrong() {
+fn a_host_without_files_reserves_the_system_ports_without_errors() {
     let empty = tempfile::tempdir().expect("a directory");
     let host = Host::at(empty.path());
     let everything = Sources::default()
         .services()
         .sockets(Protocol::Udp)
         .sockets(Protocol::Tcp);
-    let reserved = everything.read(&host).expect("nothing is wrong");
+    let reserved = everything.read(&host).expect("readable");
     assert_eq!(reserved.union(), set("1-1023"));
-    assert_eq!(host.sockets(Protocol::Udp).expect("nothing is wrong"), None);
+    assert_eq!(host.sockets(Protocol::Udp).expect("readable"), None);
     assert!(host.snapshot().unread.is_empty());
 }
 
 #[test]
-fn a_source_that_makes_no_sense_is_named_with_its_line() {
+fn a_malformed_source_is_named_with_its_line() {
     for (path, text, line) in [
         ("etc/bindresvport.blacklist", "631\nipp\n", 2),
         ("etc/services", "tftp 69/udp\n\nnfs\n", 3),
@@ -134,10 +133,13 @@ fn a_source_that_makes_no_sense_is_named_with_its_line() {
         let [error] = snapshot.unread.as_slice() else {
             panic!("{path}: {:?}", snapshot.unread)
         };
-        let said = chain(error);
+        let message = chain(error);
         let file = root.path().join(path).display().to_string();
-        assert!(said.contains(&format!("line {line} of {file}")), "{said}");
-        assert!(matches!(error, HostError::Line { .. }), "{said}");
+        assert!(
+            message.contains(&format!("line {line} of {file}")),
+            "{message}"
+        );
+        assert!(matches!(error, HostError::Line { .. }), "{message}");
     }
     let (_root, host) = machine("etc/bindresvport.blacklist", "ipp\n");
     let error = Allocator::builder().host(host).plan().expect_err("no plan");
@@ -149,7 +151,7 @@ fn a_source_that_makes_no_sense_is_named_with_its_line() {
 }
 
 #[test]
-fn what_is_read_is_read_again_on_request() {
+fn a_source_is_read_again_on_request() {
     let (root, host) = machine("etc/bindresvport.blacklist", "631\n");
     let sources = Sources::default();
     let blacklisted = |sources: &Sources| {
@@ -176,10 +178,10 @@ fn the_sources_and_the_overlap_policy_shape_an_allocators_plan() {
 
     let overlapping = "60000-60099".parse().expect("ports");
     let refused = builder().ports(overlapping).overlap(Overlap::Refuse).plan();
-    let said = refused.expect_err("an overlap").to_string();
+    let message = refused.expect_err("an overlap").to_string();
     assert!(
-        said.contains("ip_local_reserved_ports=8080,60000-60099,61500-61599"),
-        "{said}"
+        message.contains("ip_local_reserved_ports=8080,60000-60099,61500-61599"),
+        "{message}"
     );
 }
 
@@ -202,13 +204,13 @@ fn the_holders_of_sockets_are_found_by_their_inodes() {
 }
 
 #[test]
-fn the_kernel_lists_the_sockets_that_strangers_hold() {
-    in_namespace("the_kernel_lists_the_sockets_that_strangers_hold", || {
-        let alone = stranger(address("127.0.0.1:61000")).expect("free");
+fn the_kernel_lists_foreign_sockets() {
+    in_namespace("the_kernel_lists_foreign_sockets", || {
+        let alone = foreign_socket(address("127.0.0.1:61000")).expect("free");
         alone
             .send_to(b"kept", address("127.0.0.1:61000"))
             .expect("loopback");
-        let connected = stranger(address("[::1]:61001")).expect("free");
+        let connected = foreign_socket(address("[::1]:61001")).expect("free");
         connected
             .connect((Ipv6Addr::LOCALHOST, 4000))
             .expect("loopback");
@@ -237,7 +239,7 @@ fn the_kernel_lists_the_sockets_that_strangers_hold() {
             tcp.iter()
                 .any(|socket| socket.port() == client.local_addr().expect("bound").port())
         );
-        let kept = received(&alone).expect("looking takes nothing");
+        let kept = received(&alone).expect("listing receives no datagram");
         assert_eq!(kept, b"kept");
         drop((alone, listener));
         assert_eq!(listed(Protocol::Udp).len(), 1, "it is read again");
@@ -253,7 +255,7 @@ fn the_kernels_list_agrees_with_its_tables_for_thousands_of_sockets() {
                 .map(|port| {
                     let v4 = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
                     let v6 = SocketAddr::from((Ipv6Addr::UNSPECIFIED, port));
-                    stranger(if port % 2 == 0 { v4 } else { v6 }).expect("free")
+                    foreign_socket(if port % 2 == 0 { v4 } else { v6 }).expect("free")
                 })
                 .collect();
             let tables = tempfile::tempdir().expect("a directory");
@@ -269,12 +271,12 @@ fn the_kernels_list_agrees_with_its_tables_for_thousands_of_sockets() {
             };
             let (live, recorded) = (listed(Host::new()), listed(Host::at(tables.path())));
             assert_eq!(live.len(), sockets.len());
-            // The one thing that the tables do not say.
-            let unsaid = |mut socket: BoundSocket| {
+            // The only field that the tables lack.
+            let without_only_v6 = |mut socket: BoundSocket| {
                 socket.only_v6 = None;
                 socket
             };
-            assert!(live.iter().cloned().map(unsaid).eq(recorded));
+            assert!(live.iter().cloned().map(without_only_v6).eq(recorded));
             let dual = live.iter().filter(|socket| socket.only_v6 == Some(false));
             assert_eq!(dual.count(), 2000);
             let six = |socket: &&BoundSocket| socket.family == AddressFamily::Ipv6;
@@ -284,12 +286,12 @@ fn the_kernels_list_agrees_with_its_tables_for_thousands_of_sockets() {
 }
 
 #[test]
-fn strangers_known_from_the_start_cost_no_bind_and_our_own_sockets_are_none() {
+fn known_foreign_sockets_cost_no_bind_and_own_sockets_are_not_foreign() {
     in_namespace(
-        "strangers_known_from_the_start_cost_no_bind_and_our_own_sockets_are_none",
+        "known_foreign_sockets_cost_no_bind_and_own_sockets_are_not_foreign",
         || {
-            let mut strangers: Vec<_> = (61_000..61_020)
-                .map(|port| stranger((Ipv4Addr::LOCALHOST, port)).expect("free"))
+            let mut others: Vec<_> = (61_000..61_020)
+                .map(|port| foreign_socket((Ipv4Addr::LOCALHOST, port)).expect("free"))
                 .collect();
             let sources = Sources::default().known_sockets(Protocol::Udp);
             let host = Host::new();
@@ -310,9 +312,9 @@ fn strangers_known_from_the_start_cost_no_bind_and_our_own_sockets_are_none() {
             let ports: BTreeSet<u16> = leases.iter().map(Lease::port).collect();
             assert!(ports.into_iter().eq(61_020..=61_039));
             let reloaded = allocator.reload(&sources, &host).expect("permitted");
-            assert_eq!(reloaded.in_use, Some(20), "ours are not among them");
+            assert_eq!(reloaded.in_use, Some(20), "own sockets are not counted");
 
-            strangers.truncate(10);
+            others.truncate(10);
             leases.truncate(15);
             let reloaded = allocator.reload(&sources, &host).expect("permitted");
             assert_eq!(reloaded.in_use, Some(10));
@@ -326,7 +328,7 @@ fn strangers_known_from_the_start_cost_no_bind_and_our_own_sockets_are_none() {
 #[test]
 fn a_socket_of_our_own_has_this_process_as_its_holder() {
     in_namespace("a_socket_of_our_own_has_this_process_as_its_holder", || {
-        let _ours = stranger(address("127.0.0.1:61000")).expect("free");
+        let _ours = foreign_socket(address("127.0.0.1:61000")).expect("free");
         let snapshot = Host::new().snapshot();
         assert!(snapshot.unread.is_empty(), "{:?}", snapshot.unread);
         let [socket] = snapshot.known_sockets() else {

@@ -1,35 +1,28 @@
-//! Requests that wait for a port: who is served when, and what happens to a turn nobody takes.
+//! The FIFO queue of requests for a port: order, cancellation, deadlines, and refused ports.
 #![cfg(all(feature = "net", target_os = "linux"))]
 
 #[expect(dead_code, reason = "the other suites need more of it")]
 mod common;
+#[path = "common/unbound.rs"]
+mod unbound;
 
 use std::future::Future;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, mpsc};
+use std::sync::{Arc, mpsc};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use common::in_namespace;
 use eport_core::{
-    Allocator, Clock, Lease, LeaseError, PortPolicy, Quarantine, Quota, Reserved, Space,
-    WaitLimits, WhenFull, plan,
+    Allocator, Lease, LeaseError, PortPolicy, Quarantine, Quota, WaitLimits, WhenFull,
 };
+use unbound::{Time, allocator, loopback};
 
-fn loopback() -> Space {
-    Space::udp(Ipv4Addr::LOCALHOST)
-}
-
-fn allocator(ports: &str, policy: PortPolicy) -> Allocator {
-    let plan = plan(&ports.parse().expect(ports), None, &Reserved::default()).expect("ports");
-    Allocator::new(plan, policy).expect("a seed")
-}
-
-/// Three may wait, for a minute.
+/// Lets three requests wait, for a minute.
 fn patient() -> PortPolicy {
     PortPolicy::seeded([7; 32])
         .quarantine(Quarantine::NONE)
@@ -40,7 +33,7 @@ fn claim(allocator: &Allocator) -> Result<Lease<()>, LeaseError> {
     allocator.claim(loopback(), None, |_| Ok(()))
 }
 
-/// Returns when so many requests wait. Another thread is on its way there.
+/// Returns when `count` requests of other threads wait.
 fn until_waiting(allocator: &Allocator, count: usize) {
     while allocator.stats().waiting != count {
         thread::yield_now();
@@ -48,14 +41,14 @@ fn until_waiting(allocator: &Allocator, count: usize) {
 }
 
 #[test]
-fn a_request_waits_until_a_port_comes_back() {
+fn a_request_waits_until_a_port_is_released() {
     let allocator = allocator("50000", patient());
     let lease = claim(&allocator).expect("free");
     thread::scope(|scope| {
         let waiting = scope.spawn(|| claim(&allocator).map(|lease| lease.port()));
         until_waiting(&allocator, 1);
         drop(lease);
-        let port = waiting.join().expect("no panic").expect("it was its turn");
+        let port = waiting.join().expect("no panic").expect("a port");
         assert_eq!(port, 50_000);
     });
     let stats = allocator.stats();
@@ -64,7 +57,7 @@ fn a_request_waits_until_a_port_comes_back() {
 }
 
 #[test]
-fn those_who_wait_are_served_in_the_order_in_which_they_came() {
+fn waiters_are_served_in_fifo_order() {
     let allocator = allocator("50000", patient());
     let lease = claim(&allocator).expect("free");
     let (served, order) = mpsc::channel();
@@ -72,8 +65,8 @@ fn those_who_wait_are_served_in_the_order_in_which_they_came() {
         for number in 0..3 {
             let (served, allocator) = (served.clone(), &allocator);
             scope.spawn(move || {
-                let lease = claim(allocator).expect("its turn comes");
-                served.send(number).expect("somebody listens");
+                let lease = claim(allocator).expect("a port");
+                served.send(number).expect("a receiver");
                 drop(lease);
             });
             until_waiting(allocator, number + 1);
@@ -85,16 +78,16 @@ fn those_who_wait_are_served_in_the_order_in_which_they_came() {
 }
 
 #[test]
-fn who_must_not_wait_gets_nothing_that_others_wait_for() {
+fn a_request_that_does_not_wait_never_overtakes_waiters() {
     in_namespace(
-        "who_must_not_wait_gets_nothing_that_others_wait_for",
+        "a_request_that_does_not_wait_never_overtakes_waiters",
         || {
             let allocator = allocator("50000-50001", patient());
             let (first, _second) = (claim(&allocator).expect("free"), claim(&allocator));
-            let mut waiting = pin!(in_line(&allocator));
+            let mut waiting = pin!(lease_async(&allocator));
             assert!(poll(waiting.as_mut()).is_pending());
             drop(first);
-            // The port is set aside for the one that waits, although it has not fetched it yet.
+            // The port is assigned to the waiter, although its task has not polled yet.
             let newcomer = allocator.udp(Ipv4Addr::LOCALHOST).try_lease();
             assert!(matches!(newcomer, Err(LeaseError::Exhausted { .. })));
             assert!(poll(waiting.as_mut()).is_ready());
@@ -103,47 +96,56 @@ fn who_must_not_wait_gets_nothing_that_others_wait_for() {
 }
 
 #[test]
-fn no_more_wait_than_may() {
+fn the_queue_is_bounded() {
     let allocator = allocator("50000", patient());
     let _lease = claim(&allocator).expect("free");
-    let mut line = [(); 3].map(|()| Box::pin(in_line(&allocator)));
-    for waiting in &mut line {
+    let mut waiters = [(); 3].map(|()| Box::pin(lease_async(&allocator)));
+    for waiting in &mut waiters {
         assert!(poll(waiting.as_mut()).is_pending());
     }
-    let error = claim(&allocator).expect_err("the line is full");
+    let error = claim(&allocator).expect_err("the queue is full");
     assert!(matches!(error, LeaseError::QueueFull { .. }), "{error:?}");
     assert_eq!(allocator.stats().queue_full, 1);
 }
 
 #[test]
-fn a_request_that_is_dropped_passes_its_turn_on() {
-    in_namespace("a_request_that_is_dropped_passes_its_turn_on", || {
-        let allocator = allocator("50000", patient());
-        let lease = claim(&allocator).expect("free");
-        let (mut first, mut second) =
-            (Box::pin(in_line(&allocator)), Box::pin(in_line(&allocator)));
-        let woken = Arc::new(Count::default());
-        assert!(poll(first.as_mut()).is_pending());
-        let waker = Waker::from(Arc::clone(&woken));
-        let pending = second.as_mut().poll(&mut Context::from_waker(&waker));
-        assert!(pending.is_pending());
+fn a_dropped_request_leaves_its_port_to_the_next_waiter() {
+    in_namespace(
+        "a_dropped_request_leaves_its_port_to_the_next_waiter",
+        || {
+            let allocator = allocator("50000", patient());
+            let lease = claim(&allocator).expect("free");
+            let (mut first, mut second) = (
+                Box::pin(lease_async(&allocator)),
+                Box::pin(lease_async(&allocator)),
+            );
+            let woken = Arc::new(Count::default());
+            assert!(poll(first.as_mut()).is_pending());
+            let waker = Waker::from(Arc::clone(&woken));
+            let pending = second.as_mut().poll(&mut Context::from_waker(&waker));
+            assert!(pending.is_pending());
 
-        // The first is handed the port and never fetches it.
-        drop(lease);
-        assert_eq!(woken.0.load(Ordering::SeqCst), 0);
-        drop(first);
-        assert_eq!(woken.0.load(Ordering::SeqCst), 1, "it is the second's turn");
-        let Poll::Ready(lease) = poll(second.as_mut()) else {
-            panic!("it was handed the port");
-        };
-        drop(lease);
-        let stats = allocator.stats();
-        assert_eq!((stats.leases, stats.free, stats.waiting), (0, 1, 0));
-    });
+            // The first waiter is assigned the port and never polls again.
+            drop(lease);
+            assert_eq!(woken.0.load(Ordering::SeqCst), 0);
+            drop(first);
+            assert_eq!(
+                woken.0.load(Ordering::SeqCst),
+                1,
+                "the second waiter is woken"
+            );
+            let Poll::Ready(lease) = poll(second.as_mut()) else {
+                panic!("it is assigned the port");
+            };
+            drop(lease);
+            let stats = allocator.stats();
+            assert_eq!((stats.leases, stats.free, stats.waiting), (0, 1, 0));
+        },
+    );
 }
 
 #[test]
-fn waiting_ends_with_an_error_of_its_own() {
+fn a_wait_that_times_out_is_an_error_of_its_own() {
     let time = Time::new();
     let allocator = allocator("50000", patient().clock(time.clock()));
     let _lease = claim(&allocator).expect("free");
@@ -151,7 +153,7 @@ fn waiting_ends_with_an_error_of_its_own() {
         let waiting = scope.spawn(|| claim(&allocator));
         until_waiting(&allocator, 1);
         time.pass(61);
-        let error = waiting.join().expect("no panic").expect_err("in vain");
+        let error = waiting.join().expect("no panic").expect_err("timed out");
         let text = error.to_string();
         assert!(
             matches!(error, LeaseError::TimedOut { waited, .. } if waited.as_secs() == 61),
@@ -172,34 +174,34 @@ fn a_task_that_waits_is_woken_at_its_deadline_without_a_runtime() {
         patient().when_full(WhenFull::FAIL.wait(WaitLimits::new(3, Duration::from_millis(5))));
     let allocator = allocator("50000", policy);
     let _lease = claim(&allocator).expect("free");
-    let error = block_on(in_line(&allocator)).expect_err("in vain");
+    let error = block_on(lease_async(&allocator)).expect_err("timed out");
     assert!(matches!(error, LeaseError::TimedOut { .. }), "{error:?}");
 }
 
 #[test]
-fn a_port_that_was_of_no_use_does_not_cost_the_turn() {
+fn a_refused_port_does_not_cost_the_position_in_the_queue() {
     let allocator = allocator("50000-50001", patient());
     let (first, second) = (claim(&allocator).expect("free"), claim(&allocator));
     let refused = AtomicUsize::new(0);
-    let (tell, told) = mpsc::channel();
+    let (sender, order) = mpsc::channel();
     thread::scope(|scope| {
         let unlucky = scope.spawn(|| {
             let lease = allocator.claim(loopback(), None, |_| {
-                // The first port it is handed turns out to be in use.
+                // The first port is in use.
                 match refused.fetch_add(1, Ordering::SeqCst) {
                     0 => Err(io::ErrorKind::AddrInUse.into()),
                     _ => Ok(()),
                 }
             });
-            tell.send("unlucky").expect("somebody listens");
-            drop(lease.expect("its turn comes again"));
+            sender.send("unlucky").expect("a receiver");
+            drop(lease.expect("a second port"));
         });
         until_waiting(&allocator, 1);
-        let tell = tell.clone();
+        let sender = sender.clone();
         let allocator = &allocator;
         let patient = scope.spawn(move || {
-            let lease = claim(allocator).expect("its turn comes");
-            tell.send("patient").expect("somebody listens");
+            let lease = claim(allocator).expect("a port");
+            sender.send("patient").expect("a receiver");
             drop(lease);
         });
         until_waiting(allocator, 2);
@@ -208,14 +210,14 @@ fn a_port_that_was_of_no_use_does_not_cost_the_turn() {
             thread::yield_now();
         }
         drop(second);
-        assert_eq!(told.recv(), Ok("unlucky"));
+        assert_eq!(order.recv(), Ok("unlucky"));
         unlucky.join().expect("no panic");
         patient.join().expect("no panic");
     });
 }
 
 #[test]
-fn a_foreign_port_reaches_those_who_wait_when_its_rest_is_over() {
+fn a_foreign_port_is_given_to_a_waiter_after_its_rest() {
     let time = Time::new();
     let mut policy = patient().clock(time.clock());
     policy.early_rechecks = 0;
@@ -238,7 +240,7 @@ fn a_foreign_port_reaches_those_who_wait_when_its_rest_is_over() {
 }
 
 #[test]
-fn who_has_enough_is_told_so_instead_of_waiting() {
+fn a_client_at_its_quota_is_refused_without_waiting() {
     let policy = patient().quota(Quota::per_client(1));
     let allocator = allocator("50000-50009", policy);
     let peer = |port| Some(SocketAddr::from((Ipv4Addr::new(192, 0, 2, 1), port)));
@@ -254,8 +256,8 @@ fn who_has_enough_is_told_so_instead_of_waiting() {
     assert!(claim(2).is_ok());
 }
 
-/// A request that a task waits for. Where it gets as far as a socket, the test has a namespace.
-fn in_line(allocator: &Allocator) -> impl Future<Output = Result<(), LeaseError>> {
+/// A request of a task. A test in which it binds a socket has a namespace.
+fn lease_async(allocator: &Allocator) -> impl Future<Output = Result<(), LeaseError>> {
     let lease = allocator.udp(Ipv4Addr::LOCALHOST).lease_async();
     async { lease.await.map(drop) }
 }
@@ -264,7 +266,7 @@ fn poll<F: Future>(future: std::pin::Pin<&mut F>) -> Poll<F::Output> {
     future.poll(&mut Context::from_waker(Waker::noop()))
 }
 
-/// The smallest runtime there is.
+/// A minimal runtime.
 fn block_on<F: Future>(future: F) -> F::Output {
     struct Unpark(Thread);
     impl Wake for Unpark {
@@ -282,31 +284,12 @@ fn block_on<F: Future>(future: F) -> F::Output {
     }
 }
 
-/// Counts how often it is woken.
+/// Counts wake-ups.
 #[derive(Default)]
 struct Count(AtomicUsize);
 
 impl Wake for Count {
     fn wake(self: Arc<Self>) {
         self.0.fetch_add(1, Ordering::SeqCst);
-    }
-}
-
-/// A clock that stands still until the test says so.
-struct Time(Arc<Mutex<Instant>>);
-
-impl Time {
-    #[expect(clippy::disallowed_methods, reason = "an instant to count from")]
-    fn new() -> Self {
-        Self(Arc::new(Mutex::new(Instant::now())))
-    }
-
-    fn pass(&self, seconds: u64) {
-        *self.0.lock().expect("no panic") += Duration::from_secs(seconds);
-    }
-
-    fn clock(&self) -> Clock {
-        let time = Arc::clone(&self.0);
-        Clock::new(move || *time.lock().expect("no panic"))
     }
 }

@@ -1,8 +1,8 @@
-//! What a lease costs, beside the system calls it is made of and beside the kernel's own choice.
+//! The cost of a lease, compared with its system calls and with the kernel's own choice of port.
 //!
 //! `cargo bench -p eport-core` prints one table. Quote its ratios; absolute times are those of the
-//! machine. The sockets live in a network namespace of their own, in which the kernel chooses from
-//! the same ports as the allocator does.
+//! machine. The sockets are in a network namespace of their own, in which the kernel chooses from the
+//! same ports as the allocator.
 #![expect(
     clippy::disallowed_methods,
     clippy::print_stdout,
@@ -26,16 +26,16 @@ use measure::{Row, microseconds, nanoseconds, nanoseconds_of_two, table};
 use rand_core::SeedableRng;
 use socket2::SockRef;
 
-/// Linux's flag for a call that does not wait.
+/// Linux's flag for a call that does not block.
 const MSG_DONTWAIT: i32 = 0x40;
 
 const LOCAL: Ipv4Addr = Ipv4Addr::LOCALHOST;
 
-/// Free ports of 16,384: nothing, half, 99 % and 99.9 % of them are in use.
+/// Free ports of 16,384: none, half, 99 % and 99.9 % of them are in use.
 const FREE: [u16; 4] = [16_384, 8192, 164, 16];
 
 fn main() {
-    // Run as a test, which is what `cargo test --benches` does, it has nothing to measure.
+    // `cargo test --benches` runs this as a test, without measurements.
     if std::env::args().any(|argument| argument == "--test") {
         return;
     }
@@ -69,7 +69,7 @@ fn space() -> Space {
     Space::udp(LOCAL)
 }
 
-/// A peer for each turn, as a server has them.
+/// A different peer for each iteration, as with a server.
 fn peer(turn: u32) -> SocketAddr {
     SocketAddr::from((Ipv4Addr::from_bits(0x7f01_0000 | (turn & 0xffff)), 4000))
 }
@@ -88,7 +88,7 @@ fn without_sockets() -> Vec<Row> {
     ]
 }
 
-/// Draws and releases as the allocator does it, without clock, tickets and statistics.
+/// Draws and releases like the allocator, without clock, port guards and statistics.
 fn core(free: u16) -> f64 {
     let now = Instant::now();
     let rng = ChaCha8Rng::from_seed([1; 32]);
@@ -149,7 +149,7 @@ fn two_threads(sockets: bool) -> Vec<Row> {
     rows
 }
 
-/// What a turn takes one thread alone, and each of two, and how much more two get done.
+/// The time of an iteration with one thread, with two, and the ratio of their throughputs.
 fn alone_and_beside(work: impl Fn(u32) + Sync) -> [f64; 3] {
     let (one, two) = (nanoseconds(&work), nanoseconds_of_two(&work));
     [one, two, 2.0 * one / two]
@@ -163,7 +163,7 @@ fn with_sockets() -> Vec<Row> {
         let allocator = allocator(policy);
         let lease = || allocator.udp(LOCAL).peer(to).lease().expect("free");
         let mut busy: Vec<Lease<UdpSocket>> = Vec::new();
-        // The peer of the measurement may itself have one of the ports.
+        // The socket of the peer may have one of the ports.
         while allocator.counts(space()).free > free.into() {
             busy.push(lease());
         }
@@ -181,7 +181,7 @@ fn with_sockets() -> Vec<Row> {
             let socket = UdpSocket::bind((LOCAL, port)).expect("free");
             socket.connect(to).expect("loopback");
             let nothing = SockRef::from(&socket).recv_with_flags(&mut byte, MSG_DONTWAIT);
-            nothing.expect_err("nobody sends");
+            nothing.expect_err("no datagram");
         });
         let ours = microseconds(|_| drop(lease()));
         let kernel = microseconds(|_| {
@@ -198,7 +198,7 @@ fn with_sockets() -> Vec<Row> {
     };
     vec![
         Row::new("raw calls on a port known to be free", raw),
-        Row::new("the same, and what came too early drained", drained),
+        Row::new("the same, and early datagrams drained", drained),
         Row::new("lease: socket, bind, connect, drop", ours),
         Row::new("bind(0): the kernel chooses", kernel),
         Row::new("lease / raw calls", ratio(ours, raw)),
@@ -231,7 +231,7 @@ fn other_leases() -> Vec<Row> {
         .quarantine(Quarantine::NONE)
         .when_full(sharing);
     let mut rows = vec![
-        Row::new("the answer that no port is left", [exhausted]),
+        Row::new("the error that no port is left", [exhausted]),
         Row::new("a set of UDP and TCP on one number", [set]),
     ];
     if let Ok(shared) = Allocator::new(one, policy) {
@@ -239,7 +239,7 @@ fn other_leases() -> Vec<Row> {
         let share = microseconds(|turn| {
             drop(shared.udp(LOCAL).peer(peer(turn)).lease().expect("room"));
         });
-        rows.push(Row::new("a place on a shared port", [share]));
+        rows.push(Row::new("a lease of a shared port", [share]));
     }
     rows
 }

@@ -4,16 +4,16 @@ use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-/// Long enough to see past a neighbour on the same machine.
+/// Long enough to average out other load of the machine.
 const TIME: Duration = Duration::from_millis(400);
-/// Turns between two looks at the clock, where a turn takes less than the look.
+/// Iterations per reading of the clock, where an iteration takes less than the reading.
 const BATCH: u32 = 200;
-/// Turns of two threads between two meetings: short beside what the system gives a thread at once.
+/// Iterations of two threads between two meetings: shorter than a time slice of the scheduler.
 const BATCH_OF_TWO: u32 = 100;
-/// How often a thread looks whether the other is there before it lets somebody else run.
+/// Spins of a thread that waits for the other one, before it yields.
 const TRIES: u32 = 10_000;
 
-/// The median time of a turn in nanoseconds, from batches.
+/// The median time of an iteration in nanoseconds, from batches.
 pub(crate) fn nanoseconds(mut work: impl FnMut(u32)) -> f64 {
     let mut turn = 0;
     let begun = Instant::now();
@@ -29,10 +29,10 @@ pub(crate) fn nanoseconds(mut work: impl FnMut(u32)) -> f64 {
     median(batches)
 }
 
-/// The median time of a turn in nanoseconds while another thread does the same.
+/// The median time of an iteration in nanoseconds while another thread does the same.
 ///
-/// Both begin each batch together. A mean would count the time in which the system runs somebody
-/// else; in a batch that is one of many, that does not show in the median.
+/// Both begin each batch together. A mean would include the time in which the system runs other
+/// processes; a median over many batches does not.
 pub(crate) fn nanoseconds_of_two(work: impl Fn(u32) + Sync) -> f64 {
     let arrived = [AtomicU32::new(0), AtomicU32::new(0)];
     let [this, that] = &arrived;
@@ -50,8 +50,8 @@ pub(crate) fn nanoseconds_of_two(work: impl Fn(u32) + Sync) -> f64 {
     )
 }
 
-/// The times of a turn, where the other thread was there to begin at the same moment; on a busy
-/// machine that is seldom, so there is more time for it.
+/// The times of an iteration in batches that both threads began together; these are rare on a busy
+/// machine, so there is more time for them.
 fn batches_beside(own: &AtomicU32, other: &AtomicU32, work: impl Fn(u32)) -> Vec<Option<f64>> {
     let begun = Instant::now();
     let mut batches = Vec::new();
@@ -66,12 +66,12 @@ fn batches_beside(own: &AtomicU32, other: &AtomicU32, work: impl Fn(u32)) -> Vec
             break;
         }
     }
-    // The other one has to get through its last rounds alone.
+    // The other thread has to finish its last rounds alone.
     own.store(u32::MAX, Ordering::SeqCst);
     batches
 }
 
-/// Waits for the other thread; whether it came while this one was awake.
+/// Waits for the other thread; returns true if it arrived before this one yielded.
 fn meet(other: &AtomicU32, round: u32) -> bool {
     let mut tries = 0u32;
     while other.load(Ordering::SeqCst) < round {
@@ -85,7 +85,7 @@ fn meet(other: &AtomicU32, round: u32) -> bool {
     tries <= TRIES && other.load(Ordering::SeqCst) != u32::MAX
 }
 
-/// The median time of a turn in microseconds.
+/// The median time of an iteration in microseconds.
 pub(crate) fn microseconds(mut work: impl FnMut(u32)) -> f64 {
     let (mut turn, begun) = (0, Instant::now());
     let mut turns = Vec::new();

@@ -1,16 +1,16 @@
-//! A network of its own for the measurements.
+//! A network namespace for the measurements.
 
 use std::process::Command;
 
 /// Set in the process that runs inside.
 const INSIDE: &str = "EPORT_BENCH_NAMESPACE";
 
-/// Loopback up, and the kernel's range the same as ours; many sockets.
+/// Brings loopback up, gives the kernel the same range as the allocator, and raises the descriptor limit.
 const PREPARE: &str = "ip link set lo up \
     && echo 49152 65535 > /proc/sys/net/ipv4/ip_local_port_range \
     && ulimit -n 17000 && exec \"$0\" --bench";
 
-/// Runs `measure` in a network namespace, or without sockets where none can be made.
+/// Runs `measure` in a network namespace, or without sockets if none can be created.
 pub(crate) fn enter(measure: impl FnOnce(bool)) {
     if std::env::var_os(INSIDE).is_some() {
         return measure(true);
@@ -27,7 +27,7 @@ pub(crate) fn enter(measure: impl FnOnce(bool)) {
         }
     }
     println!(
-        "no network namespace or too few descriptors (17,000): nothing with sockets is measured\n"
+        "no network namespace or too few descriptors (17,000): measurements with sockets are skipped\n"
     );
     measure(false);
 }

@@ -1,4 +1,4 @@
-//! Sockets of other programs, and a network of our own to meet them in.
+//! Sockets of other programs, and a network namespace for tests.
 
 #![expect(
     clippy::disallowed_methods,
@@ -12,19 +12,19 @@ use std::time::Duration;
 /// Set in a process that runs inside the namespace made for it.
 const INSIDE: &str = "EPORT_TEST_NAMESPACE";
 
-/// A socket that is none of ours. It waits for what it is sent, but not for ever: a test of broken
-/// code should fail instead of hanging.
+/// Binds a socket without the allocator. Its reads have a timeout, so that a test of broken code fails
+/// instead of hanging.
 #[expect(
     clippy::disallowed_methods,
-    reason = "the stranger does not ask the allocator"
+    reason = "a foreign socket is bound without the allocator"
 )]
-pub(crate) fn stranger(address: impl Into<SocketAddr>) -> std::io::Result<UdpSocket> {
+pub(crate) fn foreign_socket(address: impl Into<SocketAddr>) -> std::io::Result<UdpSocket> {
     let socket = UdpSocket::bind(address.into())?;
     socket.set_read_timeout(Some(Duration::from_secs(10)))?;
     Ok(socket)
 }
 
-/// What comes next on a socket.
+/// Receives the next datagram of a socket.
 pub(crate) fn received(socket: &UdpSocket) -> std::io::Result<Vec<u8>> {
     let mut bytes = [0; 64];
     let length = socket.recv(&mut bytes)?;
@@ -83,7 +83,7 @@ fn command(flags: &str, script: &str) -> Command {
     command
 }
 
-/// Runs a shell script that has to work.
+/// Runs a shell script that must succeed.
 #[track_caller]
 pub(crate) fn sh(script: &str) -> String {
     let output = Command::new("sh")

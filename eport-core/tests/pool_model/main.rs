@@ -1,21 +1,24 @@
-//! The pool against a model that keeps everything in lists and trees.
+//! The pool compared with a model of lists and trees.
 //!
-//! After every operation the model says for each port of each space what its state must be.
+//! After every operation each port of each space must have the state of the model.
 #![expect(
     clippy::indexing_slicing,
     reason = "an index out of range fails the test, as it should"
 )]
 
+#[path = "../common/counts.rs"]
+mod counts;
 mod model;
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use chacha20::ChaCha8Rng;
+use counts::assert_sum;
 use eport_core::pool::{DrawError, ForeignCause, Pool, PoolLease, PoolRequest};
 use eport_core::{
-    Counts, LocalAddress, PortPolicy, PortRange, PortSet, PortState, Protocol, Quarantine, Quota,
-    Reserved, Source, Space, Strategy, plan,
+    LocalAddress, PortPolicy, PortRange, PortSet, PortState, Protocol, Quarantine, Quota, Reserved,
+    Source, Space, Strategy, plan,
 };
 use model::{ANY_PEER, KEPT, LONGEST_REST, Lease, Model, QUOTA, SAME_PEER, Which};
 use proptest::collection::vec;
@@ -72,16 +75,16 @@ struct Request {
 }
 
 impl Request {
-    fn want(&self) -> PoolRequest {
+    fn pool_request(&self) -> PoolRequest {
         let mut all = self.spaces.iter().map(|space| spaces()[*space]);
-        let want = PoolRequest::new(all.next().expect("a space"))
+        let request = PoolRequest::new(all.next().expect("a space"))
             .and(all)
             .peer(self.peer.map(|peer| peers()[peer]))
             .from_reserve(self.from_reserve);
         match self.which {
-            Which::Any => want,
-            Which::Exactly(port) => want.port(port),
-            Which::Pair => want.pair(),
+            Which::Any => request,
+            Which::Exactly(port) => request.port(port),
+            Which::Pair => request.pair(),
         }
     }
 }
@@ -97,7 +100,7 @@ fn request() -> impl Generate<Value = Request> {
     let spaces = prop_oneof![4 => single, 1 => set];
     let peer = proptest::option::of(0usize..3);
     (spaces, peer, which, any::<bool>()).prop_map(|(spaces, peer, which, from_reserve)| Request {
-        // A set has no peer, as the allocator asks for it.
+        // Sets have no peer, as with the allocator.
         peer: peer.filter(|_| spaces.len() == 1),
         spaces,
         which,
@@ -119,7 +122,7 @@ fn operations() -> impl Generate<Value = Vec<Operation>> {
     vec(operation, 1..120)
 }
 
-/// The pool, the model, and what both are driven with.
+/// The pool, the model, and the inputs of both.
 struct Pair {
     pool: Pool,
     model: Model,
@@ -141,8 +144,8 @@ impl Pair {
             rng: ChaCha8Rng::from_seed([seed; 32]),
             epoch,
         };
-        // Spaces are made when they are first used; then they learn what overlapping ones know,
-        // which is a test of its own.
+        // A space is created at its first use and then takes over the state of overlapping ones,
+        // which is tested separately.
         for space in spaces() {
             let held = pair.pool.draw(space, None, &mut pair.rng, epoch);
             pair.pool.cancel(held.expect("all are free"));
@@ -187,7 +190,7 @@ impl Pair {
         }
     }
 
-    /// What is reserved concerns the ports of the plan alone, as the allocator tells it.
+    /// Reserves ports of the plan only, as the allocator does.
     fn reserve(&mut self, ports: &[u16]) {
         let ports = ports.iter().copied();
         let ports: Vec<u16> = ports
@@ -209,7 +212,7 @@ impl Pair {
     }
 
     fn take(&mut self, request: &Request, now: Instant) {
-        let taken = self.pool.take(&request.want(), &mut self.rng, now);
+        let taken = self.pool.take(&request.pool_request(), &mut self.rng, now);
         self.model.grow_older();
         if self.model.is_at_quota(request.peer) {
             let refusal = taken.expect_err("enough leases");
@@ -238,8 +241,8 @@ impl Pair {
                     candidates.is_empty(),
                     "refused although {candidates:?} would do"
                 );
-                let of = spaces.iter().map(|space| self.model.counts(*space));
-                let fewest = of.min_by_key(|counts| counts.free);
+                let counts_of = spaces.iter().map(|space| self.model.counts(*space));
+                let fewest = counts_of.min_by_key(|counts| counts.free);
                 assert_eq!(Some(counts), fewest);
             }
             Err(DrawError::Unavailable(port)) => {
@@ -251,7 +254,7 @@ impl Pair {
     }
 
     fn recheck(&mut self, request: &Request, now: Instant) {
-        let taken = self.pool.recheck(&request.want(), now).ok();
+        let taken = self.pool.recheck(&request.pool_request(), now).ok();
         if self.model.is_at_quota(request.peer) {
             assert!(taken.is_none());
             return;
@@ -289,17 +292,7 @@ impl Pair {
         for (index, space) in spaces().into_iter().enumerate() {
             let counts = self.pool.counts(space);
             assert_eq!(counts, self.model.counts(index), "{space}");
-            let Counts {
-                range,
-                free,
-                leased,
-                resting,
-                overlapped,
-                foreign,
-                reserved,
-            } = counts;
-            let all = free + leased + resting + overlapped + foreign + reserved;
-            assert_eq!(all, range);
+            assert_sum(counts);
             for port in 49_999..=50_009 {
                 let now = self.at(self.model.seconds);
                 assert_eq!(
@@ -386,7 +379,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(300))]
 
     #[test]
-    fn every_port_of_every_space_is_in_the_state_the_model_says(
+    fn every_port_of_every_space_has_the_state_of_the_model(
         seed: u8,
         strategy in strategies(),
         operations in operations(),
@@ -406,7 +399,7 @@ proptest! {
 }
 
 #[test]
-fn an_address_without_leases_makes_room_and_one_with_leases_does_not() {
+fn an_address_without_leases_is_evicted_and_one_with_leases_is_not() {
     let policy = PortPolicy::default()
         .max_spaces(2)
         .quarantine(Quarantine::NONE);
@@ -421,7 +414,7 @@ fn an_address_without_leases_makes_room_and_one_with_leases_does_not() {
     let third = pool.draw(address(3), None, &mut rng, at(2));
     assert_eq!(third, Err(DrawError::TooManySpaces(2)));
 
-    // A wildcard that takes the place of the idle address still sees the other one's lease.
+    // A wildcard that replaces the idle address still overlaps the other one's lease.
     pool.release(first, at(3));
     let any = Space::udp(Ipv4Addr::UNSPECIFIED);
     let mut wildcard = Vec::new();
@@ -440,7 +433,7 @@ fn an_address_without_leases_makes_room_and_one_with_leases_does_not() {
 }
 
 #[test]
-fn a_new_address_learns_what_rests_on_those_it_overlaps() {
+fn a_new_address_takes_over_rests_of_those_it_overlaps() {
     let start = now();
     let mut pool = pool(PortPolicy::default(), start);
     let mut rng = ChaCha8Rng::from_seed([0; 32]);
@@ -455,7 +448,7 @@ fn a_new_address_learns_what_rests_on_those_it_overlaps() {
     for held in [unconnected, connected] {
         pool.release(held, start);
     }
-    // The place of the wildcard is made by this draw.
+    // This draw creates the space of the wildcard.
     for _ in 0..2 {
         let held = pool.draw(any, peer, &mut rng, start).expect("two are left");
         assert!(held.port() != silent && held.port() != own);
@@ -475,7 +468,7 @@ fn a_new_address_learns_what_rests_on_those_it_overlaps() {
 }
 
 #[test]
-fn an_address_that_makes_room_while_ports_rest_there_is_counted() {
+fn the_eviction_of_an_address_with_resting_ports_is_counted() {
     let start = now();
     let mut pool = pool(PortPolicy::default().max_spaces(1), start);
     let mut rng = ChaCha8Rng::from_seed([0; 32]);

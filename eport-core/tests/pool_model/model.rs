@@ -1,4 +1,4 @@
-//! What must be the case with each port, written down without any cleverness.
+//! A simple model of the state of each port.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,7 +8,7 @@ use eport_core::{Counts, PortSet};
 pub(crate) const LONGEST_REST: u64 = 6;
 pub(crate) const SAME_PEER: u64 = 7;
 pub(crate) const ANY_PEER: u64 = 3;
-/// Half of the six ports may rest for everybody.
+/// Half of the six ports may rest for all peers.
 const MOST_RESTING: usize = 3;
 pub(crate) const QUOTA: u32 = 4;
 pub(crate) const KEPT: u16 = 1;
@@ -46,18 +46,18 @@ pub(crate) struct Lease {
 pub(crate) struct Model {
     pub(crate) ports: BTreeSet<u16>,
     pub(crate) leases: Vec<Lease>,
-    /// Ports that were reserved in the meantime.
+    /// Ports that were reserved after the beginning.
     pub(crate) reserved: BTreeSet<u16>,
     pub(crate) foreign: BTreeMap<(usize, u16), (ForeignCause, u64)>,
     pub(crate) refusals: BTreeMap<(usize, u16), u8>,
     /// For each space the rests of its ports, with their ends.
     rests: [Vec<(u64, u16)>; 7],
-    /// When the last lease for a peer ended, in a space or one that overlaps it.
+    /// The end of the last lease for a peer, in a space or one that overlaps it.
     pub(crate) left: BTreeMap<(usize, u16), u64>,
     /// Pairs of port and peer that rest, in two generations.
     younger: BTreeSet<(u16, usize)>,
     older: BTreeSet<(u16, usize)>,
-    /// When the younger generation began.
+    /// The beginning of the younger generation.
     began: u64,
     pub(crate) broken: u64,
     pub(crate) seconds: u64,
@@ -126,8 +126,8 @@ impl Model {
         peer.is_some() && self.leases.iter().filter(is_same).count() >= QUOTA as usize
     }
 
-    /// The ports that a request may be given. Like the pool, this lets back in whose rest is over,
-    /// and wakes what rests if there is nothing else.
+    /// Returns the ports that a request may be given. Like the pool, it frees ports whose rest has ended,
+    /// and ends the rest of others early if no port is free.
     pub(crate) fn candidates(
         &mut self,
         spaces: &[usize],
@@ -135,7 +135,7 @@ impl Model {
         which: Which,
         from_reserve: bool,
     ) -> Vec<u16> {
-        self.forgive(spaces);
+        self.expire_rests(spaces);
         if let Which::Exactly(port) = which {
             let available = spaces.iter().all(|space| self.is_available(*space, port));
             return if available { vec![port] } else { Vec::new() };
@@ -162,7 +162,7 @@ impl Model {
         self.ports.iter().copied().filter(suits).collect()
     }
 
-    /// Those that do not rest for the peer; if all do, those that have rested longest.
+    /// Returns those that do not rest for the peer; if all do, those that have rested longest.
     fn best(&mut self, space: usize, ports: &[u16], peer: Option<usize>) -> Vec<u16> {
         let rests = |port: u16| {
             peer.is_some_and(|peer| {
@@ -183,7 +183,7 @@ impl Model {
         longest
     }
 
-    /// Forgets the older generation when the younger one has lasted as long as a pair rests.
+    /// Drops the older generation when the younger one has lasted as long as a pair rests.
     pub(crate) fn grow_older(&mut self) {
         let period = SAME_PEER + 1;
         let age = self.seconds - self.began;
@@ -196,7 +196,7 @@ impl Model {
         }
     }
 
-    fn forgive(&mut self, spaces: &[usize]) {
+    fn expire_rests(&mut self, spaces: &[usize]) {
         let seconds = self.seconds;
         self.foreign
             .retain(|(space, _), (_, until)| !spaces.contains(space) || *until > seconds);
@@ -205,7 +205,7 @@ impl Model {
         }
     }
 
-    /// Wakes the port that has rested longest, where the fewest ports are free.
+    /// Ends the longest rest in the space with the fewest free ports.
     fn wake_one(&mut self, spaces: &[usize]) -> bool {
         let mut spaces = spaces.to_vec();
         spaces.sort_by_key(|space| self.free(*space).len());
@@ -224,7 +224,7 @@ impl Model {
         woken
     }
 
-    /// The port that a recheck must return, with the foreign ports before it let go.
+    /// Returns the port of a recheck, after freeing the foreign ports before it.
     pub(crate) fn recheck(&mut self, spaces: &[usize], which: Which) -> Option<u16> {
         match (which, spaces) {
             (Which::Exactly(_), _) => None,
@@ -294,16 +294,16 @@ impl Model {
         leases
     }
 
-    /// What follows when a lease was used; it is no longer in the list.
+    /// Applies the end of a used lease, which is no longer in the list.
     pub(crate) fn release(&mut self, lease: &Lease) {
         self.refusals.remove(&(lease.space, lease.port));
         if let Some(peer) = lease.peer {
             self.grow_older();
             self.younger.insert((lease.port, peer));
         }
-        let hearing = (0..self.rests.len())
+        let affected = (0..self.rests.len())
             .filter(|space| *space == lease.space || overlap(*space, lease.space));
-        for space in hearing {
+        for space in affected {
             if lease.peer.is_some() {
                 self.left.insert((space, lease.port), self.seconds);
                 continue;
@@ -355,20 +355,18 @@ impl Model {
         }
     }
 
-    /// The listed ports are in use, and those that were and are not listed are free again.
+    /// Marks listed ports as in use, and frees those that are no longer listed.
     pub(crate) fn list(&mut self, sockets: &[(usize, u16)]) {
-        // Our own sockets are in such a list, too.
+        // The list includes the allocator's own sockets.
         let is_ours = |space: usize, port| {
             self.lease_of(space, port).is_some() || !self.holders(space, port).is_empty()
         };
-        let strangers = sockets.iter().copied();
-        let strangers: Vec<_> = strangers
-            .filter(|(at, port)| !is_ours(*at, *port))
-            .collect();
+        let foreign = sockets.iter().copied();
+        let foreign: Vec<_> = foreign.filter(|(at, port)| !is_ours(*at, *port)).collect();
         let until = self.seconds + LONGEST_REST + 1;
         for space in 0..self.rests.len() {
             for port in self.ports.clone() {
-                let listed = strangers.iter().any(|(other, listed)| {
+                let listed = foreign.iter().any(|(other, listed)| {
                     *listed == port && (*other == space || overlap(*other, space))
                 });
                 let key = (space, port);

@@ -1,4 +1,4 @@
-//! A port tells nothing of those after it, nor of those in other spaces.
+//! Correlation of a port with later ones, and with those in other spaces.
 
 use std::net::Ipv4Addr;
 
@@ -26,27 +26,27 @@ fn draws_do_not_depend_on_those_before_them() {
 }
 
 #[test]
-fn draws_in_one_space_tell_nothing_of_another() {
+fn draws_in_one_space_are_independent_of_another() {
     let bound = 4.0 / (DRAWS as f64).sqrt();
     let other_spaces = [
         Space::new(Protocol::Tcp, Ipv4Addr::LOCALHOST),
         Space::udp(Ipv4Addr::new(192, 0, 2, 1)),
     ];
     for other in other_spaces {
-        let (here, there) = in_turn(Strategy::Random, other);
+        let (here, there) = alternating(Strategy::Random, other);
         let r = correlation(&here, &there);
         assert!(r.abs() <= bound, "{other}: r = {r:.4}, bound {bound:.4}");
     }
-    // Each space has counters and a beginning of its own, even if both count upwards.
+    // Each space has its own counters and start, even if both count upwards.
     let tcp = other_spaces[0];
-    let (here, there) = in_turn(Strategy::RANDOM_INCREMENTS, tcp);
+    let (here, there) = alternating(Strategy::RANDOM_INCREMENTS, tcp);
     let distance = |(a, b): (&u16, &u16)| a.abs_diff(*b);
     let near = here
         .iter()
         .zip(&there)
         .map(distance)
         .filter(|far| *far < 500);
-    assert!(near.count() < DRAWS / 4, "they do not go side by side");
+    assert!(near.count() < DRAWS / 4, "the sequences are not parallel");
 
     let twins = [(); 2].map(|()| touched(&mut Real::new(Strategy::Random, rng(22)), DRAWS));
     let r = correlation(&twins[0], &twins[1]);
@@ -64,7 +64,7 @@ fn two_starts_have_no_sequence_in_common() {
             .collect();
         leases.iter().map(Lease::port).collect()
     };
-    // Without a seed of ours the system gives one. Two of eight equal by chance: 1 in 10 million.
+    // Without a given seed the system provides one. Two of eight equal by chance: 1 in 10 million.
     let (one, other) = (
         first_ports(PortPolicy::default()),
         first_ports(PortPolicy::default()),
@@ -76,7 +76,7 @@ fn two_starts_have_no_sequence_in_common() {
 }
 
 /// Draws in the usual space and in `other`, alternating.
-fn in_turn(strategy: Strategy, other: Space) -> (Vec<u16>, Vec<u16>) {
+fn alternating(strategy: Strategy, other: Space) -> (Vec<u16>, Vec<u16>) {
     let mut real = Real::new(strategy, rng(23));
     let mut draw = |space| {
         let held = real.pool.draw(space, None, &mut real.rng, real.now);

@@ -1,4 +1,4 @@
-//! The hash strategies: far from repeating for one destination, and telling nothing to another.
+//! The hash strategies: late repetition for one destination, no information for another.
 
 use std::collections::{HashMap, HashSet};
 use std::num::NonZeroU16;
@@ -13,7 +13,7 @@ const FIRST: u16 = 10_000;
 const SECOND: Duration = Duration::from_secs(1);
 const AN_HOUR: Duration = Duration::from_secs(3600);
 
-/// How many ports one has to go up from `from` to `to`, around the end of the range.
+/// The distance upwards from `from` to `to`, modulo the range.
 fn steps(from: u16, to: u16, ports: u16) -> u16 {
     (to + ports - from) % ports
 }
@@ -27,7 +27,7 @@ fn hashing(strategy: Strategy, ports: u16, number: u8) -> Real {
 }
 
 #[test]
-fn a_destination_sees_every_port_before_one_comes_again() {
+fn a_destination_uses_every_port_before_one_repeats() {
     let distinct = |mut real: Real, count: usize| {
         let ports = (0..count).map(|_| real.touch_for(peer(1)));
         ports.collect::<HashSet<u16>>().len()
@@ -36,7 +36,7 @@ fn a_destination_sees_every_port_before_one_comes_again() {
         let real = hashing(strategy, 1000, 50);
         assert_eq!(distinct(real, 1000), 1000, "{strategy}");
     }
-    // A key that is renewed all the time is the mistake that others have made.
+    // A key that is renewed for each draw is a known mistake of implementations.
     let rekey = SECOND;
     let mut forgetful = hashing(Strategy::HashBased { rekey }, 1000, 51);
     let ports = (0..1000).map(|_| {
@@ -64,7 +64,7 @@ fn a_sequence_is_the_same_until_the_key_is_renewed() {
 }
 
 #[test]
-fn destinations_seldom_begin_at_the_same_port() {
+fn destinations_rarely_start_at_the_same_port() {
     const DESTINATIONS: u16 = 600;
     const PORTS: u16 = 16_000;
     // One counter serves all, so the n-th of them begins n ports after its offset.
@@ -94,7 +94,7 @@ fn destinations_seldom_begin_at_the_same_port() {
 }
 
 #[test]
-fn counting_own_ports_tells_of_another_destination_as_seldom_as_the_table_allows() {
+fn own_ports_reveal_another_destination_as_rarely_as_the_table_allows() {
     let table = NonZeroU16::new(64).expect("not zero");
     let trials = 4000u32;
     // The attacker connects to a server of its own twice, the victim to its own once in between.
@@ -121,7 +121,7 @@ fn counting_own_ports_tells_of_another_destination_as_seldom_as_the_table_allows
 }
 
 #[test]
-fn a_step_forward_is_guessed_as_seldom_as_its_length_allows() {
+fn a_step_is_guessed_as_rarely_as_its_length_allows() {
     let most = NonZeroU16::new(500).expect("not zero");
     let mut real = hashing(Strategy::RandomIncrements { most }, 15_000, 56);
     let draws = 50_000;

@@ -1,4 +1,4 @@
-//! What somebody who watches ports can and cannot say about the next one.
+//! The information that observed ports give about the next one.
 //!
 //! Every test runs against the pool, and against a control that is biased on purpose and must fail.
 //! Bounds lie four standard deviations away (six for a maximum over many ports), and seeds are fixed:
@@ -55,13 +55,13 @@ fn below(rng: &mut ChaCha8Rng, bound: usize) -> usize {
     eport_core::below(rng, bound.expect("1 to 65535")).into()
 }
 
-/// Something that hands out ports: the pool, or a control.
+/// A source of ports: the pool, or a control.
 trait Ports {
     fn take(&mut self) -> u16;
     fn give_back(&mut self, port: u16);
 }
 
-/// The pool, with what it has handed out.
+/// The pool with its leases.
 struct Real {
     pool: Pool,
     rng: ChaCha8Rng,
@@ -70,7 +70,7 @@ struct Real {
 }
 
 impl Real {
-    /// All dynamic ports free, and none of them at rest after its lease.
+    /// A pool of all dynamic ports, free, and without rests.
     fn new(strategy: Strategy, rng: ChaCha8Rng) -> Self {
         let mut policy = PortPolicy::default();
         policy.strategy = strategy;
@@ -89,7 +89,7 @@ impl Real {
         }
     }
 
-    /// The same with all but `free` ports leased, which ones being a matter of chance.
+    /// Leases random ports until `free` ones are left.
     fn with_free(mut self, free: u16) -> Self {
         for _ in free..PortRange::DYNAMIC.len() {
             self.take();
@@ -105,7 +105,7 @@ impl Real {
         self.keep(held)
     }
 
-    /// A port that is given back at once.
+    /// Draws a port and releases it.
     fn touch_for(&mut self, peer: SocketAddr) -> u16 {
         let port = self.take_for(peer);
         self.give_back(port);
@@ -130,18 +130,18 @@ impl Ports for Real {
     }
 
     fn give_back(&mut self, port: u16) {
-        // What is given back was nearly always taken last.
+        // The released port is nearly always the one taken last.
         let at = self.held.iter().rposition(|held| held.port() == port);
         let held = self.held.swap_remove(at.expect("it was taken"));
         self.pool.release(held, self.now);
     }
 }
 
-/// Ports in a row that go out at one end and come back at the other.
+/// A queue of ports: taken at one end and released at the other.
 struct Fifo(std::collections::VecDeque<u16>);
 
 impl Fifo {
-    /// The dynamic ports, shuffled once, with all but `free` of them out.
+    /// The dynamic ports, shuffled once, with all but `free` of them taken.
     fn new(free: usize, rng: &mut ChaCha8Rng) -> Self {
         let mut ports: Vec<u16> = PortRange::DYNAMIC.iter().collect();
         for at in (1..ports.len()).rev() {
@@ -162,7 +162,7 @@ impl Ports for Fifo {
     }
 }
 
-/// `count` ports, each given back at once.
+/// Draws `count` ports and releases each before the next.
 fn touched(ports: &mut impl Ports, count: usize) -> Vec<u16> {
     let mut touch = || {
         let port = ports.take();

@@ -1,4 +1,4 @@
-//! Nobody who sees all ports that were handed out and given back guesses the next one.
+//! Predictors of the next port that observe all draws and releases.
 
 use std::collections::{BTreeSet, VecDeque};
 
@@ -24,7 +24,7 @@ fn no_predictor_does_better_than_chance() {
 }
 
 #[test]
-fn every_predictor_sees_through_the_allocator_it_is_made_for() {
+fn every_predictor_succeeds_against_its_control() {
     let rate = |hits: Hits, wanted: &str| {
         let rates = hits.rates();
         let found = rates.iter().find(|(name, _)| *name == wanted);
@@ -68,14 +68,14 @@ fn every_predictor_sees_through_the_allocator_it_is_made_for() {
     assert!(hits > 0.99, "stack: {hits:.3}");
 }
 
-/// What chance allows.
+/// The upper bound for hits by chance.
 fn bound() -> f64 {
     let (free, draws) = (f64::from(FREE), DRAWS as f64);
     1.0 / free + 4.0 * (1.0 / (free * draws)).sqrt()
 }
 
-/// Keeps the busy set at its size: each turn a port that is out comes back, whichever, and the
-/// predictors guess the one that goes out next.
+/// Keeps the busy set at its size: each step releases a random port, and the predictors guess the one
+/// that is drawn next.
 fn watched(ports: &mut impl Ports, mut busy: Vec<u16>, mut rng: ChaCha8Rng) -> Hits {
     let mut seen = Seen::new(&busy);
     let mut hits = Hits::default();
@@ -94,7 +94,7 @@ fn watched(ports: &mut impl Ports, mut busy: Vec<u16>, mut rng: ChaCha8Rng) -> H
     hits
 }
 
-/// How often each predictor was right.
+/// The number of hits of each predictor.
 #[derive(Default)]
 struct Hits([usize; 9]);
 
@@ -106,10 +106,10 @@ impl Hits {
     }
 }
 
-/// All that somebody knows who sees every port come and go.
+/// The observations: every draw and release.
 struct Seen {
     free: BTreeSet<u16>,
-    /// Ports that came back and have not gone out since, the first first.
+    /// Released ports that were not drawn since, the oldest first.
     released: VecDeque<u16>,
     last: u16,
     before: u16,
@@ -135,7 +135,7 @@ impl Seen {
 
     fn taken(&mut self, port: u16) {
         self.free.remove(&port);
-        // The queue is looked at from its ends, where what has gone out is dropped.
+        // Drawn ports are dropped at both ends of the queue, which are the only ones used.
         self.released.retain(|released| *released != port);
         self.before = self.last;
         self.last = port;
@@ -159,7 +159,7 @@ impl Seen {
     }
 }
 
-/// Always the lowest free port, or always the highest.
+/// A control: always the lowest free port, or always the highest.
 struct Sorted(BTreeSet<u16>, fn(&mut BTreeSet<u16>) -> Option<u16>);
 
 impl Ports for Sorted {
@@ -172,7 +172,7 @@ impl Ports for Sorted {
     }
 }
 
-/// Always the port that came back last.
+/// A control: always the port released last.
 struct Stack(Vec<u16>);
 
 impl Ports for Stack {

@@ -1,4 +1,4 @@
-//! When a port comes again: never too soon for the same peer, and as chance has it for others.
+//! The reuse of a port: never within its rest for the same peer, at random for others.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
@@ -19,7 +19,7 @@ fn resting(quarantine: Quarantine, number: u8) -> Real {
 
 #[test]
 fn no_peer_has_a_port_again_within_its_rest_in_a_million_leases() {
-    // 500 a second for half an hour, by peers that come again and again.
+    // 500 a second for half an hour, by recurring peers.
     let mut real = resting(Quarantine::default(), 60);
     assert_eq!(repeats(&mut real, 1_000_000, 3000, 500, 61), 0);
     let counters = real.pool.counters();
@@ -32,7 +32,7 @@ fn no_peer_has_a_port_again_within_its_rest_in_a_million_leases() {
 }
 
 #[test]
-fn a_rack_of_machines_that_start_together_never_meets_its_own_ports() {
+fn machines_that_start_together_never_collide_with_resting_ports() {
     // A hundred peers with two hundred transfers each, in a minute.
     let mut real = resting(Quarantine::default(), 62);
     assert_eq!(repeats(&mut real, 20_000, 100, 333, 63), 0);
@@ -42,7 +42,7 @@ fn a_rack_of_machines_that_start_together_never_meets_its_own_ports() {
 }
 
 #[test]
-fn for_others_a_port_comes_again_as_chance_has_it() {
+fn for_other_peers_a_port_repeats_at_random() {
     const WITHIN: usize = 1000;
     const DRAWS: usize = 40_000;
     let share = |ports: &mut dyn FnMut() -> u16| {
@@ -62,7 +62,7 @@ fn for_others_a_port_comes_again_as_chance_has_it() {
         again as f64 / DRAWS as f64
     };
     let by_chance = 1.0 - (1.0 - 1.0 / 16_384f64).powi(i32::try_from(WITHIN).expect("small"));
-    // Neighbouring draws look at nearly the same thousand, which doubles the spread.
+    // Consecutive draws compare nearly the same thousand, which doubles the spread.
     let bound = 8.0 * (by_chance * (1.0 - by_chance) / DRAWS as f64).sqrt();
     let mut real = Real::new(Strategy::Random, rng(64));
     let found = share(&mut || touched(&mut real, 1)[0]);
@@ -76,10 +76,10 @@ fn for_others_a_port_comes_again_as_chance_has_it() {
 }
 
 #[test]
-fn a_port_without_a_peer_rests_for_everybody() {
+fn a_port_without_a_peer_rests_for_all_peers() {
     let mut real = resting(Quarantine::default(), 66);
     let mut left: HashMap<u16, Instant> = HashMap::new();
-    // 300 a second: 3000 rest at the same time, fewer than may.
+    // 300 a second: 3000 rest at the same time, fewer than the limit.
     for lease in 0..30_000u32 {
         if lease % 300 == 0 {
             real.pass(Duration::from_secs(1));
@@ -93,8 +93,8 @@ fn a_port_without_a_peer_rests_for_everybody() {
     assert_eq!(real.pool.counters().quarantine_broken, 0);
 }
 
-/// How often one of `peers` had a port again within its rest, in so many leases that are each given
-/// back at once, `rate` of them in a second.
+/// Counts ports that one of `peers` was given again within their rest, in `leases` leases that are
+/// released immediately, `rate` of them per second.
 fn repeats(real: &mut Real, leases: u32, peers: usize, rate: u32, number: u8) -> usize {
     let mut rng = rng(number);
     let mut left: HashMap<(u16, SocketAddr), Instant> = HashMap::new();

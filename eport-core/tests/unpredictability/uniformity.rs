@@ -1,6 +1,6 @@
-//! Every free port is equally likely, whatever is busy.
+//! Every free port is equally likely, with any set of busy ports.
 //!
-//! Draws at a fixed busy set, each given back at once, so that χ² has its textbook distribution.
+//! Draws at a fixed busy set, each released before the next, so that χ² has its textbook distribution.
 
 use std::collections::{HashMap, HashSet};
 
@@ -24,8 +24,8 @@ fn draws_are_uniform_over_the_free_ports_at_any_occupancy() {
 }
 
 #[test]
-fn the_remainder_of_a_random_number_would_be_noticed() {
-    // The first ports come out a little more often.
+fn a_modulo_bias_is_detected() {
+    // The first ports are drawn a little more often.
     let mut rng = rng(6);
     let drawn: Vec<u16> = (0..8191 * 200)
         .map(|_| u16::try_from(below(&mut rng, 65_535) % 7000).expect("small"))
@@ -64,7 +64,7 @@ fn every_free_port_is_drawn() {
     assert!(seen < 5000, "control: {seen} of 8192");
 }
 
-/// How often each port came when all but `free` of the dynamic ports were busy.
+/// The number of draws of each port with all but `free` of the dynamic ports busy.
 fn counts_of(free: u16, each: usize, number: u8) -> HashMap<u16, u32> {
     let mut real = Real::new(Strategy::Random, rng(number)).with_free(free);
     counted(&touched(&mut real, usize::from(free) * each))
@@ -78,12 +78,12 @@ fn counted(ports: &[u16]) -> HashMap<u16, u32> {
     counts
 }
 
-/// How often each port would come if all were drawn equally often.
+/// The expected number of draws of each port.
 fn expected(counts: &HashMap<u16, u32>, free: u16) -> f64 {
     counts.values().map(|count| f64::from(*count)).sum::<f64>() / f64::from(free)
 }
 
-/// How many standard deviations χ² lies from its mean.
+/// The distance of χ² from its mean in standard deviations.
 fn z_score(counts: &HashMap<u16, u32>, free: u16) -> f64 {
     let expected = expected(counts, free);
     let deviation = |count: f64| (count - expected).powi(2) / expected;
@@ -96,7 +96,7 @@ fn z_score(counts: &HashMap<u16, u32>, free: u16) -> f64 {
     (drawn + missing * deviation(0.0) - degrees) / (2.0 * degrees).sqrt()
 }
 
-/// How much likelier than its share the likeliest port is, and what is possible by chance.
+/// The ratio of the likeliest port to its share, and the bound by chance.
 fn likeliest(counts: &HashMap<u16, u32>, free: u16) -> (f64, f64) {
     let expected = expected(counts, free);
     let most = counts.values().copied().max().expect("draws");
@@ -140,7 +140,7 @@ fn any(rng: &mut ChaCha8Rng) -> u16 {
     range.first() + u16::try_from(below(rng, range.len().into())).expect("small")
 }
 
-/// Only every other port, as Linux chooses them for TCP while it can.
+/// A control: every other port, as Linux prefers for TCP.
 struct Even(Real);
 
 impl Ports for Even {

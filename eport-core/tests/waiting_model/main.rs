@@ -74,7 +74,7 @@ impl Shop {
         })
     }
 
-    /// WaitState for a number as a request does that blocks its thread.
+    /// Waits for a number as a request does that blocks its thread.
     fn take(&self) -> u16 {
         if let Ok(number) = self.queue.after_waiters(0, |shelf| shelf.take(&(), 0)) {
             return self.taken(number);
@@ -84,7 +84,7 @@ impl Shop {
         let waker = unpark_this_thread();
         loop {
             if let Poll::Ready(served) = self.queue.poll(&id, &waker) {
-                return self.taken(served.expect("numbers are never refused for good"));
+                return self.taken(served.expect("numbers are never refused"));
             }
             thread::park();
         }
@@ -106,7 +106,7 @@ impl Shop {
 
     fn taken(&self, number: u16) -> u16 {
         let others = self.held.fetch_add(1, Ordering::SeqCst);
-        assert!(others < self.stock, "more are held than there are");
+        assert!(others < self.stock, "more are held than exist");
         number
     }
 
