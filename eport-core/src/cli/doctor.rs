@@ -29,9 +29,11 @@ pub(super) fn check(host: &Host, request: &Request) -> Report {
             ", some of which other programs can take"
         };
     }
-    let mut json = findings.json();
-    json["safe"] = json!(safe);
-    json["ports"] = json!(plan.map(|plan| plan.ports().clone()));
+    let json = json!({
+        "safe": safe,
+        "ports": plan.map(|plan| plan.ports().clone()),
+        "findings": findings,
+    });
     Report::new(text, json).exit(if safe { Exit::Success } else { Exit::Config })
 }
 

@@ -6,7 +6,8 @@ use super::exit::Exit;
 use crate::doctor::{Finding, Severity};
 
 /// The findings of one examination, the gravest first.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, Eq, PartialEq, serde::Serialize)]
+#[serde(transparent)]
 pub struct Findings(Vec<Finding>);
 
 impl Findings {
@@ -38,7 +39,7 @@ impl Findings {
     /// Returns the object `{"findings": [{"code", "severity", "what", "why", "fix"}, …]}`. The
     /// severity is `info`, `warning` or `error`; `fix` is null if nothing has to be done.
     pub fn json(&self) -> Value {
-        json!({ "findings": self.0 })
+        json!({ "findings": self })
     }
 
     /// Returns the exit status of a doctor: [`Exit::Config`] if there is an error, else

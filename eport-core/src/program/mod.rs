@@ -2,7 +2,7 @@
 //! an exit code, an address to listen on or a finding is the same in each of them.
 //!
 //! [`Printable`] is always built. Everything else needs the feature `program`, which no library of
-//! the workspace enables: it brings clap, serde_json, tokio and tracing-subscriber.
+//! the workspace enables: it brings clap, `serde_json`, tokio and tracing-subscriber.
 
 mod printable;
 
