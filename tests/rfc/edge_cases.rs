@@ -86,6 +86,7 @@ fn files_of(module: &str) -> Vec<PathBuf> {
     let tftpd = suites.with_file_name("tftpd");
     let folder = match suite {
         "tftpd" => tftpd.join("src"),
+        "eport_core" => suites.with_file_name("eport-core").join("src"),
         _ => suites.join(suite),
     };
     let path = folder.join(inner.replace("::", "/"));
