@@ -1,4 +1,4 @@
-//! Why something about the host is not known.
+//! Errors of reading the host.
 
 use std::io;
 use std::path::PathBuf;
@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use crate::address::{AddressFamily, Protocol};
 use crate::ports::ParsePortsError;
 
-/// Why the host's configuration is not known.
+/// The reason why the host's configuration is not known.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum HostError {
@@ -15,7 +15,7 @@ pub enum HostError {
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// What the system says.
+        /// The system's error.
         source: io::Error,
     },
     /// The file holds something that is not what the kernel writes.
@@ -23,7 +23,7 @@ pub enum HostError {
     Malformed {
         /// The file.
         path: PathBuf,
-        /// What is wrong.
+        /// The error in the text.
         source: ParsePortsError,
     },
     /// One line of the file cannot be understood.
@@ -33,7 +33,7 @@ pub enum HostError {
         path: PathBuf,
         /// The number of the line; the first is 1.
         line: usize,
-        /// What is wrong with it.
+        /// The error in the line.
         source: LineError,
     },
     /// The kernel does not list its sockets.
@@ -46,12 +46,12 @@ pub enum HostError {
         protocol: Protocol,
         /// The address family asked for.
         family: AddressFamily,
-        /// What the system says.
+        /// The system's error.
         source: io::Error,
     },
 }
 
-/// What is wrong with a line of a file.
+/// An error in a line of a file.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum LineError {

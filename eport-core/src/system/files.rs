@@ -1,4 +1,4 @@
-//! What the host's files say, line by line: parsers without any effect.
+//! The host's files, line by line: parsers without any effect.
 
 use super::LineError;
 use crate::address::Protocol;
@@ -12,20 +12,20 @@ pub struct Service {
     pub name: String,
     /// The port.
     pub port: u16,
-    /// The protocol; services of other protocols than ours are not listed.
+    /// The protocol; services of other protocols than UDP, TCP and SCTP are not listed.
     pub protocol: Protocol,
 }
 
-/// How many files a process may have open (`RLIMIT_NOFILE`); [`u64::MAX`] stands for no limit.
+/// The number of files that a process may have open (`RLIMIT_NOFILE`); [`u64::MAX`] stands for no limit.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct OpenFiles {
-    /// What counts now.
+    /// The limit that counts now.
     pub soft: u64,
-    /// How far the process may raise it by itself.
+    /// The limit up to which the process may raise it.
     pub hard: u64,
 }
 
-/// What is wrong, and in which line.
+/// The number of a line and the error in it.
 pub(super) type AtLine = (usize, LineError);
 
 /// Reads `/etc/bindresvport.blacklist`: one port per line, `#` begins a comment.
@@ -66,7 +66,7 @@ fn service(fields: &[&str]) -> Result<Option<Service>, LineError> {
     }))
 }
 
-/// One port; `None` for port 0, which some distributions list and nobody can bind.
+/// One port; `None` for port 0, which some distributions list and no program can bind.
 fn port(text: &str) -> Result<Option<PortRange>, LineError> {
     // A port is a range whose text has no hyphen; one parser judges the number.
     if text.contains('-') {
@@ -113,7 +113,7 @@ pub(super) fn open_files(text: &str) -> Result<Option<OpenFiles>, AtLine> {
     Ok(None)
 }
 
-/// Whether `/proc/PID/status` grants `CAP_NET_BIND_SERVICE`; `None` if it does not say.
+/// Returns true if `/proc/PID/status` grants `CAP_NET_BIND_SERVICE`; `None` without that line.
 pub(super) fn binds_privileged(text: &str) -> Result<Option<bool>, AtLine> {
     const NET_BIND_SERVICE: u32 = 10;
     for (index, line) in text.lines().enumerate() {

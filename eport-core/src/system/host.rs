@@ -1,4 +1,4 @@
-//! What the system says about its use of ports.
+//! The configuration and the sockets of a machine.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read as _};
@@ -15,7 +15,7 @@ use crate::ports::{Ephemeral, ParsePortsError, PortRange, PortSet};
 ///
 /// A file that does not exist is not an error: a container may hide `/proc/sys`, and other systems
 /// than Linux have none. Then nothing is known, which [`plan`](crate::plan()) takes as "nothing to
-/// avoid". A file that exists and cannot be read or understood is an error. Nothing is remembered:
+/// avoid". A file that exists and cannot be read or understood is an error. Nothing is cached:
 /// each call reads again.
 ///
 /// ```
@@ -44,7 +44,7 @@ impl Host {
     }
 
     /// The ports from which the kernel chooses (`net.ipv4.ip_local_port_range`, which counts for
-    /// IPv6 as well); `None` when the system does not say.
+    /// IPv6 as well); `None` when the system does not report it.
     ///
     /// # Errors
     /// [`HostError`] when the file is there and unreadable, or holds something else than a range.
@@ -60,8 +60,8 @@ impl Host {
         })
     }
 
-    /// The ports that the kernel was told not to choose (`net.ipv4.ip_local_reserved_ports`);
-    /// empty when the system does not say.
+    /// The ports that the kernel is configured not to choose (`net.ipv4.ip_local_reserved_ports`);
+    /// empty when the system does not report it.
     ///
     /// # Errors
     /// [`HostError`] when the file is there and unreadable, or holds something else than ports.
@@ -99,8 +99,8 @@ impl Host {
         Ok(found.unwrap_or_default())
     }
 
-    /// The sockets of a protocol that have a port, lowest port first, whoever they belong to;
-    /// `None` when the system does not say.
+    /// The sockets of a protocol that have a port, lowest port first, of all users;
+    /// `None` when the system does not report it.
     ///
     /// This machine's kernel is asked twice, once for each family, however many sockets there are;
     /// what it lists are the sockets of the network namespace of the calling thread.
@@ -174,7 +174,7 @@ impl Host {
         })
     }
 
-    /// Which processes hold the sockets with these inodes, as far as this process may know: those
+    /// The processes that hold the sockets with these inodes, as far as this process may read them: those
     /// of other users are hidden from ordinary users.
     pub fn holders(&self, inodes: &BTreeSet<u64>) -> BTreeMap<u64, Vec<Process>> {
         let mut holders: BTreeMap<u64, Vec<Process>> = BTreeMap::new();
@@ -208,7 +208,7 @@ impl Host {
         holders
     }
 
-    /// What a descriptor refers to, if it may be known. A recording cannot hold links to sockets, so
+    /// The target of a descriptor, if it can be read. A recording cannot hold links to sockets, so
     /// there it may be a file with the text of the link.
     fn target(&self, descriptor: &Path) -> Option<String> {
         match read_link(descriptor) {
@@ -222,7 +222,7 @@ impl Host {
         self.root == Path::new("/")
     }
 
-    /// How many files this process may have open; `None` when the system does not say.
+    /// The number of files that this process may have open; `None` when the system does not report it.
     ///
     /// # Errors
     /// [`HostError`] when `/proc/self/limits` is there and cannot be read or understood.
@@ -231,8 +231,8 @@ impl Host {
         Ok(found.flatten())
     }
 
-    /// Whether this process may bind privileged ports (`CAP_NET_BIND_SERVICE`); `None` when the
-    /// system does not say.
+    /// Returns true if this process may bind privileged ports (`CAP_NET_BIND_SERVICE`); `None` when
+    /// the system does not report it.
     ///
     /// # Errors
     /// [`HostError`] when `/proc/self/status` is there and cannot be read or understood.

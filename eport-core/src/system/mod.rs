@@ -1,8 +1,8 @@
 //! The doors to the world: the host's configuration and sockets, the clock and the system's
 //! randomness.
 //!
-//! A [`Host`] answers single questions, [`Sources`] says which of the answers reserve ports, and a
-//! [`Snapshot`] is all of them at once, for the doctor. All three work on a
+//! A [`Host`] answers single questions, [`Sources`] selects the answers that reserve ports, and a
+//! [`Snapshot`] is all of them together, for the doctor. All three work on a
 //! directory that looks like the root of a machine as well as on this one.
 
 mod clock;

@@ -1,4 +1,4 @@
-//! Which process holds a socket.
+//! The process that holds a socket.
 
 use std::fmt;
 

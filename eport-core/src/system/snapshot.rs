@@ -6,16 +6,16 @@ use super::{BoundSocket, Host, HostError, OpenFiles, Process, Service};
 use crate::address::Protocol;
 use crate::ports::{Ephemeral, PortRange, PortSet, Reserved, Source};
 
-/// What a host says about its ports at one moment: plain values, to be filled by
+/// The state of a host's ports at one moment: plain values, to be filled by
 /// [`Host::snapshot`] or by hand.
 ///
-/// What the system does not say is `None` or empty.
+/// What the system does not report is `None` or empty.
 #[derive(Debug, Default)]
 #[non_exhaustive]
 pub struct Snapshot {
     /// The ports that the kernel hands out by itself.
     pub ephemeral: Ephemeral,
-    /// The ports it was told not to (`net.ipv4.ip_local_reserved_ports`).
+    /// The ports that the kernel is configured not to choose (`net.ipv4.ip_local_reserved_ports`).
     pub kernel_reserved: PortSet,
     /// The ports in `/etc/bindresvport.blacklist`.
     pub blacklist: PortSet,
@@ -23,25 +23,25 @@ pub struct Snapshot {
     pub services: Vec<Service>,
     /// All sockets with a port.
     pub sockets: Option<Vec<BoundSocket>>,
-    /// Which processes hold them, by inode.
+    /// The processes that hold them, by inode.
     pub holders: BTreeMap<u64, Vec<Process>>,
     /// The first port that needs no privilege (`net.ipv4.ip_unprivileged_port_start`).
     pub unprivileged_from: Option<u64>,
-    /// Whether this process has `CAP_NET_BIND_SERVICE`.
+    /// Set when this process has `CAP_NET_BIND_SERVICE`.
     pub may_bind_privileged: Option<bool>,
-    /// How many files this process may have open.
+    /// The number of files that this process may have open.
     pub open_files: Option<OpenFiles>,
     /// The largest receive buffer a socket may ask for, in bytes (`net.core.rmem_max`).
     pub receive_buffer_max: Option<u64>,
     /// The send buffer a socket has, in bytes (`net.core.wmem_default`).
     pub send_buffer: Option<u64>,
-    /// How full the table of the connection tracker is, where there is one.
+    /// The use of the connection tracker's table, where there is one.
     pub conntrack: Option<Conntrack>,
-    /// What could not be read or understood.
+    /// The errors of what could not be read or parsed.
     pub unread: Vec<HostError>,
 }
 
-/// How full the table of the connection tracker is.
+/// The use of the connection tracker's table.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Conntrack {
     /// Entries there are (`net.netfilter.nf_conntrack_count`).
@@ -51,7 +51,7 @@ pub struct Conntrack {
 }
 
 impl Snapshot {
-    /// Who holds a socket, as far as it can be known.
+    /// The processes that hold a socket, as far as they can be read.
     pub fn holders_of(&self, socket: &BoundSocket) -> &[Process] {
         self.holders
             .get(&socket.inode)
@@ -64,7 +64,7 @@ impl Snapshot {
         self.sockets.as_deref().unwrap_or_default()
     }
 
-    /// The ports that `/etc/services` names, whatever their protocol.
+    /// The ports that `/etc/services` names, of any protocol.
     pub fn service_ports(&self) -> PortSet {
         let ports = self.services.iter().map(|service| service.port);
         ports
@@ -72,7 +72,7 @@ impl Snapshot {
             .collect()
     }
 
-    /// What [`Sources::default`](super::Sources) would reserve.
+    /// The ports that [`Sources::default`](super::Sources) would reserve.
     pub fn reserved(&self) -> Reserved {
         Reserved::default()
             .with(Source::KernelReserved, &self.kernel_reserved)
@@ -81,7 +81,7 @@ impl Snapshot {
 }
 
 impl Host {
-    /// Asks everything at once. What fails is listed in [`Snapshot::unread`], and the rest is
+    /// Reads everything. What fails is listed in [`Snapshot::unread`], and the rest is
     /// there.
     pub fn snapshot(&self) -> Snapshot {
         let mut unread = Vec::new();

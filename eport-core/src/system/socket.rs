@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use crate::address::{AddressFamily, LocalAddress, Protocol, Space};
 
-/// A socket of this machine that has a port, whoever it belongs to.
+/// A socket of this machine that has a port, of any user.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct BoundSocket {
@@ -15,13 +15,13 @@ pub struct BoundSocket {
     pub family: AddressFamily,
     /// Address and port.
     pub local: SocketAddr,
-    /// Whether an IPv6 socket leaves IPv4 alone; `None` if the system does not say.
+    /// Set when an IPv6 socket leaves IPv4 out; `None` if the system does not report it.
     pub only_v6: Option<bool>,
     /// The interface to which the socket is confined; 0 if it is not.
     pub interface: u32,
     /// The other end, if there is one.
     pub peer: Option<SocketAddr>,
-    /// What it is doing.
+    /// Its state.
     pub state: SocketState,
     /// The user it belongs to.
     pub uid: u32,
@@ -36,8 +36,8 @@ impl BoundSocket {
         self.local.port()
     }
 
-    /// Where it takes its port away from others. An IPv6 socket on `::` that does not say whether it
-    /// leaves IPv4 alone may not.
+    /// The space in which its port is taken. An IPv6 socket on `::` without a report on IPv4 counts as
+    /// dual-stack.
     pub fn space(&self) -> Space {
         let local = LocalAddress::from(self.local);
         let is_only_v6 = self.family == AddressFamily::Ipv6 && self.only_v6 == Some(true);
@@ -47,7 +47,7 @@ impl BoundSocket {
         )
     }
 
-    /// Whether it waits for anybody, as a server does.
+    /// Returns true if it takes datagrams or connections of any peer, as a server does.
     pub const fn is_open(&self) -> bool {
         matches!(
             self.state,
@@ -67,11 +67,11 @@ impl fmt::Display for BoundSocket {
     }
 }
 
-/// What a socket is doing, as far as it matters to who wants its port.
+/// The state of a socket, as far as it matters to the use of its port.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum SocketState {
-    /// It hears everybody (UDP without a peer) or nobody yet (TCP that is only bound).
+    /// Without a peer: UDP that takes datagrams of all senders, or TCP that is only bound.
     Unconnected,
     /// It accepts connections.
     Listening,
@@ -79,7 +79,7 @@ pub enum SocketState {
     Connected,
     /// It is on its way to or from one of the other states.
     Transient,
-    /// The connection is over and keeps its port for a while (`TIME_WAIT`).
+    /// The connection has ended and keeps its port for a while (`TIME_WAIT`).
     Resting,
 }
 

@@ -1,17 +1,17 @@
-//! Which of the host's answers reserve ports.
+//! The host's answers that reserve ports.
 
 use super::{BoundSocket, Host, HostError};
 use crate::address::Protocol;
 use crate::ports::{ParsePortsError, PortRange, PortSet, PortmapperEntry, Reserved, Source};
 
-/// What is asked for ports that are not to be handed out; each answer keeps its
+/// The places that are read for ports that are not to be handed out; each answer keeps its
 /// [provenance](Source).
 ///
 /// By default that is what an administrator wrote down for this very purpose:
 /// `ip_local_reserved_ports` and `/etc/bindresvport.blacklist`. The names in `/etc/services` and the
 /// sockets in use are asked for on request: most of those names mean nothing on a given machine,
 /// and an allocator passes over a socket in use by itself, for as long as it is there. Where many
-/// are, it is faster if it [knows them](Self::known_sockets) from the start.
+/// are, it is faster with [the list of them](Self::known_sockets) from the start.
 ///
 /// ```
 /// # use eport_core::system::{Host, Sources};
@@ -63,7 +63,7 @@ impl Sources {
         }
     }
 
-    /// Respect the names in `/etc/services`, whatever their protocol.
+    /// Respect the names in `/etc/services`, of any protocol.
     pub fn services(self) -> Self {
         Self {
             services: true,
@@ -80,7 +80,7 @@ impl Sources {
         self
     }
 
-    /// Tell an allocator of the sockets of a protocol that exist at the moment of reading. It passes
+    /// Give an allocator the sockets of a protocol that exist at the moment of reading. It passes
     /// over their ports without trying them, but only while it may be assumed that they are there:
     /// nothing is reserved. One question to the kernel, where each port found in use would cost a
     /// system call of its own.
@@ -91,7 +91,7 @@ impl Sources {
         self
     }
 
-    /// Respect what a service registered with the portmapper, as whoever asked it says.
+    /// Respect what a service registered with the portmapper, as read by the caller.
     ///
     /// # Errors
     /// [`ParsePortsError::Zero`] for port 0, with which some programs register that they have no

@@ -12,7 +12,7 @@ use nix::ifaddrs::getifaddrs;
 use nix::net::if_::{InterfaceFlags, if_nametoindex};
 
 /// Makes a unix listener that every user may connect to. A name that begins with `@` is abstract;
-/// at a path, what a predecessor left behind is removed if nobody listens there any more.
+/// at a path, the socket file of an earlier process is removed if no process listens there any more.
 pub(super) fn unix(name: &str) -> io::Result<UnixListener> {
     let listener = if let Some(name) = name.strip_prefix('@') {
         bind_unix(&UnixAddress::from_abstract_name(name)?)?

@@ -2,7 +2,7 @@
 
 use std::time::{Instant, SystemTime};
 
-/// What time it is.
+/// Returns the present instant.
 #[expect(
     clippy::disallowed_methods,
     reason = "the one place that reads the clock"

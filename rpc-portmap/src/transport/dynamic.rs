@@ -31,7 +31,7 @@ impl DynamicPort {
     }
 
     /// As [`lease`](Self::lease), on the loopback address of IPv4 alone: for tests, and for
-    /// services that are nobody else's business.
+    /// services for this machine alone.
     ///
     /// # Errors
     /// [`LeaseError`] if there is none.
@@ -51,7 +51,7 @@ impl DynamicPort {
         self.set.port()
     }
 
-    /// Where a service on this port is, by transport: TCP before UDP, IPv6 before IPv4.
+    /// The addresses of a service on this port, by transport: TCP before UDP, IPv6 before IPv4.
     pub fn addresses(&self) -> Vec<(Netid, UniversalAddress)> {
         self.set.iter().filter_map(address).collect()
     }

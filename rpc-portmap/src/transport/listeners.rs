@@ -102,8 +102,8 @@ impl Listeners {
         Ok(())
     }
 
-    /// Lets the UDP sockets of IPv6 hear what is sent to a multicast group on any interface; how
-    /// many memberships that made. Interfaces that come later are not in it.
+    /// Joins the UDP sockets of IPv6 to a multicast group on every interface; returns the number of
+    /// memberships. Interfaces that come later are not in it.
     pub fn join(&self, group: Ipv6Addr) -> usize {
         let interfaces = bind::multicast_interfaces();
         let wildcards = self.udp.iter().filter(|socket| {
@@ -117,7 +117,7 @@ impl Listeners {
         wildcards.map(join).sum()
     }
 
-    /// Where the server is, by transport: TCP before UDP before unix sockets, IPv6 before IPv4,
+    /// The addresses of the server, by transport: TCP before UDP before unix sockets, IPv6 before IPv4,
     /// abstract names before paths.
     pub fn addresses(&self) -> Vec<(Netid, UniversalAddress)> {
         let tcp = self
@@ -196,7 +196,7 @@ impl Listeners {
     }
 }
 
-/// Where a socket is; a dual-stack one, as only others make them, is in two places.
+/// The addresses of a socket; two of a dual-stack one, which only other programs make.
 fn places(socket: BorrowedFd<'_>) -> impl Iterator<Item = SocketAddr> {
     let socket = SockRef::from(&socket);
     let address = socket
@@ -286,7 +286,7 @@ impl Drop for SocketFile {
     }
 }
 
-/// Why nothing is listening.
+/// The reason why a server cannot listen.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ListenError {
@@ -301,12 +301,12 @@ pub enum ListenError {
     Unix {
         /// Its path or abstract name.
         name: String,
-        /// What the system says.
+        /// The system's error.
         source: io::Error,
     },
 }
 
-/// Why a socket that was passed cannot be used.
+/// The reason why a socket that was passed cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum AdoptError {
@@ -316,7 +316,7 @@ pub enum AdoptError {
     /// Calls come by UDP, TCP and unix streams.
     #[error("the socket is neither UDP nor TCP nor a unix stream")]
     Kind,
-    /// The system does not say what it is.
+    /// The system does not report its kind.
     #[error("the descriptor cannot be used as a socket")]
     Io(#[from] io::Error),
 }

@@ -1,5 +1,5 @@
-//! The client's socket. It is never connected: who writes to it without having a part in the
-//! transfer is to be told so, and the system tells of each lost datagram where it was going.
+//! The client's socket. It is never connected: a sender outside the transfer gets an ERROR, and
+//! the system reports the destination of each lost datagram.
 
 use std::{
     io::{self, IoSliceMut},
@@ -25,33 +25,33 @@ pub(crate) struct ClientSocket {
     socket: UdpSocket,
     _port: PortGuard,
     buffer: Box<[u8]>,
-    /// What was learnt while something else was being done; at most one.
+    /// A report read while a datagram was being sent; at most one.
     lost: Option<Lost>,
 }
 
-/// What [`ClientSocket::receive`] waited for.
+/// The result of [`ClientSocket::receive`].
 #[derive(Debug)]
 pub(crate) enum Event {
     /// A datagram; [`ClientSocket::datagram`] has its bytes.
     Datagram { length: usize, from: SocketAddr },
-    /// The network says that an earlier datagram did not arrive.
+    /// An ICMP error: an earlier datagram did not arrive.
     Lost(Lost),
 }
 
 /// A datagram that did not arrive, and why.
 #[derive(Debug)]
 pub(crate) struct Lost {
-    /// Where it was going.
+    /// The destination.
     pub(crate) to: SocketAddr,
     pub(crate) why: Why,
 }
 
-/// Why a datagram did not arrive.
+/// The reason why a datagram did not arrive.
 #[derive(Debug)]
 pub(crate) enum Why {
-    /// Nobody listens there: the host itself says so.
+    /// The host itself reports that no socket has the port.
     PortClosed,
-    /// Somebody on the way does not let it through.
+    /// A router or firewall on the way rejects it.
     Rejected(Option<IpAddr>),
     /// It was larger than some link on the way carries. The kernel cuts the next one.
     TooLarge,
@@ -95,10 +95,10 @@ impl ClientSocket {
         room()
     }
 
-    /// Sends a datagram. What the network says of earlier ones is not this one's failure.
+    /// Sends a datagram. An ICMP error of an earlier one is no failure of this one.
     ///
     /// # Errors
-    /// What this host itself says: no route, a rule of its firewall, no room.
+    /// The error of this host: no route, a rule of its firewall, a full send buffer.
     pub(crate) async fn send_to(&mut self, datagram: &[u8], peer: SocketAddr) -> io::Result<()> {
         match self.socket.send_to(datagram, peer).await {
             Err(_) if self.note_lost() => self.socket.send_to(datagram, peer).await.map(drop),
@@ -138,7 +138,7 @@ impl ClientSocket {
     }
 
     /// The largest packet, IP header and all, that is known to go to `peer` in one piece: the MTU
-    /// of the device, or less if a router has said so.
+    /// of the device, or less if a router has reported it.
     pub(crate) async fn path_mtu(&self, peer: SocketAddr) -> Option<usize> {
         // Only a connected socket has a route to ask about.
         self.socket.connect(peer).await.ok()?;
@@ -147,7 +147,7 @@ impl ClientSocket {
     }
 
     /// Takes news from the system's queue; whether there was any. The system is asked itself: the
-    /// runtime may not have heard yet.
+    /// runtime may not have been notified yet.
     fn note_lost(&mut self) -> bool {
         let news = next_lost(&self.socket).ok();
         let any = news.is_some();
@@ -155,7 +155,7 @@ impl ClientSocket {
         any
     }
 
-    /// The news that are to be told next. Says to the runtime when there are no more.
+    /// The next report to return. Clears the runtime's readiness when there are no more.
     fn next_news(&mut self) -> Option<Lost> {
         let socket = &self.socket;
         self.lost
@@ -164,7 +164,8 @@ impl ClientSocket {
     }
 }
 
-/// Whether an error is about a datagram rather than about the socket, where no queue tells more.
+/// Returns true if an error is about a datagram rather than about the socket, where the error
+/// queue has no entry for it.
 fn is_news_of_the_network(error: &io::Error) -> bool {
     matches!(
         error.kind(),
@@ -224,7 +225,7 @@ impl Why {
         match errno {
             Errno::EMSGSIZE => Self::TooLarge,
             _ if prohibited => Self::Rejected(by),
-            // A closed port is the host's own word; from somebody else it is a firewall's.
+            // The host itself reports a closed port; another address is a firewall's.
             Errno::ECONNREFUSED if by.is_none_or(|by| by == to.ip()) => Self::PortClosed,
             Errno::ECONNREFUSED => Self::Rejected(by),
             errno => Self::Unreachable(errno.into()),

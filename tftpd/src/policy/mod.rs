@@ -37,8 +37,6 @@ mod acl;
 mod case;
 mod client_directory;
 pub mod explain;
-#[cfg(feature = "server")]
-pub(crate) mod limit;
 pub mod map_file;
 mod path;
 mod rules;

@@ -12,15 +12,13 @@ use std::{
     time::Duration,
 };
 
+use eport_core::limit::{LogLimit, Rate};
 use tracing::{debug, info};
 
 use crate::{
     engine::{Cause, Ending, Record, Rejection},
     net,
-    policy::{
-        Printable,
-        limit::{LogLimit, Rate},
-    },
+    policy::Printable,
 };
 
 /// Returns a remedy for the label of a rejection or a failure, if the program has one.

@@ -1,4 +1,4 @@
-//! Layers that most servers want.
+//! Layers that most servers need.
 
 mod networks;
 mod rate;

@@ -1,4 +1,4 @@
-//! How many calls there were, and what became of them.
+//! Counters of calls and their outcomes.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -19,7 +19,7 @@ struct Counters {
     results: AtomicU64,
 }
 
-/// What [`Statistics`] has counted.
+/// The counts of [`Statistics`].
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct Totals {
@@ -36,7 +36,7 @@ pub struct Totals {
 }
 
 impl Statistics {
-    /// What has been counted so far.
+    /// Returns the counts so far.
     pub fn totals(&self) -> Totals {
         let counters = &*self.0;
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);

@@ -6,7 +6,7 @@ use super::super::caller::Caller;
 use super::super::layer::{Layer, Outcome, Request};
 
 /// Writes a `debug` event for each call that is carried out: who asked for what, and what became of
-/// it. A stranger causes them, so they are not `info`.
+/// it. Any client can cause them, so they are not `info`.
 #[derive(Clone, Copy, Debug, Default)]
 #[non_exhaustive]
 pub struct Trace;

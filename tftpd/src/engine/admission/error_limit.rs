@@ -7,13 +7,13 @@ use std::{
     time::Instant,
 };
 
-use crate::policy::limit::{Bucket, ClientBuckets, PrefixLengths, Rate};
+use eport_core::limit::{Bucket, PrefixBuckets, PrefixLengths, Rate};
 
 /// Limits the ERRORs of one thread per prefix and in total: a single packet of another protocol is
 /// answered, a flood, whose addresses may be forged, is not.
 #[derive(Debug)]
 pub(super) struct ErrorRateLimit {
-    prefixes: ClientBuckets,
+    prefixes: PrefixBuckets,
     total: Bucket,
 }
 
@@ -26,7 +26,7 @@ impl ErrorRateLimit {
         let secret = [random.hash_one(0), random.hash_one(1)];
         let lengths = PrefixLengths::default();
         Self {
-            prefixes: ClientBuckets::new(per_second(10, 20), lengths, BUCKETS, secret),
+            prefixes: PrefixBuckets::new(per_second(10, 20), lengths, BUCKETS, secret),
             total: Bucket::default(),
         }
     }

@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::policy::limit::{Admission, HalfOpen, HalfOpenLimits, PrefixLengths, Ticket};
+use eport_core::limit::{Admission, HalfOpen, HalfOpenLimits, PrefixLengths, Ticket};
 
 /// Limits of what clients may hold of a server.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
