@@ -1,5 +1,10 @@
 //! The binary `rpc-portmap`: exit codes, messages and the JSON of findings.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "tests use files and the environment directly"
+)]
+
 use std::process::{Command, Output};
 
 use nix::unistd::Uid;
