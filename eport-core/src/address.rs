@@ -40,6 +40,7 @@ impl fmt::Display for Protocol {
 ///
 /// Closed: ports are bound by IPv4 or by IPv6.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+#[expect(clippy::exhaustive_enums, reason = "closed: IP has two versions")]
 pub enum AddressFamily {
     /// IPv4.
     Ipv4,

@@ -48,6 +48,7 @@
 //! * `serde` gives plans, capacities, sockets and findings a `Serialize`.
 //! * `program` adds what the programs of this workspace share; no part of the stable surface.
 //! * `cli` adds the program `eport`: `cargo install eport-core --features cli`.
+#![warn(clippy::exhaustive_enums, clippy::exhaustive_structs)]
 #![cfg_attr(
     not(feature = "net"),
     expect(rustdoc::broken_intra_doc_links, reason = "names parts behind `net`")
@@ -96,7 +97,7 @@ pub use plan::{
     AUTO_MINIMUM, Capacity, Note, NoteLevel, Overlap, ParseOverlapError, Plan, PlanError, PortSpec,
     plan, plan_with,
 };
-pub use policy::{Client, Clock, PortPolicy, Quota, Sharing, WaitLimits, WhenFull};
+pub use policy::{Clock, PortPolicy, Quota, Sharing, WaitLimits, WhenFull};
 pub use pool::{Counts, ForeignCause, PortState};
 pub use ports::{
     Ephemeral, ParsePortsError, ParseShardError, PortClass, PortRange, PortRuns, PortSet,

@@ -92,7 +92,7 @@ impl Test {
             .expect("a small number");
         let mut policy = PortPolicy::default();
         policy.when_full.share = Some(Sharing::last_ports(SHARED).peers_per_port(most));
-        policy.quota = Some(Quota::per_client(QUOTA));
+        policy.quota = Some(Quota::per_prefix(QUOTA));
         policy.quarantine = Quarantine::default()
             .same_peer(Duration::from_secs(SAME_PEER))
             .most_percent(100);

@@ -50,10 +50,7 @@ fn chain(error: &dyn Error) -> String {
 #[test]
 fn each_source_keeps_its_provenance() {
     let host = fixture("busy");
-    let nfs = PortmapperEntry {
-        program: 100_003,
-        owner: "superuser".into(),
-    };
+    let nfs = PortmapperEntry::new(100_003, "superuser");
     let reserved = Sources::default()
         .services()
         .sockets(Protocol::Udp)

@@ -241,7 +241,7 @@ fn a_foreign_port_is_given_to_a_waiter_after_its_rest() {
 
 #[test]
 fn a_client_at_its_quota_is_refused_without_waiting() {
-    let policy = patient().quota(Quota::per_client(1));
+    let policy = patient().quota(Quota::per_prefix(1));
     let allocator = allocator("50000-50009", policy);
     let peer = |port| Some(SocketAddr::from((Ipv4Addr::new(192, 0, 2, 1), port)));
     let claim = |port| allocator.claim(loopback(), peer(port), |_| Ok(()));

@@ -33,11 +33,12 @@ pub(crate) const EPORT_CORE: Table = Table {
         ("limit", &[]),
         ("ports", &["address"]),
         ("plan", &["ports"]),
-        ("policy", &["strategy", "quarantine"]),
+        ("policy", &["limit", "strategy", "quarantine"]),
         (
             "pool",
             &[
                 "address",
+                "limit",
                 "ports",
                 "plan",
                 "policy",
@@ -51,7 +52,8 @@ pub(crate) const EPORT_CORE: Table = Table {
         (
             "allocator",
             &[
-                "address", "ports", "plan", "strategy", "policy", "pool", "lease", "bind", "system",
+                "address", "limit", "ports", "plan", "strategy", "policy", "pool", "lease", "bind",
+                "system",
             ],
         ),
         (

@@ -24,7 +24,10 @@ pub(super) trait Open {
     fn open(&mut self, guard: &PortGuard) -> io::Result<Self::Socket>;
 }
 
-/// One request on its way.
+/// The result of a request; the error is boxed, because results are passed along at every lease.
+type Leased<T> = Result<T, Box<LeaseError>>;
+
+/// One request.
 pub(super) struct Claim<A, O> {
     allocator: A,
     request: PoolRequest,
@@ -90,7 +93,7 @@ impl<A: Borrow<Allocator>, O: Open> Claim<A, O> {
 
     fn run<T>(
         mut self,
-        poll: impl Fn(&mut Self, &Waker) -> Poll<Result<T, Box<LeaseError>>>,
+        poll: impl Fn(&mut Self, &Waker) -> Poll<Leased<T>>,
     ) -> Result<T, LeaseError> {
         if let Poll::Ready(result) = poll(&mut self, Waker::noop()) {
             return result.map_err(|error| *error);
@@ -107,10 +110,7 @@ impl<A: Borrow<Allocator>, O: Open> Claim<A, O> {
     }
 
     /// Advances a request for one port as far as possible; `waker` is called when it can go on.
-    pub(super) fn poll_one(
-        &mut self,
-        waker: &Waker,
-    ) -> Poll<Result<Lease<O::Socket>, Box<LeaseError>>> {
+    pub(super) fn poll_one(&mut self, waker: &Waker) -> Poll<Leased<Lease<O::Socket>>> {
         loop {
             let grant = match self.next(waker) {
                 Poll::Ready(Ok(grant)) => grant,
@@ -130,7 +130,7 @@ impl<A: Borrow<Allocator>, O: Open> Claim<A, O> {
     }
 
     /// Advances a request for several ports as far as possible.
-    fn poll_all(&mut self, waker: &Waker) -> Poll<Result<Vec<Lease<O::Socket>>, Box<LeaseError>>> {
+    fn poll_all(&mut self, waker: &Waker) -> Poll<Leased<Vec<Lease<O::Socket>>>> {
         loop {
             let grant = match self.next(waker) {
                 Poll::Ready(Ok(grant)) => grant,
@@ -148,7 +148,7 @@ impl<A: Borrow<Allocator>, O: Open> Claim<A, O> {
     }
 
     /// Returns the next ports to try.
-    fn next(&mut self, waker: &Waker) -> Poll<Result<Grant, Box<LeaseError>>> {
+    fn next(&mut self, waker: &Waker) -> Poll<Leased<Grant>> {
         if matches!(self.wait_state, WaitState::Waiting(_))
             && let Some(served) = self.next_served(waker)
         {
@@ -169,7 +169,7 @@ impl<A: Borrow<Allocator>, O: Open> Claim<A, O> {
     }
 
     /// Returns the ports that the queue has handed out; `None` if the wait has timed out.
-    fn next_served(&mut self, waker: &Waker) -> Option<Poll<Result<Grant, Box<LeaseError>>>> {
+    fn next_served(&mut self, waker: &Waker) -> Option<Poll<Leased<Grant>>> {
         let WaitState::Waiting(waiting) = &mut self.wait_state else {
             return None;
         };

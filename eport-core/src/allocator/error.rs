@@ -6,8 +6,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::address::{LocalAddress, Protocol, Space};
+use crate::limit::Prefix;
 use crate::plan::PlanError;
-use crate::policy::Client;
 use crate::pool::{Counts, PortState};
 use crate::system::HostError;
 
@@ -73,10 +73,10 @@ pub enum LeaseError {
         space: Space,
     },
     /// The client has as many leases as it may have.
-    #[error("{client} has as many leases as one client may have ({limit}); wait for one to end")]
+    #[error("{prefix} has as many leases as one client may have ({limit}); wait for one to end")]
     QuotaReached {
         /// The network that counts as one client.
-        client: Client,
+        prefix: Prefix,
         /// The most leases it may have.
         limit: u32,
     },

@@ -267,9 +267,9 @@ impl Allocator {
                 local: space.local(),
                 limit,
             },
-            DrawError::QuotaReached { client, limit } => {
+            DrawError::QuotaReached { prefix, limit } => {
                 self.shared.count(|stats| stats.quota_reached += 1);
-                LeaseError::QuotaReached { client, limit }
+                LeaseError::QuotaReached { prefix, limit }
             }
             DrawError::Unavailable(port) => {
                 // Of several spaces, the one where the port is not available.

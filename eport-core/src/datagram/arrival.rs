@@ -10,6 +10,10 @@ use nix::sys::socket::{ControlMessageOwned, RecvMsg, SockaddrStorage};
 /// Closed: the payload, the two addresses and the kind of the destination are all that the kernel
 /// reports, and servers that queue requests rebuild the value.
 #[derive(Clone, Copy, Debug)]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "closed: all that the kernel reports"
+)]
 pub struct Arrival<'a> {
     /// The payload.
     pub bytes: &'a [u8],

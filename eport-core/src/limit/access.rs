@@ -78,6 +78,10 @@ impl AccessList {
 /// Closed: a client is allowed or denied.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[must_use]
+#[expect(
+    clippy::exhaustive_enums,
+    reason = "closed: a client is allowed or denied"
+)]
 pub enum Access {
     /// The client may go on.
     Allowed(Option<Prefix>),

@@ -11,7 +11,7 @@ mod when_full;
 use std::time::Duration;
 
 pub use clock::Clock;
-pub use quota::{Client, Quota};
+pub use quota::Quota;
 pub use sharing::Sharing;
 pub use when_full::{WaitLimits, WhenFull};
 
@@ -25,8 +25,8 @@ use crate::strategy::Strategy;
 ///
 /// let policy = PortPolicy::default()
 ///     .strategy(Strategy::DOUBLE_HASH)
-///     .quota(Quota::per_client(100));
-/// assert_eq!(policy.quota, Some(Quota::per_client(100)));
+///     .quota(Quota::per_prefix(100));
+/// assert_eq!(policy.quota, Some(Quota::per_prefix(100)));
 /// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]

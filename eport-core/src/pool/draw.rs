@@ -286,7 +286,7 @@ impl Pool {
     fn check_quota(&self, request: &PoolRequest) -> Result<(), DrawError> {
         let client = request.peer.map(|peer| peer.ip());
         let admitted = self.usage.check(client);
-        admitted.map_err(|(client, limit)| DrawError::QuotaReached { client, limit })
+        admitted.map_err(|(prefix, limit)| DrawError::QuotaReached { prefix, limit })
     }
 
     /// Returns the indexes of the spaces of a request.

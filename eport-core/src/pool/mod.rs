@@ -36,8 +36,9 @@ use space::{Record, SpacePorts};
 pub use state::{Counts, PortState};
 
 use crate::address::Space;
+use crate::limit::Prefix;
 use crate::plan::Plan;
-use crate::policy::{Client, PortPolicy};
+use crate::policy::PortPolicy;
 use crate::ports::Reserved;
 use crate::quarantine::{PeerHash, RecentPeers};
 
@@ -52,10 +53,10 @@ pub enum DrawError {
     #[error("leases exist for {0} local addresses, which is the limit")]
     TooManySpaces(usize),
     /// The client has as many leases as it may have.
-    #[error("{client} has as many leases as one client may have ({limit})")]
+    #[error("{prefix} has as many leases as one client may have ({limit})")]
     QuotaReached {
-        /// The client.
-        client: Client,
+        /// The prefix of the client.
+        prefix: Prefix,
         /// The most leases it may have.
         limit: u32,
     },
@@ -177,7 +178,7 @@ impl Pool {
         match lease.membership {
             Membership::Alone => drop(self.end(&lease)),
             Membership::First(number) | Membership::Member(number) => {
-                self.leave(&lease, number, None)
+                self.leave(&lease, number, None);
             }
         }
     }

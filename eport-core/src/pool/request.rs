@@ -175,6 +175,10 @@ impl PoolLease {
 /// Closed: a request is for one port or for several.
 #[derive(Debug, Eq, PartialEq)]
 #[must_use = "the ports stay leased until they are given back to the pool"]
+#[expect(
+    clippy::exhaustive_enums,
+    reason = "closed: hidden from the stable surface"
+)]
 pub enum Grant {
     /// One port.
     One(PoolLease),

@@ -103,6 +103,10 @@ fn list(items: &[impl ToString]) -> String {
 ///
 /// `free + leased + resting + overlapped + foreign + reserved = range`, always.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "closed: the states add up to the range"
+)]
 pub struct Counts {
     /// Ports of the plan.
     pub range: usize,

@@ -51,6 +51,10 @@ use crate::address::AddressFamily;
 /// # Ok::<(), eport_core::ParsePortsError>(())
 /// ```
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "closed: a range for each IP version"
+)]
 pub struct Ephemeral {
     /// The range for IPv4 sockets; `None` if it is unknown.
     pub ipv4: Option<PortRange>,
@@ -119,6 +123,10 @@ impl fmt::Display for Ephemeral {
 ///
 /// Closed: the RFC divides all ports into these.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+#[expect(
+    clippy::exhaustive_enums,
+    reason = "closed: RFC 6335 divides the ports into these"
+)]
 pub enum PortClass {
     /// 1–1023: assigned by IANA; on most systems binding one needs a privilege.
     System,
@@ -166,6 +174,7 @@ impl fmt::Display for PortClass {
 
 /// Ports that a program takes for itself unless it is configured otherwise.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
 pub struct ProgramRange {
     /// The program, or the part of it.
     pub program: &'static str,

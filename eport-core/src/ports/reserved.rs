@@ -32,11 +32,22 @@ pub enum Source {
 
 /// An entry of the portmapper: the RPC program that has a port, and its owner.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+#[non_exhaustive]
 pub struct PortmapperEntry {
     /// The RPC program number, such as 100003 for NFS.
     pub program: u32,
     /// The owner in the portmapper's notation: a user name, a number or `superuser`.
     pub owner: Arc<str>,
+}
+
+impl PortmapperEntry {
+    /// Makes an entry.
+    pub fn new(program: u32, owner: impl Into<Arc<str>>) -> Self {
+        Self {
+            program,
+            owner: owner.into(),
+        }
+    }
 }
 
 impl fmt::Display for PortmapperEntry {

@@ -17,6 +17,7 @@ pub const MAX_PRINTED: usize = 256;
 /// assert_eq!(Printable(b"gr\xfcn\x1b[2J").to_string(), r"gr\xfcn\x1b[2J");
 /// ```
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[expect(clippy::exhaustive_structs, reason = "closed: a wrapper of the bytes")]
 pub struct Printable<'a>(pub &'a [u8]);
 
 impl fmt::Display for Printable<'_> {

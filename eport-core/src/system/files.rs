@@ -7,6 +7,7 @@ use crate::ports::{ParsePortsError, PortRange, PortSet};
 /// An entry of `/etc/services`: a name for a port.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[non_exhaustive]
 pub struct Service {
     /// The official name of the service.
     pub name: String,
@@ -18,6 +19,7 @@ pub struct Service {
 
 /// The number of files that a process may have open (`RLIMIT_NOFILE`); [`u64::MAX`] stands for no limit.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
 pub struct OpenFiles {
     /// The limit that counts now.
     pub soft: u64,

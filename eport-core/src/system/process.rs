@@ -5,6 +5,7 @@ use std::fmt;
 /// A process that holds a socket.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[non_exhaustive]
 pub struct Process {
     /// Its number.
     pub pid: u32,

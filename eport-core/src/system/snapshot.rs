@@ -43,6 +43,7 @@ pub struct Snapshot {
 
 /// The use of the connection tracker's table.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
 pub struct Conntrack {
     /// Entries there are (`net.netfilter.nf_conntrack_count`).
     pub entries: u64,

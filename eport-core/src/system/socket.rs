@@ -8,6 +8,7 @@ use crate::address::{AddressFamily, LocalAddress, Protocol, Space};
 /// A socket of this machine that has a port, of any user.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[non_exhaustive]
 pub struct BoundSocket {
     /// The protocol.
     pub protocol: Protocol,

@@ -355,7 +355,7 @@ fn policy(strategy: Strategy) -> PortPolicy {
         .same_peer(seconds(SAME_PEER))
         .any_peer(seconds(ANY_PEER))
         .most_percent(50);
-    policy.quota = Some(Quota::per_client(QUOTA));
+    policy.quota = Some(Quota::per_prefix(QUOTA));
     policy.keep_free = KEPT;
     policy
 }

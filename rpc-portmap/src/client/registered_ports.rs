@@ -149,10 +149,7 @@ fn with_port(entry: &Rpcb) -> Option<(PortmapperEntry, u16)> {
 }
 
 fn registration(program: Program, owner: &str) -> PortmapperEntry {
-    PortmapperEntry {
-        program: program.get(),
-        owner: owner.into(),
-    }
+    PortmapperEntry::new(program.get(), owner)
 }
 
 #[cfg(test)]

@@ -46,6 +46,10 @@ pub struct HalfOpen<T> {
 
 /// The limits of [`HalfOpen`].
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "closed: a share, a total, a life and the prefixes"
+)]
 pub struct HalfOpenLimits {
     /// The most conversations of one prefix.
     pub per_prefix: NonZeroU32,
@@ -67,6 +71,7 @@ pub struct Ticket(Handle);
 /// Closed: it is counted or not, and both have to be handled.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[must_use]
+#[expect(clippy::exhaustive_enums, reason = "closed: both have to be handled")]
 pub enum Admission<T> {
     /// It is counted and may begin.
     Granted {
