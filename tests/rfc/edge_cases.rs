@@ -1,4 +1,4 @@
-//! The table of edge cases names tests that exist.
+//! Each test named in the table of edge cases exists.
 
 use std::path::{Path, PathBuf};
 
@@ -12,16 +12,16 @@ fn the_table_has_each_case_once_and_in_order() {
 }
 
 #[test]
-fn each_case_names_a_test_and_nothing_else() {
+fn each_case_names_only_tests() {
     for Row { number, evidence } in rows() {
         let parts = evidence.split("<br>").count();
         let tests = tests_in(evidence).count();
-        assert_eq!(parts, tests, "case {number} is shown by {evidence:?}");
+        assert_eq!(parts, tests, "case {number} names {evidence:?}");
     }
 }
 
 #[test]
-fn each_test_that_is_named_exists() {
+fn each_named_test_exists() {
     for row in rows() {
         for name in tests_in(row.evidence) {
             assert!(
@@ -34,16 +34,12 @@ fn each_test_that_is_named_exists() {
 }
 
 #[test]
-fn a_test_that_does_not_exist_is_noticed() {
-    assert!(exists(
-        "rfc::edge_cases::a_test_that_does_not_exist_is_noticed"
-    ));
-    assert!(!exists("rfc::edge_cases::a_test_that_does_not"));
-    assert!(!exists(
-        "rfc::rfc1350::a_test_that_does_not_exist_is_noticed"
-    ));
-    assert!(!exists("nowhere::a_test_that_does_not_exist_is_noticed"));
-    // A helper is no test.
+fn a_missing_test_is_detected() {
+    assert!(exists("rfc::edge_cases::a_missing_test_is_detected"));
+    assert!(!exists("rfc::edge_cases::a_missing"));
+    assert!(!exists("rfc::rfc1350::a_missing_test_is_detected"));
+    assert!(!exists("nowhere::a_missing_test_is_detected"));
+    // A helper is not a test.
     assert!(!exists("rfc::edge_cases::exists"));
 }
 
@@ -61,13 +57,13 @@ fn rows() -> impl Iterator<Item = Row> {
     })
 }
 
-/// The names in backticks that lead to a test.
+/// The names of tests, in backticks.
 fn tests_in(evidence: &str) -> impl Iterator<Item = &str> {
     let parts = evidence.split("<br>");
     parts.filter_map(|part| part.strip_prefix('`')?.strip_suffix('`'))
 }
 
-/// Whether `suite::module::test` is in the files that this names.
+/// Returns true if `suite::module::test` exists in the files of its module.
 fn exists(name: &str) -> bool {
     let Some((module, test)) = name.rsplit_once("::") else {
         return false;
@@ -78,8 +74,8 @@ fn exists(name: &str) -> bool {
         .any(|text| has_test(&text, test))
 }
 
-/// Where the tests of a module can be: in it, in the file or folder `tests` below it, or, for the
-/// suites of tftpd, in a file or folder of their own.
+/// The files that can contain the tests of a module: the module, the file or folder `tests` below it, or,
+/// for the suites of tftpd, a file or folder of their own.
 fn files_of(module: &str) -> Vec<PathBuf> {
     let (suite, inner) = module.split_once("::").unwrap_or((module, "main"));
     let suites = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -102,8 +98,7 @@ fn files_of(module: &str) -> Vec<PathBuf> {
     files
 }
 
-/// Whether a function of that name is marked as a test, or has the arguments of `proptest!`, which
-/// makes it one.
+/// Returns true if a function of that name is marked as a test, or has arguments of `proptest!`.
 fn has_test(text: &str, name: &str) -> bool {
     let Some((before, after)) = text.split_once(&format!("fn {name}(")) else {
         return false;
@@ -117,13 +112,13 @@ fn has_test(text: &str, name: &str) -> bool {
 
 #[expect(
     clippy::disallowed_methods,
-    reason = "the table is held against the sources"
+    reason = "compares the table with the sources"
 )]
 fn source(file: &Path) -> Option<String> {
     std::fs::read_to_string(file).ok()
 }
 
-/// The files in a folder, if there is one.
+/// The files in a folder, if it exists.
 fn folder_of(path: &Path) -> Vec<PathBuf> {
     let entries = path.read_dir().into_iter().flatten();
     entries.flatten().map(|entry| entry.path()).collect()

@@ -118,7 +118,7 @@ impl Side {
         });
     }
 
-    /// The first datagram from the server, which says if it takes options.
+    /// Processes the first datagram of the server, with or without accepted options.
     fn accept_answer(&mut self, datagram: &[u8], now: Instant) -> Result<(), OackError> {
         let request = std::mem::take(&mut self.request);
         let request = request_of(&request);

@@ -267,7 +267,7 @@ impl<C: Client, L: FnMut() -> Option<R>, R> World<C, L, R> {
     pub(crate) fn run(&mut self) -> Report {
         while let Some(at) = self.next_event() {
             self.now = self.now.max(at);
-            assert!(self.elapsed() < LONGEST, "it does not end");
+            assert!(self.elapsed() < LONGEST, "the run does not end");
             self.step();
             if self.client_ended.is_none() && !Client::is_listening(&self.client) {
                 self.client_ended = Some(self.elapsed());

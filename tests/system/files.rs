@@ -80,12 +80,9 @@ fn with_ignore_case_names_match_in_any_case() {
 
 #[test]
 fn a_file_that_is_replaced_is_sent_with_its_old_content() {
-    if !peers::available(&["ip"]) {
+    let Some((lab, path, server)) = serving_x() else {
         return;
-    }
-    let lab = Lab::new();
-    let path = lab.file("x", [1; 1100]);
-    let server = lab.serve("");
+    };
     let mut old = lab.client(SERVERS[0]);
     assert_eq!(old.ask("RRQ x octet"), "DATA 1 len 512");
     host::rename(&lab.file("new", [2; 700]), &path);
@@ -97,12 +94,9 @@ fn a_file_that_is_replaced_is_sent_with_its_old_content() {
 
 #[test]
 fn a_file_that_grows_is_sent_with_the_announced_size() {
-    if !peers::available(&["ip"]) {
+    let Some((lab, path, server)) = serving_x() else {
         return;
-    }
-    let lab = Lab::new();
-    let path = lab.file("x", [1; 1100]);
-    let server = lab.serve("");
+    };
     let mut client = lab.client(SERVERS[0]);
     assert_eq!(client.ask("RRQ x octet tsize=0"), "OACK tsize=1100");
     host::append(&path, &[2; 3000]);
@@ -113,12 +107,9 @@ fn a_file_that_grows_is_sent_with_the_announced_size() {
 
 #[test]
 fn a_file_that_shrinks_ends_its_transfer_with_an_error() {
-    if !peers::available(&["ip"]) {
+    let Some((lab, path, server)) = serving_x() else {
         return;
-    }
-    let lab = Lab::new();
-    let path = lab.file("x", [1; 1100]);
-    let server = lab.serve("");
+    };
     let mut client = lab.client(SERVERS[0]);
     assert_eq!(client.ask("RRQ x octet"), "DATA 1 len 512");
     host::write(&path, [2; 600]);
@@ -127,6 +118,17 @@ fn a_file_that_shrinks_ends_its_transfer_with_an_error() {
     let line = server.wait_for_line("failed");
     assert!(line.contains("the file became shorter"), "{line}");
     server.stop();
+}
+
+/// Starts a server of a file `x` of 1100 bytes; returns `None` if the test is skipped.
+#[track_caller]
+fn serving_x() -> Option<(Lab, PathBuf, Server)> {
+    peers::available(&["ip"]).then(|| {
+        let lab = Lab::new();
+        let path = lab.file("x", [1; 1100]);
+        let server = lab.serve("");
+        (lab, path, server)
+    })
 }
 
 #[test]
