@@ -333,10 +333,10 @@ fn a_request_shares_first_then_waits_then_fails() {
             return;
         };
         let lease = |allocator: &Allocator, number| allocator.udp(V4).peer(peer(number)).lease();
-        let _both = [1, 2].map(|number| lease(&allocator, number).expect("room"));
+        let both = [1, 2].map(|number| lease(&allocator, number).expect("room"));
         let third = lease(&allocator, 3).expect_err("the port has two peers");
         assert!(matches!(third, LeaseError::TimedOut { .. }), "{third:?}");
-        drop((allocator, _both));
+        drop((allocator, both));
 
         let allocator = ladder(Duration::from_secs(60)).expect("as before");
         let [first, second] = [4, 5].map(|number| lease(&allocator, number).expect("room"));

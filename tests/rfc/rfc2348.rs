@@ -131,7 +131,8 @@ fn transfers_with_the_smallest_and_the_largest_blocks_complete() {
         );
         for number in 1..=size / blksize + 1 {
             let length = (size - (number - 1) * blksize).min(blksize);
-            script += &format!("+0 < DATA {number} len {length}\n+0 > ACK {number}\n");
+            let lines = format!("+0 < DATA {number} len {length}\n+0 > ACK {number}\n");
+            script.push_str(&lines);
         }
         let [mut server, client] = both(size, &script);
         server.assert_ended(&COMPLETE);

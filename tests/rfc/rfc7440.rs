@@ -220,9 +220,11 @@ fn a_window_may_span_the_wrap_of_the_block_numbers() {
     );
     for number in 1..=65_540 {
         let (wire, length) = (number % 65_536, if number == 65_540 { 0 } else { 8 });
-        script += &format!("+0 < DATA {wire} len {length}\n");
+        let block = format!("+0 < DATA {wire} len {length}\n");
+        script.push_str(&block);
         if number % 3 == 0 || number == 65_540 {
-            script += &format!("+0 > ACK {wire}\n");
+            let ack = format!("+0 > ACK {wire}\n");
+            script.push_str(&ack);
         }
     }
     let client = client(0, &script);
@@ -260,7 +262,6 @@ fn writing(blocks: u16) -> Trace<Side> {
 
 /// The lines with `count` full blocks from `first` on, sent by a server.
 fn window(first: u64, count: u64) -> String {
-    (first..first + count)
-        .map(|number| format!("+0 < DATA {number} len 512\n"))
-        .collect()
+    let lines = (first..first + count).map(|number| format!("+0 < DATA {number} len 512\n"));
+    lines.collect::<Vec<_>>().concat()
 }

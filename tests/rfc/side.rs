@@ -30,8 +30,8 @@ pub(crate) struct Side {
 /// defaults, and it stays for two seconds after the last ACK.
 #[track_caller]
 pub(crate) fn server(size: usize, script: &str) -> Trace<Side> {
-    let side = Side::new(Vec::new(), false, size);
-    let mut trace = Trace::new(side, exchange::Side::Server);
+    let endpoint = Side::new(Vec::new(), false, size);
+    let mut trace = Trace::new(endpoint, exchange::Side::Server);
     trace.run(script);
     trace
 }
@@ -42,8 +42,8 @@ pub(crate) fn server(size: usize, script: &str) -> Trace<Side> {
 pub(crate) fn client(size: usize, script: &str) -> Trace<Side> {
     let exchange = Exchange::parse(script).expect("a script");
     let request = exchange.packets().next().expect("a request").1.to_bytes();
-    let side = Side::new(request, true, size);
-    let mut trace = Trace::new(side, exchange::Side::Client);
+    let endpoint = Side::new(request, true, size);
+    let mut trace = Trace::new(endpoint, exchange::Side::Client);
     trace.run(script);
     trace
 }
@@ -57,7 +57,7 @@ pub(crate) fn both(size: usize, script: &str) -> [Trace<Side>; 2] {
 /// Returns the error with which a client refuses the OACK at the end of the script.
 #[track_caller]
 pub(crate) fn refusal(script: &str) -> Option<OackError> {
-    client(0, script).endpoint().refused.clone()
+    client(0, script).endpoint().refused
 }
 
 /// Decodes a datagram with a request.

@@ -26,7 +26,7 @@ enum Stage {
     Requesting(PendingRequest),
     Open {
         port: Port,
-        end: End,
+        end: Box<End>,
         deadline: Option<Instant>,
     },
     /// No answer arrived, or the answer was an ERROR.
@@ -91,7 +91,7 @@ impl OwnClient {
         };
         self.stage = Stage::Open {
             port,
-            end,
+            end: Box::new(end),
             deadline: None,
         };
         self.drain(now, send);

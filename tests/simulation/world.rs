@@ -342,7 +342,7 @@ impl<C: Client, L: FnMut() -> Option<R>, R> World<C, L, R> {
                 now,
             };
             Client::tick(&mut self.client, now, &mut |port, bytes| {
-                back.send(port, bytes)
+                back.send(port, bytes);
             });
         } else {
             let mut back = Back {
