@@ -38,7 +38,6 @@ const DOORS: &[(&str, &str, &str)] = &[
     ("tftpd/src/net/clock.rs", "now", "clock"),
     ("rpc-portmap/src/client/mod.rs", "connect_tcp", "TCP connection"),
     ("rpc-portmap/src/client/mod.rs", "connect_unix", "unix connection, asynchronous"),
-    ("rpc-portmap/src/portmapper/diag.rs", "open", "netlink socket"),
     ("rpc-portmap/src/portmapper/files.rs", "text", "file of the host"),
     ("rpc-portmap/src/portmapper/files.rs", "create_directory", "directory of the state"),
     ("rpc-portmap/src/portmapper/files.rs", "open", "file of the state"),
