@@ -19,7 +19,7 @@ const TRIES: u32 = 16;
 /// use eport_core::bind::{self, UdpOptions};
 ///
 /// let sockets = bind::udp_group("127.0.0.1:0".parse()?, &UdpOptions::default(), 2)?;
-/// assert_eq!(sockets[0].local_addr()?, doors[1].local_addr()?);
+/// assert_eq!(sockets[0].local_addr()?, sockets[1].local_addr()?);
 /// assert!(bind::udp(sockets[0].local_addr()?, &UdpOptions::default()).is_err());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
