@@ -8,7 +8,7 @@ use crate::ports::{Ephemeral, PortRange, PortSet};
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 #[non_exhaustive]
 pub enum NoteLevel {
-    /// Good to know; nothing needs to change.
+    /// Information; no change is needed.
     Info,
     /// Works, but other programs can take ports of the plan at any time.
     Warning,

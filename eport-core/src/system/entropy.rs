@@ -1,6 +1,6 @@
 use std::io;
 
-/// Randomness from the operating system.
+/// Reads a seed from the operating system.
 #[expect(
     clippy::disallowed_methods,
     reason = "the one place that asks the system for randomness"
@@ -11,7 +11,7 @@ pub(crate) fn seed() -> io::Result<[u8; 32]> {
     Ok(seed)
 }
 
-/// Randomness from the operating system, if it has any.
+/// Reads a seed from the operating system, if it has a random source.
 pub(crate) fn reseed() -> Option<[u8; 32]> {
     seed().ok()
 }

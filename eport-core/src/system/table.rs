@@ -1,6 +1,6 @@
 //! The kernel's socket tables as text, for a recorded machine.
 //!
-//! A live machine is asked by `sock_diag`, which takes a hundredth of the time.
+//! On a live machine `sock_diag` is used, which takes a hundredth of the time.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -10,7 +10,7 @@ use super::socket::{BoundSocket, SocketState};
 use crate::address::{AddressFamily, Protocol};
 
 /// Reads `/proc/net/{udp,udp6,tcp,tcp6}` as a little-endian machine writes it. Sockets without a
-/// port are passed over.
+/// port are skipped.
 pub(super) fn sockets(
     text: &str,
     protocol: Protocol,

@@ -1,9 +1,6 @@
 //! The cursor over XDR data.
 
-use super::DecodeError;
-
-/// The depth to which lists, arrays and optional values may be nested.
-pub const MAX_DEPTH: u32 = 16;
+use super::{DecodeError, MAX_DEPTH};
 
 /// A cursor over borrowed bytes.
 ///

@@ -1,5 +1,7 @@
 //! Errors of encoding and decoding.
 
+use super::MAX_DEPTH;
+
 /// The reason why bytes are not the expected value.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
@@ -30,7 +32,7 @@ pub enum DecodeError {
     #[error("a string that is not UTF-8")]
     NotText,
     /// Values nested deeper than any protocol needs.
-    #[error("nested deeper than {} levels", super::MAX_DEPTH)]
+    #[error("nested deeper than {} levels", MAX_DEPTH)]
     TooDeep,
 }
 

@@ -38,10 +38,13 @@ mod primitive;
 #[cfg(test)]
 mod tests;
 
-pub use decode::{Decoder, MAX_DEPTH};
+pub use decode::Decoder;
 pub use error::{DecodeError, LengthError};
 pub use list::{Array, List};
 pub use opaque::{Opaque, Text, put_display, put_opaque};
+
+/// The depth to which lists, arrays and optional values may be nested.
+pub const MAX_DEPTH: u32 = 16;
 
 /// A value with an XDR encoding.
 pub trait Xdr: Sized {
