@@ -46,7 +46,7 @@ pub(crate) const EPORT_CORE: Table = Table {
                 "quarantine",
             ],
         ),
-        ("system", &["address", "bind", "ports"]),
+        ("system", &["address", "ports"]),
         ("lease", &["address", "strategy", "policy", "pool"]),
         ("doctor", &["address", "ports", "plan", "system"]),
         (

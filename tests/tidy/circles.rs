@@ -123,7 +123,7 @@ impl House {
             let children =
                 |tokens: &[Token]| -> BTreeSet<String> { declared(tokens).into_iter().collect() };
             for child in children(&all).difference(&children(&kept)) {
-                tested.insert([module.as_slice(), &[child.clone()]].concat());
+                tested.insert([module.as_slice(), std::slice::from_ref(child)].concat());
             }
             let room = Room {
                 place,
@@ -162,17 +162,17 @@ impl House {
     }
 
     fn describe(&self, circle: &[&Module], arrows: &Arrows<'_>) -> String {
-        let mut text = format!("a circle of {} files:", circle.len());
+        let mut lines = vec![format!("a circle of {} files:", circle.len())];
         for from in circle {
             for (to, names) in arrows.get(from).into_iter().flatten() {
                 if circle.contains(to) {
                     let names: Vec<_> = names.iter().map(String::as_str).collect();
                     let (from, to) = (self.place(from), self.place(to));
-                    text += &format!("\n  {from} -> {to}: {}", names.join(", "));
+                    lines.push(format!("  {from} -> {to}: {}", names.join(", ")));
                 }
             }
         }
-        text
+        lines.join("\n")
     }
 
     fn place(&self, module: &Module) -> &str {

@@ -140,7 +140,9 @@ fn doors(place: &str, source: &str) -> Vec<String> {
             .is_some_and(|lint| lint.is("disallowed_methods"));
         let excepted = keyword.is("expect") || keyword.is("allow");
         if excepted && clippy.is("clippy") && separator.kind == Kind::PathSeparator && lint {
-            let name = function_after(&tokens[at..])
+            let name = tokens
+                .get(at..)
+                .and_then(function_after)
                 .map_or_else(|| format!("line {}", keyword.line), str::to_owned);
             found.push(format!("{place}: {name}"));
         }

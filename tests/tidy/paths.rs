@@ -50,7 +50,7 @@ pub(crate) fn imports(tokens: &[Token], module: &[String], children: &[String]) 
         let before = at.checked_sub(1).and_then(|at| tokens.get(at));
         let public = before.is_some_and(|token| token.is("pub") || token.is_sign(')'));
         let mut tree = Tree {
-            tokens: &tokens[at + 1..],
+            tokens: tokens.get(at + 1..).unwrap_or_default(),
             at: 0,
             leaves: Vec::new(),
         };

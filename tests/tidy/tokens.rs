@@ -61,7 +61,7 @@ pub(crate) fn test_items(tokens: &[Token]) -> Vec<Range<usize>> {
     let mut items: Vec<Range<usize>> = Vec::new();
     for start in 0..tokens.len() {
         let inside = items.last().is_some_and(|item| item.contains(&start));
-        if !inside && is_test_attribute(&tokens[start..]) {
+        if !inside && tokens.get(start..).is_some_and(is_test_attribute) {
             items.push(start..item_end(tokens, start));
         }
     }
