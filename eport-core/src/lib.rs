@@ -43,7 +43,7 @@
 //!
 //! # Features
 //!
-//! * `net` (default) adds everything from [`Lease`] on. Without it there is no socket, file, clock
+//! * `net` (default, Linux) adds everything from [`Lease`] on. Without it there is no socket, file, clock
 //!   or randomness in the crate: ranges, plans and policies take their inputs as arguments.
 //! * `serde` gives plans, capacities, sockets and findings a `Serialize`.
 //! * `program` adds what the programs of this workspace share; no part of the stable surface.
@@ -53,6 +53,11 @@
     not(feature = "net"),
     expect(rustdoc::broken_intra_doc_links, reason = "names parts behind `net`")
 )]
+
+#[cfg(all(feature = "net", not(target_os = "linux")))]
+compile_error!(
+    "the feature `net` of eport-core needs Linux: build it with default-features = false"
+);
 
 mod address;
 #[cfg(feature = "net")]

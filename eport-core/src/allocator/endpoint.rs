@@ -5,7 +5,6 @@ use std::net::{TcpListener, UdpSocket};
 use socket2::Socket;
 
 use crate::address::Protocol;
-#[cfg(unix)]
 use crate::bind::SctpListener;
 
 /// A kind of socket that an [`Allocator`](crate::Allocator) hands out: [`UdpSocket`],
@@ -14,7 +13,6 @@ pub trait Endpoint: sealed::Sealed {}
 
 impl Endpoint for UdpSocket {}
 impl Endpoint for TcpListener {}
-#[cfg(unix)]
 impl Endpoint for SctpListener {}
 
 pub(super) mod sealed {
@@ -46,7 +44,6 @@ impl sealed::Sealed for TcpListener {
     }
 }
 
-#[cfg(unix)]
 impl sealed::Sealed for SctpListener {
     const PROTOCOL: Protocol = Protocol::Sctp;
 
@@ -64,12 +61,7 @@ pub enum AnySocket {
     /// A listening TCP socket.
     Tcp(TcpListener),
     /// A listening SCTP socket.
-    #[cfg(unix)]
     Sctp(SctpListener),
-    /// A socket of a kind that this system has no type for.
-    #[cfg(not(unix))]
-    #[doc(hidden)]
-    Other(Socket),
 }
 
 impl AnySocket {
@@ -77,15 +69,11 @@ impl AnySocket {
         match protocol {
             Protocol::Udp => Self::Udp(sealed::Sealed::from_socket(socket)),
             Protocol::Tcp => Self::Tcp(sealed::Sealed::from_socket(socket)),
-            #[cfg(unix)]
             Protocol::Sctp => Self::Sctp(sealed::Sealed::from_socket(socket)),
-            #[cfg(not(unix))]
-            Protocol::Sctp => Self::Other(socket),
         }
     }
 }
 
-#[cfg(unix)]
 impl std::os::fd::AsFd for AnySocket {
     fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
         match self {

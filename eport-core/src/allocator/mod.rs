@@ -1,6 +1,5 @@
 //! The allocator: draws a port, binds it, and hands out the socket.
 
-#[cfg(unix)]
 mod adopt;
 mod builder;
 mod claim;
@@ -23,7 +22,6 @@ pub use request::{LeaseFuture, LeaseRequest, UdpRequest};
 pub use set::SetRequest;
 
 use crate::address::{LocalAddress, Space};
-#[cfg(unix)]
 use crate::bind::SctpListener;
 use crate::bind::reuse_port;
 use crate::lease::{Lease, PortGuard, Shared, Stats};
@@ -127,7 +125,6 @@ impl Allocator {
     /// }
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    #[cfg(unix)]
     pub fn sctp_listener(&self, local: impl Into<LocalAddress>) -> LeaseRequest<'_, SctpListener> {
         LeaseRequest::new(self, local.into())
     }
@@ -195,7 +192,6 @@ impl Allocator {
     /// assert_eq!(lease.port(), port);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    #[cfg(unix)]
     pub fn adopt<S: Endpoint + std::os::fd::AsFd>(
         &self,
         socket: S,

@@ -9,7 +9,6 @@
 mod error;
 mod listener_group;
 pub(crate) mod reuse_port;
-#[cfg(unix)]
 mod sctp;
 mod wildcard;
 
@@ -19,7 +18,6 @@ use std::net::{SocketAddr, SocketAddrV6, TcpListener, UdpSocket};
 pub use error::BindError;
 pub(crate) use error::Cause;
 pub use listener_group::udp_group;
-#[cfg(unix)]
 pub use sctp::SctpListener;
 use socket2::{Domain, SockAddr, Socket, Type};
 pub use wildcard::both_families;
@@ -201,32 +199,20 @@ fn configure(socket: &Socket, spec: &SocketSpec) -> io::Result<()> {
     if spec.address.is_ipv6() && spec.address.ip().is_unspecified() {
         socket.set_only_v6(spec.only_v6)?;
     }
-    if !cfg!(target_os = "linux") {
-        socket.set_nonblocking(true)?;
-    }
     Ok(())
 }
 
+/// Returns the type and the protocol of a socket. Linux makes it non-blocking without a further
+/// system call.
 fn kind(protocol: Protocol) -> (Type, Option<socket2::Protocol>) {
     match protocol {
-        Protocol::Udp => (nonblocking(Type::DGRAM), None),
-        Protocol::Tcp => (nonblocking(Type::STREAM), None),
+        Protocol::Udp => (Type::DGRAM.nonblocking(), None),
+        Protocol::Tcp => (Type::STREAM.nonblocking(), None),
         Protocol::Sctp => {
             let number = i32::from(Protocol::Sctp.number());
-            (nonblocking(Type::STREAM), Some(number.into()))
+            (Type::STREAM.nonblocking(), Some(number.into()))
         }
     }
-}
-
-/// Linux makes a socket non-blocking without a further system call.
-#[cfg(target_os = "linux")]
-const fn nonblocking(kind: Type) -> Type {
-    kind.nonblocking()
-}
-
-#[cfg(not(target_os = "linux"))]
-const fn nonblocking(kind: Type) -> Type {
-    kind
 }
 
 /// Distinguishes a socket denied at all (by a sandbox) from a denied port, so that the other ports

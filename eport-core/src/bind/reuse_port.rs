@@ -11,9 +11,7 @@
 use std::io;
 use std::net::SocketAddr;
 
-#[cfg(target_os = "linux")]
-use socket2::SockFilter;
-use socket2::Socket;
+use socket2::{SockFilter, Socket};
 
 use super::{SocketSpec, bound};
 use crate::address::LocalAddress;
@@ -22,7 +20,6 @@ use crate::address::LocalAddress;
 ///
 /// It is bound without sharing, so that the bind fails if any other socket has the port, even one
 /// that would share it.
-#[cfg(target_os = "linux")]
 pub(crate) fn first(spec: &SocketSpec) -> io::Result<Socket> {
     let socket = bound(&mut None, spec, |socket| socket.attach_filter(&[DROP]))?;
     socket.set_reuse_port(true)?;
@@ -30,7 +27,6 @@ pub(crate) fn first(spec: &SocketSpec) -> io::Result<Socket> {
 }
 
 /// Binds a further socket to a port that others share.
-#[cfg(target_os = "linux")]
 pub(crate) fn another(spec: &SocketSpec) -> io::Result<Socket> {
     bound(&mut None, spec, |socket| {
         socket.set_reuse_port(true)?;
@@ -39,26 +35,19 @@ pub(crate) fn another(spec: &SocketSpec) -> io::Result<Socket> {
 }
 
 /// Connects a socket bound by [`first`] or [`another`], and detaches its filter.
-#[cfg(target_os = "linux")]
 pub(crate) fn connect(socket: &Socket, local: LocalAddress, peer: SocketAddr) -> io::Result<()> {
     super::connect(socket, local, peer)?;
     socket.detach_filter()
 }
 
 /// `BPF_RET | BPF_K` with 0: no byte of a datagram passes.
-#[cfg(target_os = "linux")]
 const DROP: SockFilter = SockFilter::new(0x06, 0, 0, 0);
-
-/// Other systems do not share ports; [`is_possible`] returns an error first.
-#[cfg(not(target_os = "linux"))]
-pub(crate) use elsewhere::{another, connect, first};
 
 /// Checks that the kernel finds a connected UDP socket by both of its ends (Linux 6.13 and later).
 /// Older ones compare every datagram with all sockets of the port.
 ///
 /// # Errors
 /// The release of the kernel, if it does not.
-#[cfg(target_os = "linux")]
 pub(crate) fn is_possible() -> Result<(), String> {
     let name = nix::sys::utsname::uname().map_err(|errno| errno.to_string())?;
     let release = name.release().to_string_lossy();
@@ -69,13 +58,6 @@ pub(crate) fn is_possible() -> Result<(), String> {
     }
 }
 
-/// Fails on other systems, none of which is known to do so.
-#[cfg(not(target_os = "linux"))]
-pub(crate) fn is_possible() -> Result<(), String> {
-    Err(std::env::consts::OS.to_owned())
-}
-
-#[cfg(target_os = "linux")]
 fn is_at_least(release: &str, wanted: (u32, u32)) -> bool {
     let mut numbers = release.split(|character: char| !character.is_ascii_digit());
     let mut next = || numbers.next().and_then(|number| number.parse().ok());
@@ -83,24 +65,7 @@ fn is_at_least(release: &str, wanted: (u32, u32)) -> bool {
     matches!(found, (Some(major), Some(minor)) if (major, minor) >= wanted)
 }
 
-#[cfg(not(target_os = "linux"))]
-mod elsewhere {
-    use super::{LocalAddress, Socket, SocketAddr, SocketSpec, bound, io};
-
-    pub(crate) fn first(spec: &SocketSpec) -> io::Result<Socket> {
-        bound(&mut None, spec, |_| Err(io::ErrorKind::Unsupported.into()))
-    }
-
-    pub(crate) fn another(spec: &SocketSpec) -> io::Result<Socket> {
-        first(spec)
-    }
-
-    pub(crate) fn connect(_: &Socket, _: LocalAddress, _: SocketAddr) -> io::Result<()> {
-        Err(io::ErrorKind::Unsupported.into())
-    }
-}
-
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::address::Protocol;

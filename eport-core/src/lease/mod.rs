@@ -136,7 +136,6 @@ impl<S> AsRef<S> for Lease<S> {
     }
 }
 
-#[cfg(unix)]
 impl<S: std::os::fd::AsFd> std::os::fd::AsFd for Lease<S> {
     fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
         self.socket.as_fd()

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use eport_core::LeaseError;
+use eport_core::{LeaseError, program::Printable};
 
 use crate::{
     net::Why,
@@ -212,7 +212,7 @@ pub(super) fn printable(code: ErrorCode, text: &[u8]) -> String {
     if text.is_empty() {
         code.text().into()
     } else {
-        text.escape_ascii().to_string()
+        Printable(text).to_string()
     }
 }
 

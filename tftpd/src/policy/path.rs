@@ -63,7 +63,6 @@ impl Name {
     }
 
     /// Returns the name as a relative path.
-    #[cfg(unix)]
     pub fn as_path(&self) -> &std::path::Path {
         use std::os::unix::ffi::OsStrExt;
         std::path::Path::new(std::ffi::OsStr::from_bytes(&self.0))
