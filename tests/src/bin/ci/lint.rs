@@ -45,7 +45,7 @@ fn packages() -> Result<String, String> {
     let profile = host::build_folder();
     let target = profile.parent().unwrap_or(&profile);
     let folder = TempDir::new().map_err(|error| format!("no temporary folder: {error}"))?;
-    let path = |name| folder.path().join(format!("{name}-{VERSION}"));
+    let unpacked = |name| folder.path().join(format!("{name}-{VERSION}"));
     for name in PACKAGES {
         let archive = target.join(format!("package/{name}-{VERSION}.crate"));
         let mut unpack = Command::new("tar");
@@ -56,9 +56,12 @@ fn packages() -> Result<String, String> {
         let mut check = steps::cargo("check --quiet --offline --all-features");
         check
             .arg("--manifest-path")
-            .arg(path(name).join("Cargo.toml"));
+            .arg(unpacked(name).join("Cargo.toml"));
         for other in PACKAGES.iter().filter(|other| *other != name) {
-            let patch = format!("patch.crates-io.{other}.path={:?}", path(other));
+            let patch = format!(
+                "patch.crates-io.{other}.path='{}'",
+                unpacked(other).display()
+            );
             check.arg("--config").arg(patch);
         }
         // The workspace's setting, which an archive does not hold: dependencies are built once.
