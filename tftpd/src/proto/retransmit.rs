@@ -16,7 +16,7 @@ use std::time::Duration;
 pub(super) struct RetransmitTimer {
     /// Smoothed round trip in microseconds; 0 until one is measured.
     srtt: u32,
-    /// Its mean deviation, likewise.
+    /// Mean deviation of the round trip, likewise.
     rttvar: u32,
     /// The shortest round trip, likewise.
     shortest: u32,
@@ -61,7 +61,7 @@ impl RetransmitTimer {
         self.backoff = 0;
     }
 
-    /// Notes a round trip that nothing but the packet's first sending can have begun.
+    /// Records a round trip that can only have begun with the first transmission of the packet.
     pub(super) fn shortest(&mut self, rtt: Duration) {
         let rtt = micros(rtt);
         self.shortest = match self.shortest {
@@ -75,7 +75,7 @@ impl RetransmitTimer {
         self.backoff = self.backoff.saturating_add(1).min(16);
     }
 
-    /// What was held to be too soon for an answer was one.
+    /// Discards the shortest round trip: an ACK that was held to be too soon was genuine.
     pub(super) fn forget_shortest(&mut self) {
         self.shortest = 0;
     }
@@ -85,7 +85,8 @@ impl RetransmitTimer {
         (self.srtt > 0).then(|| Duration::from_micros(self.srtt.into()))
     }
 
-    /// How soon after a packet its answer can come, once a round trip was measured.
+    /// Returns the shortest time in which an answer can follow a packet, once a round trip was
+    /// measured: an eighth less than the shortest one.
     pub(super) fn soonest(&self) -> Option<Duration> {
         (self.shortest > 0).then(|| Duration::from_micros(self.shortest.into()) * 7 / 8)
     }
@@ -103,7 +104,7 @@ impl RetransmitTimer {
         wait + wait.mul_f32(self.next_jitter() / 8.0)
     }
 
-    /// Returns a number in 0..1 (xorshift: this spreads load, it hides nothing).
+    /// Returns a number in 0..1 (xorshift, which is predictable: it only spreads load).
     fn next_jitter(&mut self) -> f32 {
         self.jitter ^= self.jitter << 13;
         self.jitter ^= self.jitter >> 17;

@@ -36,17 +36,17 @@ pub struct Sender {
     sent_end: u64,
     /// One past the last block of the latest window that had been sent before; 0 if all was new.
     again_end: u64,
-    /// Whether a word of the peer was taken for an echo since then. Silence afterwards says that
-    /// it was a report.
+    /// Set when an ACK inside the latest window was treated as an echo; if the timer then fires, it
+    /// was a gap report.
     extended: bool,
     /// The last block, short or empty; `UNKNOWN` until it has been read.
     last: u64,
     terms: Terms,
     phase: Phase,
     pending: Option<SenderOutput>,
-    /// Whether what is outstanding went out once since the peer last moved on, so that its answer
-    /// measures the path. Blocks sent again after a gap count: the peer has just said that it lacks
-    /// the first of them, so that its next word is about these.
+    /// Set while the outstanding packets were sent once since the last progress, so that their
+    /// answer measures the RTT. Blocks sent again after a gap count as sent once: the ACK reported
+    /// the first of them as missing, so the next ACK refers to these transmissions.
     clean: bool,
     trust: Trust,
     resent: u32,
@@ -70,7 +70,7 @@ pub struct SenderConfig {
 }
 
 impl SenderConfig {
-    /// Returns the parameters for a file of `size` bytes and a peer that asked for no options.
+    /// Returns the parameters for a file of `size` bytes and a request without options.
     pub fn new(size: impl Into<Option<u64>>) -> Self {
         Self {
             size: size.into(),
@@ -111,22 +111,22 @@ pub enum SenderOutput {
     /// Send `count` DATA packets from block `first` on; block `n` starts at byte
     /// `(n - 1) * blksize`.
     Blocks {
-        /// The first of them, 1 or more.
+        /// The number of the first block, 1 or more.
         first: u64,
-        /// Their number, 1 or more. All exist, unless the size is not known.
+        /// The number of blocks, 1 or more. All exist, unless the size is unknown.
         count: u16,
     },
     /// Send an ERROR with this code and the text of the RFC.
     Error(ErrorCode),
-    /// Nothing until a datagram arrives or this deadline passes.
+    /// Wait for a datagram or for this deadline.
     Wait(Instant),
-    /// Nothing: the transfer has ended, see [`Sender::outcome`].
+    /// End the transfer; [`Sender::outcome`] has the reason.
     Done,
 }
 
 #[derive(Clone, Debug)]
 enum Phase {
-    /// The OACK is out, ACK 0 is awaited.
+    /// The OACK was sent; ACK 0 is awaited.
     Oack(Options),
     Data,
     Ended(Outcome),
@@ -152,9 +152,10 @@ impl Sender {
         sender
     }
 
-    /// Returns a client's sender: it begins with DATA 1, and the answer to the WRQ has proved the
-    /// peer's address. `round_trip` is the time that the answer took, if the WRQ was sent once. It
-    /// is a sample for the RTO but not for the shortest round trip: a server opens the file first.
+    /// Returns a client's sender, which begins with DATA 1: the answer to the WRQ has proved the
+    /// peer's address. `round_trip` is the time that the answer took, if the WRQ was sent once.
+    /// That time is a sample for the RTO but not for the shortest RTT: a server opens the file
+    /// before it answers.
     pub fn answered(config: SenderConfig, round_trip: Option<Duration>, now: Instant) -> Self {
         let mut sender = Self::idle(config, now);
         sender.trust = Trust::Options;
@@ -295,7 +296,7 @@ impl Sender {
         };
         let number = self.base - 1 + ahead;
         if number >= self.sent_end {
-            // Older than the last acknowledgement, or ahead of everything sent: not to be trusted.
+            // Older than the last ACK, or beyond the last block sent.
             return;
         }
         if number < self.base {
@@ -311,17 +312,18 @@ impl Sender {
         } else if self.base < self.sent_end && (too_soon || self.base == self.again_end) {
             self.extend(now);
         } else {
-            // RFC 7440 §4: after a gap too, a full window from the block that is missing.
+            // RFC 7440 §4: also after a gap, a full window from the missing block on.
             self.send(now);
         }
     }
 
-    /// The last acknowledgement came once more.
+    /// Handles a duplicate of the last ACK.
     ///
-    /// With single blocks that means nothing: answering it would double every packet from then on
-    /// (RFC 1123 §4.2.3.1). With windows it is how a receiver reports that the first block of a
-    /// window is missing, and some report it for each later block of that window; one resend per
-    /// round trip answers them all. What comes sooner than an answer can is no word on this window.
+    /// With windows of one block a duplicate ACK is ignored: answering it would double every packet
+    /// from then on (RFC 1123 §4.2.3.1). With larger windows it reports that the first block of a
+    /// window is missing, and some receivers report that for each later block of the window; one
+    /// retransmission per RTT answers all of them. An ACK that arrives sooner than the shortest RTT
+    /// cannot refer to this window.
     fn acknowledged_again(&mut self, now: Instant) {
         let round_trip = self.timer.round_trip().unwrap_or(UNKNOWN_ROUND_TRIP);
         let quiet = if self.clock.sends > 1 {
@@ -362,7 +364,7 @@ impl Sender {
         }
     }
 
-    /// Sends what is due: the OACK, or the window that starts at the first unacknowledged block.
+    /// Sends the OACK, or the window that starts at the first unacknowledged block.
     fn send(&mut self, now: Instant) {
         let repeated = self.clock.sends > 0;
         if let Phase::Oack(options) = self.phase {
@@ -386,12 +388,12 @@ impl Sender {
         self.clock.sent(now, wait);
     }
 
-    /// Fills the window with blocks that were never sent, for an acknowledgement that reports no
-    /// gap, although blocks beyond it are on their way.
+    /// Fills the window with blocks that were never sent, after an ACK that reports no gap although
+    /// blocks beyond it are in flight.
     ///
-    /// Such a one comes too soon to be about the latest window, or names the last block that was
-    /// sent twice. Some receivers answer each copy with the last good number; a full window for
-    /// each of these answers would be full of copies itself, to the end of the file.
+    /// Such an ACK arrives too soon to refer to the latest window, or names the last block that was
+    /// sent twice. Some receivers answer each copy with the number of the last block in order; a
+    /// full window for each of these ACKs would consist of copies itself, to the end of the file.
     fn extend(&mut self, now: Instant) {
         let first = self.sent_end;
         self.sent_end = first.max(self.base + u64::from(self.window_from_base()));
@@ -406,9 +408,9 @@ impl Sender {
         self.clock.deadline = now + self.timer.wait();
     }
 
-    /// How many blocks go out next: a window, or what is left of the file. A peer that never
-    /// acknowledged a block gets a window twice and then one block at a time, so that a forged
-    /// ACK 0 does not buy a flood.
+    /// Returns the number of blocks to send next: a window, or the rest of the file. A peer that
+    /// never acknowledged a block is sent a window twice and then one block at a time, so that a
+    /// forged ACK 0 does not cause a flood.
     fn window_from_base(&self) -> u16 {
         let left = u16::try_from(self.last - (self.base - 1)).unwrap_or(u16::MAX);
         let window = if self.trust == Trust::Blocks || self.clock.sends < 2 {
@@ -432,8 +434,9 @@ impl Sender {
         self.clock.progressed(now);
     }
 
-    /// Whether everything was sent to a peer that took part. Clients are gone once they have sent
-    /// the last acknowledgement; silence then says more of that packet than of the file.
+    /// Returns true if all blocks were sent and the peer has answered before. Clients close their
+    /// port once they have sent the last ACK; silence then indicates a lost ACK rather than a lost
+    /// block.
     fn only_the_end_is_missing(&self) -> bool {
         self.trust > Trust::None && self.sent_end > self.last
     }
@@ -452,10 +455,10 @@ impl Sender {
     }
 }
 
-/// The last block of a file that has not been read to its end.
+/// The value of `Sender::last` for a file that has not been read to its end.
 const UNKNOWN: u64 = u64::MAX;
 
-/// What is assumed of a path whose first reply had to be repeated.
+/// The RTT that is assumed when none was measured because the first reply had to be repeated.
 const UNKNOWN_ROUND_TRIP: Duration = Duration::from_millis(100);
 
 #[cfg(test)]
