@@ -1,23 +1,20 @@
 //! Exchange scripts, run against a receiver in virtual time.
-//!
-//! Two lines name the steps of the driver: `= commit`, the receiver asks for the file to be made
-//! durable, and `= committed`, the driver reports that it is.
 
 use super::*;
-use crate::proto::{Ack, Blksize, Oack, Windowsize, trace::Line};
+use crate::proto::{Blksize, Windowsize, trace::Trace};
 
 #[test]
 fn blocks_are_stored_and_acknowledged_one_by_one() {
     let mut t = client(1, Opening::AwaitData);
-    t.run(
+    t.run_to_end(
         "+0 < DATA 1 len 512
          +0 > ACK 1
          +0 < DATA 2 len 100
          = commit
          = committed
          +0 > ACK 2",
-    )
-    .expect_end(&Outcome::Completed { last_ack: true });
+        &Outcome::Completed { last_ack: true },
+    );
     assert_eq!(t.file.len(), 612);
 }
 
@@ -42,9 +39,10 @@ fn the_last_ack_waits_until_the_file_is_durable() {
          +0 < DATA 1 len 5",
     )
     .wait()
-    .run(
+    .run_to_end(
         "= committed
          +0 > ACK 1",
+        &Outcome::Completed { last_ack: true },
     );
     assert_eq!(t.file.len(), 5, "the repeated block was stored once");
 }
@@ -52,18 +50,18 @@ fn the_last_ack_waits_until_the_file_is_durable() {
 #[test]
 fn a_file_that_cannot_be_stored_is_refused_instead_of_acknowledged() {
     let mut t = client(1, Opening::AwaitData);
-    t.run(
+    t.run_to_end(
         "+0 < DATA 1 len 5
-         = commit",
+         = commit
+         = abort 3
+         +0 > ERROR 3",
+        &Outcome::Aborted(ErrorCode::DiskFull),
     );
-    t.receiver.handle(Input::Abort(ErrorCode::DiskFull), t.now);
-    t.run("+0 > ERROR 3")
-        .expect_end(&Outcome::Aborted(ErrorCode::DiskFull));
 }
 
 #[test]
 fn a_window_is_acknowledged_as_one_and_its_last_block_on_arrival() {
-    client(4, Opening::Ack).run(
+    client(4, Opening::Ack).run_to_end(
         "+0 > ACK 0
          +0 < DATA 1 len 512
          +0 < DATA 2 len 512
@@ -75,6 +73,7 @@ fn a_window_is_acknowledged_as_one_and_its_last_block_on_arrival() {
          = commit
          = committed
          +0 > ACK 6",
+        &Outcome::Completed { last_ack: true },
     );
 }
 
@@ -102,7 +101,7 @@ fn a_first_window_without_its_first_block_shows_that_the_oack_has_arrived() {
         windowsize: Windowsize::new(4),
         ..Options::default()
     };
-    server(4, Opening::Oack(options)).run(
+    server(4, Opening::Oack(options)).run_to_end(
         "+0 < OACK windowsize=4
          +0 > DATA 2 len 512
          +0 < ACK 0
@@ -117,6 +116,7 @@ fn a_first_window_without_its_first_block_shows_that_the_oack_has_arrived() {
          = commit
          = committed
          +0 < ACK 2",
+        &Outcome::Completed { last_ack: true },
     );
 }
 
@@ -183,11 +183,11 @@ fn the_last_ack_is_repeated_for_at_least_half_a_minute() {
         "+0 < DATA 1 len 512
          +0 > ACK 1",
     );
-    while t.wait().receiver.outcome().is_none() {
+    while t.wait().transfer.outcome().is_none() {
         t.run("+0 > ACK 1");
     }
     t.expect_end(&Outcome::TimedOut(Stage::Data));
-    assert!(t.now - t.start >= Duration::from_secs(30));
+    assert!(t.elapsed() >= Duration::from_secs(30));
 }
 
 #[test]
@@ -257,7 +257,7 @@ fn each_repeated_last_block_restarts_the_dally_timer_up_to_a_limit() {
     );
     t.now += Duration::from_millis(1);
     t.wait().expect_end(&Outcome::Completed { last_ack: true });
-    assert_eq!(t.now - t.start, Duration::from_secs(40));
+    assert_eq!(t.elapsed(), Duration::from_secs(40));
 }
 
 #[test]
@@ -288,11 +288,11 @@ fn while_it_dallies_one_block_of_the_last_window_is_enough_and_a_whole_one_bring
 #[test]
 fn a_block_larger_than_agreed_ends_the_transfer() {
     let mut t = client(1, Opening::AwaitData);
-    t.run(
+    t.run_to_end(
         "+0 < DATA 1 len 513
          +0 > ERROR 4",
-    )
-    .expect_end(&Outcome::Violation("a block is larger than agreed"));
+        &Outcome::Violation("a block is larger than agreed"),
+    );
     assert_eq!(t.file, b"");
 }
 
@@ -303,12 +303,12 @@ fn duplicates_without_progress_end_the_transfer() {
         "+0 < DATA 1 len 512
          +0 > ACK 1",
     );
-    while t.receiver.outcome().is_none() {
-        t.deliver(&Line::parse("+500ms < DATA 1 len 512"));
-        let _ = t.receiver.poll();
+    while t.transfer.outcome().is_none() {
+        t.deliver("+500ms < DATA 1 len 512");
+        let _ = t.transfer.poll();
     }
     t.expect_end(&Outcome::TimedOut(Stage::Data));
-    assert!(t.now - t.start < Duration::from_secs(42));
+    assert!(t.elapsed() < Duration::from_secs(42));
 }
 
 #[test]
@@ -333,27 +333,18 @@ fn block_numbers_go_on_with_0_after_65535() {
     assert_eq!(t.file.len(), 65_540 * 512);
 }
 
-/// A receiver with a virtual clock, and the file that it stored.
-struct Trace {
-    receiver: Receiver,
-    is_client: bool,
-    start: Instant,
-    now: Instant,
-    file: Vec<u8>,
-}
-
 fn client(window: u16, opening: Opening) -> Trace {
-    Trace::new(config(window), opening, true)
+    trace(config(window), opening, true)
 }
 
 fn server(window: u16, opening: Opening) -> Trace {
-    Trace::new(config(window), opening, false)
+    trace(config(window), opening, false)
 }
 
 /// A client that stays for `seconds` after the last ACK.
 fn dallying(window: u16, seconds: u64) -> Trace {
     let config = config(window).with_dally(Duration::from_secs(seconds));
-    Trace::new(config, Opening::Ack, true)
+    trace(config, Opening::Ack, true)
 }
 
 fn config(window: u16) -> ReceiverConfig {
@@ -365,86 +356,8 @@ fn config(window: u16) -> ReceiverConfig {
     ReceiverConfig::default().with_terms(terms)
 }
 
-impl Trace {
-    #[expect(clippy::disallowed_methods, reason = "virtual time starts somewhere")]
-    fn new(config: ReceiverConfig, opening: Opening, is_client: bool) -> Self {
-        let start = Instant::now();
-        Self {
-            receiver: Receiver::new(config, opening, start),
-            is_client,
-            start,
-            now: start,
-            file: Vec::new(),
-        }
-    }
-
-    /// Runs a script. Each packet of the receiver must be on a line, and no line may lack its packet.
-    #[track_caller]
-    fn run(&mut self, script: &str) -> &mut Self {
-        let lines = script.lines().map(str::trim);
-        for text in lines.filter(|text| !text.starts_with('#')) {
-            match text {
-                "= commit" => assert_eq!(self.receiver.poll(), ReceiverOutput::Commit),
-                "= committed" => self.receiver.committed(self.now),
-                packet => self.packet(packet),
-            }
-        }
-        let output = self.receiver.poll();
-        let nothing = matches!(output, ReceiverOutput::Wait(_) | ReceiverOutput::Done);
-        assert!(nothing, "{output:?} after the end of the script");
-        self
-    }
-
-    #[track_caller]
-    fn packet(&mut self, text: &str) {
-        let line = Line::parse(text);
-        if line.from_client == self.is_client {
-            if line.after.is_none() {
-                self.wait();
-            } else {
-                assert_eq!(line.after, Some(Duration::ZERO), "{text}");
-            }
-            let mut sent = Vec::new();
-            match self.receiver.poll() {
-                ReceiverOutput::Ack(block) => Ack { block }.encode(&mut sent),
-                ReceiverOutput::Oack(options) => Oack { options }.encode(&mut sent),
-                ReceiverOutput::Error(code) => Error::new(code).encode(&mut sent),
-                other => panic!("{other:?} instead of {text}"),
-            }
-            assert_eq!(sent, line.datagram, "{text}");
-        } else {
-            let output = self.receiver.poll();
-            assert!(
-                matches!(output, ReceiverOutput::Wait(_)),
-                "{output:?} before {text}"
-            );
-            self.deliver(&line);
-        }
-    }
-
-    fn deliver(&mut self, line: &Line) {
-        self.now += line.after.expect("the peer has no timer here");
-        let input = Input::Datagram(&line.datagram);
-        if let Some(stored) = self.receiver.handle(input, self.now) {
-            assert_eq!(stored.offset, self.file.len() as u64, "a hole in the file");
-            self.file.extend_from_slice(stored.payload);
-        }
-    }
-
-    /// Lets the time of the next deadline pass, unless it has.
-    #[track_caller]
-    fn wait(&mut self) -> &mut Self {
-        match self.receiver.poll() {
-            ReceiverOutput::Wait(at) => self.now = at,
-            other => panic!("{other:?} instead of a wait"),
-        }
-        self.receiver.handle(Input::Timer, self.now);
-        self
-    }
-
-    #[track_caller]
-    fn expect_end(&mut self, outcome: &Outcome) {
-        assert_eq!(self.receiver.poll(), ReceiverOutput::Done);
-        assert_eq!(self.receiver.outcome(), Some(outcome));
-    }
+fn trace(config: ReceiverConfig, opening: Opening, is_client: bool) -> Trace {
+    Trace::new(is_client, |start| {
+        Receiver::new(config, opening, start).into()
+    })
 }
