@@ -10,7 +10,7 @@ mod cell;
 mod draw;
 mod explain;
 mod foreign;
-mod free;
+mod free_set;
 mod group;
 mod index;
 mod quota;

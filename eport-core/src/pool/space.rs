@@ -6,7 +6,7 @@ use rand_core::Rng;
 
 use super::backoff::Backoff;
 use super::cell::{Cell, CellState, ForeignCause, Seconds};
-use super::free::FreeSet;
+use super::free_set::FreeSet;
 use super::group::Group;
 use super::slots::Slots;
 use super::state::Counts;

@@ -7,7 +7,7 @@
 
 #[cfg(feature = "net")]
 mod generator;
-mod selector;
+mod ordered;
 
 use std::fmt;
 use std::num::NonZeroU16;
@@ -16,8 +16,8 @@ use std::time::Duration;
 
 #[cfg(feature = "net")]
 pub(crate) use generator::Generator;
+pub(crate) use ordered::{Conversation, Selector};
 use rand_core::Rng;
-pub(crate) use selector::{Conversation, Selector};
 
 /// The algorithm that chooses the next of the free ports.
 ///

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{incoming::Incoming, rejection::AcceptError};
+use super::{rejection::AcceptError, request::Incoming};
 use crate::{
     backend::{Backend, Content, OpenError, Opened, Upload},
     engine::{

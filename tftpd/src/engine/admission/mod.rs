@@ -7,11 +7,11 @@
 
 mod accept;
 mod error_limit;
-mod incoming;
 pub(crate) mod limits;
 mod pending;
 mod queue;
 mod rejection;
+mod request;
 #[cfg(test)]
 mod tests;
 
@@ -23,8 +23,8 @@ use std::{
 };
 
 pub(crate) use accept::Service;
-pub(crate) use incoming::ReplyPath;
 pub(crate) use pending::Waker;
+pub(crate) use request::ReplyPath;
 
 use super::{
     id::TransferId,
@@ -38,11 +38,11 @@ use crate::{
 };
 use accept::Acceptor;
 use error_limit::ErrorRateLimit;
-use incoming::Incoming;
 use limits::{Caps, Grant, TransferCount, TransferLimits, TransferPermit};
 use pending::{PendingContent, ReadyRequest};
 use queue::RequestQueue;
 use rejection::{AcceptError, RequestError};
+use request::Incoming;
 
 /// The action that a datagram on a listening socket leads to.
 ///

@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::incoming::{Incoming, WaitingRequest};
+use super::request::{Incoming, WaitingRequest};
 use crate::{
     backend::{Content, OpenError, Pending},
     engine::record::Rejection,

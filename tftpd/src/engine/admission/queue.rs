@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::incoming::{Incoming, WaitingRequest};
+use super::request::{Incoming, WaitingRequest};
 use crate::engine::record::Rejection;
 
 /// A bounded FIFO queue with one entry per client.
@@ -106,7 +106,7 @@ impl RequestQueue {
 mod tests {
     use super::*;
     use crate::{
-        engine::admission::incoming::ReplyPath,
+        engine::admission::request::ReplyPath,
         proto::{Direction, Mode, Options, Request},
     };
 
