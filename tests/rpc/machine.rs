@@ -1,7 +1,7 @@
 //! A machine for a portmapper: a network namespace with its own `/run` and `/var/lib`.
 
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -23,6 +23,7 @@ pub(crate) const CABLE: &str = "cable0";
 const MOVE_IN: &str = "set -e
     mount --bind \"$1/run\" /run
     mount --bind \"$1/lib\" /var/lib
+    mount --bind \"$1/passwd\" /etc/passwd
     shift
     exec \"$@\" 2>&1";
 
@@ -50,6 +51,12 @@ impl Machine {
         for name in ["etab", "rmtab", "state"] {
             host::write(&folder.path().join("lib/nfs").join(name), []);
         }
+        // rpcbind ends without its user, which only the installation of its package would add.
+        let mut users = host::read_text(Path::new("/etc/passwd"));
+        if !users.lines().any(|user| user.starts_with("_rpc:")) {
+            users.push_str("_rpc:x:999:65534::/run/rpcbind:/usr/sbin/nologin\n");
+        }
+        host::write(&folder.path().join("passwd"), users);
         Self {
             network: Netns::new(),
             folder,
