@@ -121,7 +121,7 @@ impl Registry {
             if holder.claim.address == claim.address {
                 return Ok(Accepted::Unchanged);
             }
-            if !owner.may_change(holder.owner) && holder.liveness(host) != Liveness::Dead {
+            if !owner.may_replace(holder.owner, || holder.liveness(host)) {
                 return Err(RegistryError::Held(holder.owner));
             }
         } else {
@@ -169,7 +169,7 @@ impl Registry {
             let Some(held) = self.table.get(key) else {
                 continue;
             };
-            if owner.may_change(held.owner) || held.liveness(host) == Liveness::Dead {
+            if owner.may_replace(held.owner, || held.liveness(host)) {
                 self.remove(key);
                 outcome.removed += 1;
             } else {

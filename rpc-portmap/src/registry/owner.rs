@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::host::Liveness;
+
 /// The origin of a request, as far as it gives rights.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
@@ -26,9 +28,10 @@ pub enum Owner {
 }
 
 impl Owner {
-    /// Returns true if `self` may replace or remove a registration of `holder`.
-    pub fn may_change(self, holder: Self) -> bool {
-        self == Self::Uid(0) || self == holder
+    /// Returns true if `self` may replace or remove a registration of `holder`: its owner and root
+    /// may, and every user once the service is dead. `liveness` is called only if it decides.
+    pub(super) fn may_replace(self, holder: Self, liveness: impl FnOnce() -> Liveness) -> bool {
+        self == Self::Uid(0) || self == holder || liveness() == Liveness::Dead
     }
 
     pub(super) const fn authority(self) -> Authority {

@@ -8,6 +8,7 @@
 mod accept;
 mod error_limit;
 pub(crate) mod limits;
+mod not_a_request;
 mod pending;
 mod queue;
 mod rejection;
@@ -34,7 +35,7 @@ use super::{
 use crate::{
     backend::{Content, OpenError},
     net::Arrival,
-    proto::{DecodeError, ErrorCode, Packet},
+    proto::{ErrorCode, Packet},
 };
 use accept::Acceptor;
 use error_limit::ErrorRateLimit;
@@ -258,50 +259,6 @@ impl<O: OpenChannel> Admission<O> {
             && ![0, SERVER_PORT, arrival.local.port()].contains(&port)
     }
 
-    /// Decides on a datagram that is no request. An ERROR is never answered: two servers that
-    /// answered each other's ERRORs would not stop.
-    fn on_other_packet(
-        &mut self,
-        datagram: &[u8],
-        path: ReplyPath,
-        known: Option<Known>,
-        now: Instant,
-    ) -> Verdict<O::Channel> {
-        if let Some(known) = known.filter(|known| known.is_shared) {
-            return Verdict::Deliver(known.id);
-        }
-        let code = match Packet::decode(datagram) {
-            Err(DecodeError::UnknownOpcode(_)) => ErrorCode::IllegalOperation,
-            // Without ports of their own, an unknown transfer has ended or never existed.
-            Ok(Packet::Data(_) | Packet::Ack(_)) if self.acceptor.service.single_port => {
-                ErrorCode::UnknownTransferId
-            }
-            _ => return Verdict::Ignore,
-        };
-        if self.errors.allow(path.client.ip(), now) {
-            error(path, code)
-        } else {
-            Verdict::Ignore
-        }
-    }
-
-    /// Decides on a request that cannot be decoded. It is answered only within the limits, and
-    /// never waits.
-    fn on_malformed(
-        &mut self,
-        path: ReplyPath,
-        running: &mut impl Running,
-        now: Instant,
-    ) -> Verdict<O::Channel> {
-        if self.is_closed {
-            return Verdict::Ignore;
-        }
-        match self.acquire(path.client, running, now) {
-            Ok(_permit) => error(path, ErrorCode::IllegalOperation),
-            Err(_) => Verdict::Ignore,
-        }
-    }
-
     /// Decides on a request. `Err` if there is no capacity at the moment.
     fn request(
         &mut self,
@@ -367,15 +324,5 @@ fn rejected<C>(incoming: &Incoming<'_>, error: RequestError) -> Verdict<C> {
         code: error.code,
         text: error.text,
         record: Some(Box::new(record)),
-    })
-}
-
-/// An ERROR with the text of the RFC for a datagram that is no valid request.
-fn error<C>(path: ReplyPath, code: ErrorCode) -> Verdict<C> {
-    Verdict::Reject(Reject {
-        path,
-        code: Some(code),
-        text: None,
-        record: None,
     })
 }
