@@ -3,6 +3,7 @@
 
 mod amplification;
 mod flood;
+mod log;
 mod malformed;
 mod obstacles;
 mod packets;

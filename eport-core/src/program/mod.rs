@@ -44,7 +44,7 @@ pub use findings::Findings;
 #[cfg(feature = "program")]
 pub use listen::{ListenAddress, ParseListenError};
 #[cfg(feature = "program")]
-pub use log::start_logging;
+pub use log::{LogGuard, start_logging};
 #[cfg(feature = "program")]
 pub use notify::notify;
 #[cfg(feature = "program")]

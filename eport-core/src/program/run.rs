@@ -1,5 +1,6 @@
 //! The beginning and the end of `main`.
 
+use std::io::{self, Write as _};
 use std::process::{ExitCode, Termination};
 
 use clap::Parser;
@@ -46,7 +47,8 @@ pub fn end(result: Result<impl Termination, Failure>) -> ExitCode {
     match result {
         Ok(value) => value.report(),
         Err(failure) => {
-            eprintln!("{failure}");
+            // The exit code remains where standard error cannot be written.
+            let _ = writeln!(io::stderr(), "{failure}");
             failure.exit().into()
         }
     }

@@ -65,7 +65,7 @@ pub(super) struct Args {
 }
 
 pub(super) async fn serve(args: Args) -> Result<Exit, Failure> {
-    program::start_logging(args.log);
+    let _log = program::start_logging(args.log)?;
     let listeners = listeners(&args)?;
     let signals = StopSignals::new()?;
     let portmapper = portmapper(&args, &listeners)?;

@@ -29,7 +29,7 @@ pub fn main() -> ExitCode {
 
 async fn serve(args: Args) -> Result<(), Failure> {
     let root = args.root.as_deref().ok_or_else(failures::no_root_named)?;
-    program::start_logging(args.log);
+    let _log = program::start_logging(args.log)?;
     let descriptors = program::raise_descriptor_limit();
     let (limits, policy) = (args.limits()?, args.policy()?);
     let files = args
