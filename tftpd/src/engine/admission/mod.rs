@@ -112,7 +112,7 @@ pub(crate) struct Admission<O> {
 /// client has started over. Machines take seconds to reboot.
 const LATE_DUPLICATE: Duration = Duration::from_secs(1);
 
-/// The port of TFTP servers (RFC 1350, appendix I), which no client sends requests from.
+/// The port of TFTP servers (RFC 1350, appendix I). lwIP's client sends its requests from it, too.
 const SERVER_PORT: u16 = 69;
 
 impl<O: OpenChannel> Admission<O> {
@@ -152,7 +152,7 @@ impl<O: OpenChannel> Admission<O> {
             client,
         };
         let known = running.find(client);
-        if !matches!(arrival.bytes, [0, 1 | 2, ..]) {
+        if !is_request(arrival) {
             return self.on_other_packet(arrival.bytes, path, known, now);
         }
         let digest = self.hasher.hash_one(arrival.bytes);
@@ -249,14 +249,18 @@ impl<O: OpenChannel> Admission<O> {
     }
 
     /// Returns true if a client may have sent this. Broadcasts are dropped unless they are enabled
-    /// (RFC 1123 §4.2.3.5), and so are datagrams from the port of a server. Datagrams to a multicast
-    /// address of IPv6 are always dropped: they do not name the address to reply from.
+    /// (RFC 1123 §4.2.3.5). From the port of a server only requests are taken: two servers that answered
+    /// each other's other packets would not stop. Datagrams from port 0, from the listener itself, and
+    /// to a multicast address of IPv6, which do not name the address to reply from, are always dropped.
     fn is_from_a_client(&self, arrival: &Arrival<'_>) -> bool {
         let is_broadcast_served =
             self.acceptor.service.broadcast && !arrival.local.ip().is_multicast();
         let port = arrival.client.port();
+        let is_server_port = [SERVER_PORT, arrival.local.port()].contains(&port);
         (arrival.unicast || is_broadcast_served)
-            && ![0, SERVER_PORT, arrival.local.port()].contains(&port)
+            && port != 0
+            && arrival.client != arrival.local
+            && (is_request(arrival) || !is_server_port)
     }
 
     /// Decides on a request. `Err` if there is no capacity at the moment.
@@ -307,6 +311,11 @@ impl<O: OpenChannel> Admission<O> {
             Grant::TooMany => Err(Rejection::TooMany),
         }
     }
+}
+
+/// Returns true if the opcode is that of a RRQ or a WRQ.
+fn is_request(arrival: &Arrival<'_>) -> bool {
+    matches!(arrival.bytes, [0, 1 | 2, ..])
 }
 
 /// A rejection without an answer.

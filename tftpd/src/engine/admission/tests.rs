@@ -239,8 +239,9 @@ fn datagrams_that_no_client_sends_are_ignored() {
     for (from, expected) in [
         ("192.0.2.7:2071", "start"),
         ("192.0.2.7:0", "ignore"),
-        ("192.0.2.7:69", "ignore"),
-        ("192.0.2.7:6969", "ignore"),
+        ("192.0.2.7:69", "start"),
+        ("192.0.2.7:6969", "start"),
+        ("192.0.2.1:6969", "ignore"),
         ("[2001:db8::7]:0", "ignore"),
     ] {
         let mut bench = Bench::new(Caps::default());
@@ -255,6 +256,13 @@ fn datagrams_that_no_client_sends_are_ignored() {
             ..arrival(REQUEST, from)
         };
         assert_eq!(name(&bench.receive(&arrival)), expected, "{from}");
+        let unknown = Arrival {
+            bytes: b"\x00\x09x",
+            ..arrival
+        };
+        let is_a_server = [0, 69, 6969].contains(&from.port());
+        let expected = if is_a_server { "ignore" } else { "reject" };
+        assert_eq!(name(&bench.receive(&unknown)), expected, "{from}");
     }
 }
 
