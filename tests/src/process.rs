@@ -158,7 +158,8 @@ impl Process {
         std::fs::read_dir(format!("/proc/{}/fd", self.id())).map_or(0, Iterator::count)
     }
 
-    fn pid(&self) -> Pid {
+    /// Returns the process identifier.
+    pub fn pid(&self) -> Pid {
         Pid::from_raw(self.child.id().cast_signed())
     }
 }

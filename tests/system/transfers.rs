@@ -3,6 +3,7 @@
 
 use std::net::SocketAddr;
 
+use nix::sys::signal::{Signal, kill};
 use tests::client::Client;
 use tests::lab::{CLIENTS, Lab, SERVERS};
 use tests::peers;
@@ -62,6 +63,37 @@ fn requests_from_port_69_are_served_and_those_from_port_0_dropped() {
         4,
         "all but those from port 0: {log}"
     );
+}
+
+#[test]
+fn signals_that_do_not_stop_the_server_leave_its_transfers_alone() {
+    if !peers::available(&["ip"]) {
+        return;
+    }
+    let lab = Lab::new();
+    lab.file("x", [7; 1600]);
+    let server = lab.serve("");
+    let mut client = lab.client(SERVERS[0]);
+    assert_eq!(client.ask("RRQ x octet"), "DATA 1 len 512");
+    lab.there
+        .sysctl("net.ipv4.ip_local_reserved_ports", "61003-61004");
+    for (block, signal) in [
+        (1, Signal::SIGHUP),
+        (2, Signal::SIGUSR1),
+        (3, Signal::SIGUSR2),
+    ] {
+        kill(server.process().pid(), signal).expect("the server runs");
+        let last = if block == 3 { 64 } else { 512 };
+        assert_eq!(
+            client.ask(&format!("ACK {block}")),
+            format!("DATA {} len {last}", block + 1),
+            "{signal}: {}",
+            server.output()
+        );
+    }
+    client.send("ACK 4");
+    server.wait_for_line("read the reserved ports again withheld=2");
+    server.stop();
 }
 
 #[test]

@@ -53,4 +53,4 @@ pub use printable::{MAX_PRINTED, Printable};
 #[cfg(feature = "program")]
 pub use run::{block_on, end, parse};
 #[cfg(feature = "program")]
-pub use signal::StopSignals;
+pub use signal::{DaemonSignal, DaemonSignals, StopSignals};

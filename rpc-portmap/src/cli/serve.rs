@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::ArgAction;
 use eport_core::limit::Prefix;
-use eport_core::program::{self, Exit, Failure, ListenAddress, StopSignals};
+use eport_core::program::{self, DaemonSignal, DaemonSignals, Exit, Failure, ListenAddress};
 use eport_core::{Allocator, PortSpec};
 use tracing::{Level, debug, info};
 
@@ -67,7 +67,7 @@ pub(super) struct Args {
 pub(super) async fn serve(args: Args) -> Result<Exit, Failure> {
     let _log = program::start_logging(args.log)?;
     let listeners = listeners(&args)?;
-    let signals = StopSignals::new()?;
+    let signals = DaemonSignals::new()?;
     let portmapper = portmapper(&args, &listeners)?;
     for (netid, address) in listeners.addresses() {
         info!("listening at {address} ({netid})");
@@ -84,11 +84,14 @@ pub(super) async fn serve(args: Args) -> Result<Exit, Failure> {
     Ok(Exit::Success)
 }
 
-/// Waits for the signal that ends the program.
-async fn stop(mut signals: StopSignals) {
-    let signal = signals.next().await;
-    info!(signal, "stopping");
-    program::notify("STOPPING=1");
+/// Waits for the signal that ends the program. There is nothing to reload.
+async fn stop(mut signals: DaemonSignals) {
+    loop {
+        if let DaemonSignal::Stop(signal) = signals.next().await {
+            info!(signal, "stopping");
+            return program::notify("STOPPING=1");
+        }
+    }
 }
 
 /// Binds all sockets or none: when one fails, those before it are closed. If a service manager passes

@@ -9,7 +9,8 @@ use std::{path::Path, pin::pin, process::ExitCode};
 use args::Args;
 use eport_core::{
     Allocator, NoteLevel, PortSet,
-    program::{self, Exit, Failure, ListenAddress, StopSignals},
+    program::{self, DaemonSignal, DaemonSignals, Exit, Failure, ListenAddress},
+    system::{Host, Sources},
 };
 use tokio::sync::oneshot;
 use tracing::{info, warn};
@@ -37,13 +38,13 @@ async fn serve(args: Args) -> Result<(), Failure> {
         .map_err(|error| failures::root_unusable(&error))?;
     let allocator = allocator(&args)?;
     let listener = listener(&args.listen)?;
-    let signals = StopSignals::new()?;
+    let signals = DaemonSignals::new()?;
 
     warn_of_few(descriptors, &args, &allocator);
     announce(root, &args, &allocator, &listener);
     let server = Server::builder()
         .backend(files)
-        .allocator(allocator)
+        .allocator(allocator.clone())
         .policy(policy)
         .limits(limits)
         .caps(args.caps())
@@ -53,7 +54,9 @@ async fn serve(args: Args) -> Result<(), Failure> {
         .advice(advice::flags)
         .build()
         .map_err(|error| Failure::from_error(Exit::System, &error))?;
-    if let Some(done) = until_stopped(server, listener, signals).await? {
+    if let Some(done) =
+        until_stopped(server, listener, signals, || reload(&allocator, &args)).await?
+    {
         let Summary {
             sent,
             received,
@@ -77,14 +80,30 @@ async fn serve(args: Args) -> Result<(), Failure> {
 }
 
 fn allocator(args: &Args) -> Result<Allocator, Failure> {
-    let exclude = args
-        .exclude
-        .iter()
-        .fold(PortSet::default(), |all, ports| all.union(ports));
     let ports = Allocator::builder()
         .ports(args.ports.clone())
-        .exclude(&exclude);
+        .exclude(&excluded(args));
     Ok(transfer_ports(ports)?)
+}
+
+/// Reads the reserved ports of the host again. Running transfers keep their ports.
+fn reload(allocator: &Allocator, args: &Args) {
+    let sources = Sources::default().exclude(&excluded(args));
+    match allocator.reload(&sources, &Host::new()) {
+        Ok(done) => {
+            let (withheld, returned) = (done.withheld.len(), done.returned.len());
+            info!(withheld, returned, "read the reserved ports again");
+        }
+        Err(error) => {
+            warn!(%error, "cannot read the reserved ports again; those known before stay reserved");
+        }
+    }
+}
+
+fn excluded(args: &Args) -> PortSet {
+    args.exclude
+        .iter()
+        .fold(PortSet::default(), |all, ports| all.union(ports))
 }
 
 /// The port of RFC 1350.
@@ -122,7 +141,8 @@ fn warn_of_few(descriptors: Option<u64>, args: &Args, allocator: &Allocator) {
 async fn until_stopped(
     server: Server,
     listener: Listener,
-    mut signals: StopSignals,
+    mut signals: DaemonSignals,
+    reload: impl Fn(),
 ) -> Result<Option<Summary>, Failure> {
     let (drain, draining) = oneshot::channel::<()>();
     let mut drain = Some(drain);
@@ -132,9 +152,12 @@ async fn until_stopped(
             end = &mut serving => {
                 return end.map(Some).map_err(|error| Failure::from_error(Exit::System, &error));
             }
-            _ = signals.next() => match drain.take() {
-                Some(_) => info!("stopping: running transfers may finish"),
-                None => return Ok(None),
+            signal = signals.next() => match signal {
+                DaemonSignal::Stop(_) if drain.take().is_some() => {
+                    info!("stopping: running transfers may finish");
+                }
+                DaemonSignal::Stop(_) => return Ok(None),
+                _ => reload(),
             },
         }
     }
