@@ -1,8 +1,8 @@
 //! The parts that the workspace's programs (`tftpd`, `tftp`, `eport`, `rpc-portmap`) share, so that
 //! an exit code, an address to listen on or a finding is the same in each of them.
 //!
-//! [`Printable`] is always built. Everything else needs the feature `program`, which no library of
-//! the workspace enables: it brings clap, `serde_json`, tokio and tracing-subscriber.
+//! [`Printable`] is always built. Everything else needs the feature `program`, which the feature `cli`
+//! of each crate enables: it brings clap, serde_json, tokio and tracing-subscriber.
 
 mod printable;
 

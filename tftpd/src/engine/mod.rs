@@ -252,10 +252,14 @@ impl EngineLoop {
                 dispatch.carry_out(verdict, now);
             }
         }
+        dispatch.finish();
         while let Some(verdict) = dispatch.admission.next_queued(dispatch.transfers, now) {
             dispatch.carry_out(verdict, now);
+            dispatch.finish();
         }
-        dispatch.finish();
+        // A transfer that was evicted by a retry that failed all the same is no reason for another
+        // retry before its time.
+        dispatch.collect();
     }
 
     fn dispatch(&mut self) -> Dispatch<'_> {
@@ -324,14 +328,24 @@ impl Dispatch<'_> {
         }
     }
 
-    /// Takes over what transfers have left: files to commit, and records of those that ended.
+    /// Takes over what transfers have left, and lets the queue retry if one has ended.
     fn finish(&mut self) {
+        if self.collect() {
+            self.admission.on_transfer_end();
+        }
+    }
+
+    /// Takes over the files to commit, and the records of ended transfers; returns true if there
+    /// was a record.
+    fn collect(&mut self) -> bool {
         for commit in self.transfers.take_commits() {
             self.commits.commit(commit);
         }
+        let mut has_ended = false;
         for record in self.transfers.take_ended() {
-            self.admission.on_transfer_end();
             self.recorder.record(&record);
+            has_ended = true;
         }
+        has_ended
     }
 }

@@ -1,9 +1,9 @@
 //! Admission: from a datagram on a listening socket to a verdict.
 //!
 //! A request is decoded once, into a value that is carried from here to the transfer, the queue or
-//! the record. The order of the checks is: the sender's address; a request whose content is
-//! pending; a running transfer of the client; the limits; and [`accept`], which opens the file and
-//! the channel. Nothing is sent from here: the engine carries out the [`Verdict`].
+//! the record. The order of the checks is: the sender's address; the packet; a request whose content
+//! is pending; a running transfer of the client; the limits; and [`accept`], which opens the file
+//! and the channel. Nothing is sent from here: the engine carries out the [`Verdict`].
 
 mod accept;
 mod error_limit;
@@ -155,6 +155,9 @@ impl<O: OpenChannel> Admission<O> {
         if !is_request(arrival) {
             return self.on_other_packet(arrival.bytes, path, known, now);
         }
+        let Ok(Packet::Request(request)) = Packet::decode(arrival.bytes) else {
+            return self.on_malformed(path, running, now);
+        };
         let digest = self.hasher.hash_one(arrival.bytes);
         if self.pending.contains(client, digest) {
             return Verdict::Ignore;
@@ -170,9 +173,6 @@ impl<O: OpenChannel> Admission<O> {
             }
             running.end(client, Cause::Replaced, now);
         }
-        let Ok(Packet::Request(request)) = Packet::decode(arrival.bytes) else {
-            return self.on_malformed(path, running, now);
-        };
         let incoming = Incoming {
             request,
             path,

@@ -235,6 +235,15 @@ fn another_request_replaces_a_transfer_even_if_it_is_rejected() {
 }
 
 #[test]
+fn a_malformed_request_leaves_the_running_transfer_of_its_port_alone() {
+    let mut bench = Bench::new(Caps::default());
+    let _permit = bench.start(client(2, 1), true);
+    let verdict = bench.send(b"\x00\x01no mode\x00", client(2, 1));
+    assert_eq!(name(&verdict), "reject");
+    assert_eq!(bench.running.ended, []);
+}
+
+#[test]
 fn datagrams_that_no_client_sends_are_ignored() {
     for (from, expected) in [
         ("192.0.2.7:2071", "start"),
