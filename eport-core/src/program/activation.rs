@@ -44,6 +44,10 @@ fn passed(listen_pid: Option<&str>, listen_fds: Option<&str>, pid: &str) -> usiz
 
 /// Turns the number of a descriptor into a value: a copy, which is closed on exec, while the number
 /// itself is closed. Adopting the number would need unsafe code.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one place that takes over passed sockets"
+)]
 fn take(number: RawFd) -> io::Result<(RawFd, OwnedFd)> {
     let this = pidfd_open(getpid(), PidfdFlags::empty())?;
     let socket = pidfd_getfd(this, number, PidfdGetfdFlags::empty())?;

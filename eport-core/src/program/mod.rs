@@ -2,7 +2,7 @@
 //! an exit code, an address to listen on or a finding is the same in each of them.
 //!
 //! [`Printable`] is always built. Everything else needs the feature `program`, which the feature `cli`
-//! of each crate enables: it brings clap, serde_json, tokio and tracing-subscriber.
+//! of each crate enables: it brings clap, `serde_json`, tokio and tracing-subscriber.
 
 mod printable;
 

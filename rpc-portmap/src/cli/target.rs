@@ -1,5 +1,6 @@
 //! The host and the program that a command names.
 
+use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -27,10 +28,19 @@ pub(super) async fn resolve(host: &str) -> Result<SocketAddr, Failure> {
         )
         .hint("write a name, an address, or either with :PORT")
     };
-    let mut found = tokio::net::lookup_host(with_port)
+    let mut found = look_up(&with_port)
         .await
         .map_err(|error| unknown(&format!(": {error}")))?;
     found.next().ok_or_else(|| unknown(""))
+}
+
+/// Looks up the addresses of a host with its port.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one place that looks up names of hosts"
+)]
+async fn look_up(with_port: &str) -> io::Result<impl Iterator<Item = SocketAddr>> {
+    tokio::net::lookup_host(with_port).await
 }
 
 /// Connects to the portmapper of a host by TCP, or to that of this machine.

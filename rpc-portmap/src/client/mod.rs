@@ -41,6 +41,7 @@ use tokio::time::timeout;
 use crate::rpc::{
     Call, Credential, NULL_PROCEDURE, Procedure, Program, RecordLimits, Reply, Version,
 };
+use crate::transport;
 use crate::xdr::{self, Xdr};
 use datagram::DatagramLink;
 use stream::StreamLink;
@@ -208,10 +209,19 @@ const REPLY: RecordLimits = RecordLimits {
 };
 
 /// Transaction ids that an off-path sender cannot guess.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Transactions {
     hasher: RandomState,
     count: AtomicU32,
+}
+
+impl Default for Transactions {
+    fn default() -> Self {
+        Self {
+            hasher: transport::random_state(),
+            count: AtomicU32::new(0),
+        }
+    }
 }
 
 impl Transactions {

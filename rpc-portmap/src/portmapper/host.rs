@@ -5,10 +5,10 @@ use std::net::{IpAddr, SocketAddr};
 
 use eport_core::bind::{self, BindError, TcpOptions, UdpOptions};
 use eport_core::{Protocol, system};
-use nix::ifaddrs::getifaddrs;
 
 use crate::registry::{Host, Liveness};
 use crate::rpcbind::{Netid, UniversalAddress};
+use crate::transport::interfaces;
 
 /// The machine this process runs on, seen from its network namespace.
 #[derive(Debug)]
@@ -60,7 +60,7 @@ impl Host for LocalHost {
     }
 
     fn is_local(&self, address: IpAddr) -> bool {
-        getifaddrs().is_ok_and(|mut interfaces| {
+        interfaces().is_ok_and(|mut interfaces| {
             interfaces.any(|interface| {
                 let own = interface.address.and_then(|own| {
                     let v4 = own.as_sockaddr_in().map(|v4| IpAddr::V4(v4.ip()));

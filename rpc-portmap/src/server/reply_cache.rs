@@ -6,6 +6,8 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::transport;
+
 /// The time for which a reply is kept.
 const LIFE: Duration = Duration::from_secs(60);
 
@@ -45,7 +47,7 @@ impl ReplyCache {
     pub(super) fn new(capacity: usize) -> Self {
         Self {
             capacity: capacity.max(1),
-            hasher: RandomState::new(),
+            hasher: transport::random_state(),
             inner: Mutex::default(),
         }
     }
@@ -101,7 +103,7 @@ mod tests {
     #[test]
     fn a_call_is_carried_out_once_while_it_is_cached() {
         let cache = ReplyCache::new(2);
-        let now = crate::transport::now();
+        let now = transport::now();
         let peer = SocketAddr::from(([127, 0, 0, 1], 700));
         let Lookup::New(key) = cache.look_up(peer, b"call", now) else {
             panic!("it is new");
@@ -125,7 +127,7 @@ mod tests {
     #[test]
     fn a_reply_expires_after_a_minute() {
         let cache = ReplyCache::new(100);
-        let now = crate::transport::now();
+        let now = transport::now();
         let peer = SocketAddr::from(([127, 0, 0, 1], 700));
         for (after, known) in [(0, false), (59, true), (60, false)] {
             let seen = cache.look_up(peer, b"call", now + Duration::from_secs(after));

@@ -8,7 +8,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{SocketAddr as UnixAddress, UnixListener, UnixStream};
 use std::path::Path;
 
-use nix::ifaddrs::getifaddrs;
+use nix::ifaddrs::{InterfaceAddressIterator, getifaddrs};
 use nix::net::if_::{InterfaceFlags, if_nametoindex};
 
 /// Makes a unix listener that every user may connect to. A name that begins with `@` is abstract;
@@ -32,9 +32,18 @@ pub(super) fn unix(name: &str) -> io::Result<UnixListener> {
     Ok(listener)
 }
 
+/// Returns the addresses of this machine's interfaces.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one place that lists the interfaces"
+)]
+pub(crate) fn interfaces() -> nix::Result<InterfaceAddressIterator> {
+    getifaddrs()
+}
+
 /// The numbers of the interfaces that IPv6 multicast can come by.
 pub(super) fn multicast_interfaces() -> BTreeSet<u32> {
-    let Ok(interfaces) = getifaddrs() else {
+    let Ok(interfaces) = interfaces() else {
         return BTreeSet::new();
     };
     let usable = InterfaceFlags::IFF_UP | InterfaceFlags::IFF_MULTICAST;

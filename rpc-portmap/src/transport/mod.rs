@@ -6,12 +6,14 @@
 mod bind;
 mod clock;
 mod dynamic;
+mod entropy;
 mod listeners;
 mod udp;
 
-pub(crate) use bind::connect_unix;
+pub(crate) use bind::{connect_unix, interfaces};
 pub(crate) use clock::{now, seconds_since_1970};
 pub use dynamic::DynamicPort;
+pub(crate) use entropy::random_state;
 pub(crate) use listeners::AsyncUnixEndpoint;
 pub use listeners::{AdoptError, ListenError, Listeners};
 pub(crate) use udp::call_buffer;

@@ -5,7 +5,7 @@ use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
 };
 
-use tokio::net::{ToSocketAddrs, lookup_host};
+use tokio::net::ToSocketAddrs;
 
 use super::{
     Client, TransferError,
@@ -54,7 +54,7 @@ impl Client {
         if file.name.is_empty() || file.name.contains(&0) {
             return Err(TransferError::Name);
         }
-        let servers = lookup_host(server).await;
+        let servers = look_up(server).await;
         let servers = servers.map_err(TransferError::NoSuchHost)?;
         let limit = AnswerDeadline::new(self.answer_within);
         let mut failure = TransferError::NoSuchHost(io::ErrorKind::NotFound.into());
@@ -149,6 +149,17 @@ fn more_specific(first: TransferError, second: TransferError) -> TransferError {
         TransferError::NoSuchHost(_) | TransferError::Unreachable { .. } => second,
         first => first,
     }
+}
+
+/// Looks up the addresses of a host.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one place that looks up names of hosts"
+)]
+pub(crate) async fn look_up(
+    host: impl ToSocketAddrs,
+) -> io::Result<impl Iterator<Item = SocketAddr>> {
+    tokio::net::lookup_host(host).await
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@
 //! [`probe`](Client::probe) for the server's answer alone.
 
 mod clock;
-mod connect;
+pub(crate) mod connect;
 mod connection;
 mod error;
 mod handshake;

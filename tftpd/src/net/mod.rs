@@ -4,6 +4,8 @@
 mod client_socket;
 mod clock;
 #[cfg(feature = "server")]
+mod entropy;
+#[cfg(feature = "server")]
 mod listener;
 #[cfg(feature = "server")]
 mod transfer_socket;
@@ -13,6 +15,8 @@ pub(crate) use client_socket::{ClientSocket, Event, Lost, Why};
 pub(crate) use clock::now;
 #[cfg(feature = "server")]
 pub(crate) use clock::processors;
+#[cfg(feature = "server")]
+pub(crate) use entropy::random_state;
 #[cfg(feature = "server")]
 pub(crate) use eport_core::datagram::{Arrival, Inbox, reply};
 #[cfg(feature = "server")]

@@ -1,6 +1,6 @@
 //! The rate of datagrams from each source.
 
-use std::hash::{BuildHasher, RandomState};
+use std::hash::BuildHasher;
 use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::sync::{Mutex, PoisonError};
@@ -10,7 +10,7 @@ use eport_core::limit::{PrefixBuckets, PrefixLengths, Rate};
 
 use super::super::caller::Caller;
 use super::super::layer::Layer;
-use crate::transport::now;
+use crate::transport::{self, now};
 
 /// Token buckets. Sources whose hashes collide share one, so that a flood from many addresses costs
 /// them something and the server no memory.
@@ -30,7 +30,7 @@ impl RateLimit {
         let [per_second, burst] =
             [per_second, burst].map(|number| NonZeroU32::new(number).unwrap_or(NonZeroU32::MIN));
         // A sender that had the secret could choose a bucket, and with it another source to suppress.
-        let random = RandomState::new();
+        let random = transport::random_state();
         let secret = [random.hash_one(0), random.hash_one(1)];
         Self(Mutex::new(PrefixBuckets::new(
             Rate::per_second(per_second, burst),

@@ -14,7 +14,7 @@ use eport_core::{
 
 use super::url::Url;
 use crate::{
-    client::{Client, Progress},
+    client::{Client, Progress, connect::look_up},
     proto::{Blksize, Mode, Options, Windowsize},
 };
 
@@ -101,7 +101,7 @@ impl Settings {
             let what = format!("no host is named {}{}", url.host, self.family.with());
             Failure::new(Exit::Unavailable, what)
         };
-        let found = tokio::net::lookup_host((url.host.as_str(), url.port)).await;
+        let found = look_up((url.host.as_str(), url.port)).await;
         let addresses: Vec<_> = found
             .map_err(|error| not_found().because(&error))?
             .filter(|address| self.family.includes(address.ip()))

@@ -1,11 +1,6 @@
 //! The rate limit of ERRORs for packets that belong to no transfer.
 
-use std::{
-    hash::{BuildHasher, RandomState},
-    net::IpAddr,
-    num::NonZeroU32,
-    time::Instant,
-};
+use std::{hash::BuildHasher, net::IpAddr, num::NonZeroU32, time::Instant};
 
 use eport_core::limit::{Bucket, PrefixBuckets, PrefixLengths, Rate};
 
@@ -22,7 +17,7 @@ const BUCKETS: NonZeroU32 = NonZeroU32::new(1024).expect("not zero");
 
 impl ErrorRateLimit {
     pub(super) fn new() -> Self {
-        let random = RandomState::new();
+        let random = crate::net::random_state();
         let secret = [random.hash_one(0), random.hash_one(1)];
         let lengths = PrefixLengths::default();
         Self {

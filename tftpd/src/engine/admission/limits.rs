@@ -3,7 +3,7 @@
 use std::{
     cell::RefCell,
     collections::HashMap,
-    hash::{BuildHasher, RandomState},
+    hash::BuildHasher,
     net::{IpAddr, SocketAddr},
     num::{NonZeroU32, NonZeroUsize},
     rc::Rc,
@@ -159,7 +159,7 @@ pub(super) enum Grant {
 
 impl TransferLimits {
     pub(super) fn new(caps: Caps, count: Arc<TransferCount>) -> Self {
-        let random = RandomState::new();
+        let random = crate::net::random_state();
         let secret = [random.hash_one(0), random.hash_one(1)];
         let half_open = RefCell::new(HalfOpen::new(caps.half_open, secret));
         Self {

@@ -34,7 +34,7 @@ use super::{
 };
 use crate::{
     backend::{Content, OpenError},
-    net::Arrival,
+    net::{self, Arrival},
     proto::{ErrorCode, Packet},
 };
 use accept::Acceptor;
@@ -129,7 +129,7 @@ impl<O: OpenChannel> Admission<O> {
             queue: RequestQueue::new(caps.hold, caps.waiting),
             pending: PendingContent::new(caps.waiting, wake),
             errors: ErrorRateLimit::new(),
-            hasher: RandomState::new(),
+            hasher: net::random_state(),
             is_closed: false,
         }
     }

@@ -47,7 +47,7 @@ impl Bench {
         Self {
             inner: testing::admission(caps, options),
             running: OneRunning::default(),
-            now: crate::net::now(),
+            now: net::now(),
         }
     }
 
