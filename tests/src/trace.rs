@@ -7,7 +7,7 @@
 //! +10ms      > ACK 1
 //! ```
 //! Packets of the peer are passed to the side under test; packets of that side are compared with
-//! the datagrams it sends, byte by byte. The notation is that of [`exchange`](crate::exchange) with one
+//! the datagrams it sends, byte by byte. The notation is that of [`crate::exchange`] with one
 //! addition: a packet of the side under test at `+timeout` is sent by a timer, at any time. The blocks
 //! of DATA are cut from [`content`].
 

@@ -104,7 +104,10 @@ pub(crate) const RPC_PORTMAP: Table = Table {
         ("rpcbind", &["xdr", "rpc", "xdr_struct"]),
         ("registry", &["xdr", "rpc", "rpcbind", "xdr_struct"]),
         ("transport", &["rpcbind", "eport_core"]),
-        ("client", &["xdr", "rpc", "rpcbind", "eport_core"]),
+        (
+            "client",
+            &["xdr", "rpc", "rpcbind", "transport", "eport_core"],
+        ),
         (
             "server",
             &[

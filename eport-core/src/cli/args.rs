@@ -29,7 +29,8 @@ const AFTER_HELP: &str = "\
 Results go to standard output, errors to standard error.
 
 Exit codes: 0 done (a doctor's warnings included), 64 usage, 66 no such directory, 71 system error,
-74 result not written, 77 not permitted, 78 no port is left, or check or doctor found an error.";
+74 result not written, 77 not permitted, 78 no port is left, check found a port
+that other programs can take, or doctor found an error.";
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {

@@ -202,8 +202,7 @@ async fn locate(
             format!("program {program} is not registered for {netid}"),
         )
         .hint(format!(
-            "rpc-portmap list {} shows the registered programs",
-            host.ip()
+            "rpc-portmap list {host} shows the registered programs"
         ))
     })
 }

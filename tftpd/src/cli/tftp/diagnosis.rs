@@ -2,7 +2,10 @@
 
 use std::{io, path::Path};
 
-use eport_core::program::{Exit, Failure};
+use eport_core::{
+    LeaseError,
+    program::{Exit, Failure},
+};
 
 use crate::{client::TransferError, proto::Blksize};
 
@@ -45,6 +48,9 @@ fn exit(error: &TransferError) -> Exit {
         | E::Sink(_)
         | E::Source(_) => Exit::Io,
         error if error.is_disk_full() => Exit::Io,
+        E::NoPort(LeaseError::Exhausted { .. } | LeaseError::PortUnavailable { .. }) => {
+            Exit::Config
+        }
         E::NoPort(_) | E::Socket(_) => Exit::System,
         E::Name => Exit::Usage,
         _ => Exit::Protocol,
