@@ -1,6 +1,6 @@
 //! The bookkeeping of free and leased ports, without I/O.
 //!
-//! A [`Pool`] has no socket, clock or source of randomness; time and generator are arguments. It
+//! A `Pool` has no socket, clock or source of randomness; time and generator are arguments. It
 //! keeps one set of ports for each [`Space`] in use, and one rule between them: a port leased in
 //! one space is taken in every space that overlaps it. Because one value holds all spaces, a draw
 //! decides about all of them together.
