@@ -66,7 +66,8 @@ pub(super) fn addresses(
     })
 }
 
-fn socket_addr(address: &SockaddrStorage) -> Option<SocketAddr> {
+/// Returns an IP address with its port; `None` for other families.
+pub fn socket_addr(address: &SockaddrStorage) -> Option<SocketAddr> {
     let v4 = address
         .as_sockaddr_in()
         .map(|v4| SocketAddr::V4((*v4).into()));

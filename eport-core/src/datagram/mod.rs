@@ -36,6 +36,9 @@ use std::io;
 use std::net::{SocketAddr, UdpSocket};
 
 pub use arrival::Arrival;
+/// For tftpd's client socket; not part of the stable surface, since its argument is a type of nix.
+#[doc(hidden)]
+pub use arrival::socket_addr;
 pub use buffer::Buffer;
 pub use inbox::Inbox;
 use nix::sys::socket::{setsockopt, sockopt};

@@ -7,7 +7,7 @@ use std::{
     os::fd::AsRawFd,
 };
 
-use eport_core::{Lease, PortGuard};
+use eport_core::{Lease, PortGuard, datagram::socket_addr};
 use nix::{
     cmsg_space,
     errno::Errno,
@@ -185,7 +185,7 @@ fn next_lost(socket: &UdpSocket) -> io::Result<Lost> {
     let flags = MsgFlags::MSG_ERRQUEUE | MsgFlags::MSG_DONTWAIT;
     let message =
         recvmsg::<SockaddrStorage>(socket.as_raw_fd(), &mut pieces, Some(&mut control), flags)?;
-    let to = message.address.as_ref().and_then(to_std);
+    let to = message.address.as_ref().and_then(socket_addr);
     let to = to.ok_or(io::ErrorKind::InvalidData)?;
     let why = message.cmsgs()?.find_map(|entry| match entry {
         ControlMessageOwned::Ipv4RecvErr(error, by) => {
@@ -200,17 +200,6 @@ fn next_lost(socket: &UdpSocket) -> io::Result<Lost> {
     });
     let why = why.ok_or(io::ErrorKind::InvalidData)?;
     Ok(Lost { to, why })
-}
-
-fn to_std(address: &SockaddrStorage) -> Option<SocketAddr> {
-    let v4 = address
-        .as_sockaddr_in()
-        .map(|v4| SocketAddr::V4((*v4).into()));
-    v4.or_else(|| {
-        address
-            .as_sockaddr_in6()
-            .map(|v6| SocketAddr::V6((*v6).into()))
-    })
 }
 
 impl Why {
