@@ -42,13 +42,13 @@ impl Arrival<'_> {
 }
 
 /// The sender, the destination, and true if the destination was this host alone. `None` without a
-/// sender or a destination.
+/// sender or a destination, and for a sender that [no host can be](is_forged).
 pub(super) fn addresses(
     message: &RecvMsg<'_, '_, SockaddrStorage>,
     port: u16,
 ) -> Option<(SocketAddr, SocketAddr, bool)> {
     let client = socket_addr(message.address.as_ref()?)?;
-    message.cmsgs().ok()?.find_map(|control| match control {
+    let arrival = message.cmsgs().ok()?.find_map(|control| match control {
         ControlMessageOwned::Ipv4PacketInfo(info) => {
             let to = ipv4(info.ipi_addr);
             // Of a broadcast the kernel reports the address to answer from here (ip(7)).
@@ -63,7 +63,8 @@ pub(super) fn addresses(
             Some((client, local.into(), !to.is_multicast()))
         }
         _ => None,
-    })
+    })?;
+    (!is_forged(arrival.0, arrival.1)).then_some(arrival)
 }
 
 /// Returns an IP address with its port; `None` for other families.
@@ -78,6 +79,37 @@ pub fn socket_addr(address: &SockaddrStorage) -> Option<SocketAddr> {
     })
 }
 
+/// Returns true for an IPv4-mapped source of a datagram to an address of IPv6. Such a datagram came by
+/// IPv6, where the source is forged (RFC 4942 §2.2), and `::ffff:127.0.0.1` would pass for this host. A
+/// dual-stack socket reports both addresses of a datagram over IPv4 as mapped ones.
+fn is_forged(client: SocketAddr, local: SocketAddr) -> bool {
+    let is_mapped = |address: SocketAddr| match address {
+        SocketAddr::V4(_) => false,
+        SocketAddr::V6(v6) => v6.ip().to_ipv4_mapped().is_some(),
+    };
+    is_mapped(client) && !is_mapped(local)
+}
+
 fn ipv4(address: in_addr) -> Ipv4Addr {
     Ipv4Addr::from(u32::from_be(address.s_addr))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mapped_source_is_forged_and_others_are_not() {
+        for (client, local, forged) in [
+            ("[::ffff:127.0.0.1]:700", "[2001:db8::1]:111", true),
+            ("[::ffff:192.0.2.7]:2071", "[fe80::1%2]:69", true),
+            ("[::ffff:192.0.2.7]:700", "[::ffff:192.0.2.1]:111", false),
+            ("[::1]:700", "[::1]:111", false),
+            ("[2001:db8::ffff:7f00:1]:700", "[2001:db8::1]:111", false),
+            ("127.0.0.1:700", "127.0.0.1:111", false),
+        ] {
+            let [from, to] = [client, local].map(|text| text.parse().expect("an address"));
+            assert_eq!(is_forged(from, to), forged, "{client} to {local}");
+        }
+    }
 }
