@@ -387,3 +387,58 @@ impl Wake for Unpark {
         self.0.unpark();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv4Addr, SocketAddr};
+    use std::sync::Arc;
+    use std::task::{Poll, Waker};
+    use std::thread;
+    use std::time::Duration;
+
+    use crate::address::Space;
+    use crate::lease::{PortGuard, Position, Shared};
+    use crate::plan::plan;
+    use crate::policy::{Clock, PortPolicy, Sharing, WhenFull};
+    use crate::pool::{Pool, PoolRequest};
+    use crate::ports::Reserved;
+    use crate::strategy::Generator;
+    use crate::system;
+
+    #[test]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the timer thread runs in real time"
+    )]
+    fn a_waiter_is_served_when_the_only_port_is_opened_for_sharing() {
+        let now = system::now();
+        let policy = PortPolicy::default().when_full(WhenFull::FAIL.share(Sharing::last_ports(1)));
+        let ports = "50000".parse().expect("ports");
+        let plan = plan(&ports, None, &Reserved::default()).expect("a plan");
+        let pool = Pool::new(&plan, policy, now);
+        let clock = Clock::new(move || now);
+        let shared = Arc::new(Shared::new(pool, 1, Generator::repeatable([7; 32]), clock));
+        let request = |host| {
+            let peer = SocketAddr::from(([127, 0, 0, host], 4000));
+            let request = PoolRequest::new(Space::udp(Ipv4Addr::LOCALHOST));
+            request.peer(Some(peer)).shareable(true)
+        };
+        let (first, second) = (request(2), request(3));
+        let grant = shared.draw(&first, now, false).expect("free");
+        let guards = PortGuard::from_grant(&shared, grant, &first);
+
+        let until = now + Duration::from_secs(60);
+        let waiting = shared.join(&second, until, Position::Back { most: 1 }, now);
+        let mut waiting = waiting.expect("the queue is empty");
+        // The timer thread serves waiters when it begins, and again after a second.
+        thread::sleep(Duration::from_millis(20));
+        assert!(waiting.poll(Waker::noop()).is_pending());
+        guards.first().expect("one port").open_group();
+        let Poll::Ready(Ok(grant)) = waiting.poll(Waker::noop()) else {
+            panic!("it is not served");
+        };
+        for guard in PortGuard::from_grant(&shared, grant, &second) {
+            guard.cancel();
+        }
+    }
+}

@@ -243,12 +243,10 @@ impl PortGuard {
         self.lease.as_ref().is_some_and(PoolLease::is_first)
     }
 
-    /// Lets other peers share the port, which is bound now.
+    /// Lets other peers share the port, which is bound now; waiters are the first of them.
     pub(crate) fn open_group(&self) {
         if let Some(lease) = &self.lease {
-            self.shared
-                .queue
-                .with(|locked| locked.pool.open_group(lease));
+            self.shared.change_pool(|pool| pool.open_group(lease));
         }
     }
 
