@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use super::files::{self, AtLine};
+use super::netlink::Connection;
 use super::process::socket_inode;
 use super::{BoundSocket, HostError, OpenFiles, Process, Service, SocketState, netlink, table};
 use crate::address::{AddressFamily, Protocol};
@@ -133,7 +134,8 @@ impl Host {
         address: SocketAddr,
     ) -> Result<Option<bool>, HostError> {
         if self.is_live() {
-            let bound = netlink::is_bound(protocol, address);
+            let bound = Connection::open()
+                .and_then(|mut connection| connection.is_bound(protocol, address));
             return bound.map(Some).map_err(|source| HostError::Sockets {
                 protocol,
                 family: netlink::family_of(address),
@@ -157,7 +159,8 @@ impl Host {
         family: AddressFamily,
     ) -> Result<Option<Vec<BoundSocket>>, HostError> {
         if self.is_live() {
-            let found = netlink::dump(protocol, family);
+            let found =
+                Connection::open().and_then(|mut connection| connection.dump(protocol, family));
             return found.map(Some).map_err(|source| HostError::Sockets {
                 protocol,
                 family,
@@ -343,6 +346,7 @@ mod tests {
     use std::fs;
 
     use super::*;
+    use crate::system::SocketQueries;
 
     /// A directory whose sysctls hold the given texts.
     #[expect(clippy::disallowed_methods, reason = "a fixture on disk")]
@@ -425,9 +429,13 @@ mod tests {
         ];
         let is_bound =
             |(protocol, address)| Host::new().is_bound(protocol, address).expect("listed");
+        let queries = SocketQueries::open();
+        let is_listed = |(protocol, address)| queries.is_bound(protocol, address).expect("listed");
         assert_eq!(ends.map(is_bound), [Some(true), Some(true)]);
+        assert_eq!(ends.map(is_listed), [true, true]);
         drop((udp, tcp));
         assert_eq!(ends.map(is_bound), [Some(false), Some(false)]);
+        assert_eq!(ends.map(is_listed), [false, false]);
     }
 
     #[test]

@@ -23,6 +23,7 @@ pub(crate) use entropy::{reseed, seed};
 pub use error::{HostError, LineError};
 pub use files::{OpenFiles, Service};
 pub use host::Host;
+pub use netlink::SocketQueries;
 pub use process::Process;
 pub use snapshot::{Conntrack, Snapshot};
 pub use socket::{BoundSocket, SocketState};

@@ -3,8 +3,9 @@
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 
+use eport_core::Protocol;
 use eport_core::bind::{self, BindError, TcpOptions, UdpOptions};
-use eport_core::{Protocol, system};
+use eport_core::system::SocketQueries;
 
 use crate::registry::{Host, Liveness};
 use crate::rpcbind::{Netid, UniversalAddress};
@@ -14,7 +15,7 @@ use crate::transport::interfaces;
 #[derive(Debug)]
 pub struct LocalHost {
     /// `None` to find out by binding alone.
-    system: Option<system::Host>,
+    queries: Option<SocketQueries>,
 }
 
 impl LocalHost {
@@ -22,13 +23,12 @@ impl LocalHost {
     /// tries to bind.
     pub fn new() -> Self {
         Self {
-            system: Some(system::Host::new()),
+            queries: Some(SocketQueries::open()),
         }
     }
 
     fn is_bound(&self, protocol: Protocol, address: SocketAddr) -> Option<bool> {
-        let listed = self.system.as_ref()?.is_bound(protocol, address);
-        listed.ok().flatten()
+        self.queries.as_ref()?.is_bound(protocol, address).ok()
     }
 }
 
@@ -95,7 +95,7 @@ mod tests {
     fn a_port_is_live_while_it_is_bound_and_dead_after_that() {
         for diag in [true, false] {
             let host = LocalHost {
-                system: diag.then(system::Host::new),
+                queries: diag.then(SocketQueries::open),
             };
             for bound in ["127.0.0.1:0", "[::]:0", "[::1]:0", "0.0.0.0:0"] {
                 let mut listeners = Listeners::new();
