@@ -51,7 +51,10 @@ impl Listeners {
             Ipv4Addr::UNSPECIFIED.into(),
             address.port(),
         )) {
-            let udp = udp(address).map_err(ListenError::Udp)?;
+            let Some(udp) = unless_no_family(udp(address), address).map_err(ListenError::Udp)?
+            else {
+                return Ok(());
+            };
             self.tcp.push(tcp(address).map_err(ListenError::Tcp)?);
             self.udp.push(udp);
             return Ok(());
@@ -193,6 +196,19 @@ impl Listeners {
             .iter()
             .filter_map(|socket| socket.local_addr().ok());
         address.port() != 0 && bound.any(|bound| bound == address)
+    }
+}
+
+/// Returns `None` instead of an error if the kernel has no IPv6 and the address is its wildcard.
+fn unless_no_family<S>(
+    bound: Result<S, BindError>,
+    address: SocketAddr,
+) -> Result<Option<S>, BindError> {
+    match bound {
+        Err(BindError::FamilyNotSupported { .. }) if address.ip() == Ipv6Addr::UNSPECIFIED => {
+            Ok(None)
+        }
+        bound => bound.map(Some),
     }
 }
 
@@ -344,6 +360,23 @@ mod tests {
     }
 
     #[test]
+    fn the_wildcard_of_ipv6_alone_may_lack_its_family() {
+        let bind = |address: &str, is_missing: bool| {
+            let address = address.parse().expect("an address");
+            let source = io::ErrorKind::Unsupported.into();
+            let error = if is_missing {
+                BindError::FamilyNotSupported { address, source }
+            } else {
+                BindError::InUse { address, source }
+            };
+            unless_no_family::<()>(Err(error), address)
+        };
+        assert!(matches!(bind("[::]:111", true), Ok(None)));
+        assert!(bind("[::1]:111", true).is_err());
+        assert!(bind("[::]:111", false).is_err());
+    }
+
+    #[test]
     fn a_port_that_is_taken_names_the_address() {
         let address = free_port("127.0.0.1:0");
         let mut first = Listeners::new();
@@ -360,7 +393,7 @@ mod tests {
         let name = path.to_str().expect("text");
         let live = UnixEndpoint::bind(name).expect("free");
         assert_eq!(fs::metadata(name).expect("there").mode() & 0o777, 0o666);
-        let error = UnixEndpoint::bind(name).expect_err("somebody listens");
+        let error = UnixEndpoint::bind(name).expect_err("a socket listens");
         assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
         let kept = live.listener.try_clone().expect("a copy");
         drop(live);
@@ -415,12 +448,12 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_can_call_at_is_not_taken() {
+    fn sockets_that_cannot_take_calls_are_refused() {
         let (stream, _other) = std::os::unix::net::UnixStream::pair().expect("a pair");
         let datagrams = std::os::unix::net::UnixDatagram::unbound().expect("a socket");
         let file = tempfile::tempfile().expect("a file");
         let mut listeners = Listeners::new();
-        let mut refused = |fd: OwnedFd| listeners.adopt(fd).expect_err("of no use");
+        let mut refused = |fd: OwnedFd| listeners.adopt(fd).expect_err("not a listening socket");
         assert!(matches!(refused(stream.into()), AdoptError::NotListening));
         assert!(matches!(refused(datagrams.into()), AdoptError::Kind));
         assert!(matches!(refused(file.into()), AdoptError::Io(_)));
