@@ -135,7 +135,8 @@ impl Service {
         state.save_changes();
         match outcome {
             Ok(removed) => {
-                debug!(%program, %version, ?removed, ?by, "unregistered");
+                let (program, version) = (program.get(), version.get());
+                debug!(program, version, ?removed, ?by, "unregistered");
                 let done = removed.removed > 0 || removed.refused == 0;
                 if done {
                     self.counters.unset(asked);

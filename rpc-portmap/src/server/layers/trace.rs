@@ -16,9 +16,9 @@ impl Layer for Trace {
         debug!(
             peer = %caller.peer(),
             netid = %caller.transport(),
-            program = %request.program,
-            version = %request.version,
-            procedure = %request.procedure,
+            program = request.program.get(),
+            version = request.version.get(),
+            procedure = request.procedure.get(),
             bytes = request.bytes,
             outcome = %outcome,
             "call"
