@@ -103,8 +103,10 @@ fn listeners(args: &Args) -> Result<Listeners, Failure> {
     for (number, socket) in passed {
         listeners.adopt(socket).map_err(|error| {
             let what =
-                format!("descriptor {number}, which the service manager passed, is of no use");
-            Failure::new(Exit::Usage, what).because(&error)
+                format!("cannot serve on descriptor {number}, which the service manager passed");
+            Failure::new(Exit::Usage, what).because(&error).hint(
+                "list UDP, listening TCP and listening unix stream sockets in the socket unit",
+            )
         })?;
     }
     let addresses = match args.listen.as_slice() {
