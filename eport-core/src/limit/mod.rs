@@ -25,6 +25,6 @@ mod testing;
 
 pub use access::{Access, AccessList};
 pub use bucket::{Bucket, LogLimit, PrefixBuckets, Rate};
-pub use half_open::{Admission, HalfOpen, HalfOpenLimits, Ticket};
+pub use half_open::{HalfOpen, HalfOpenAdmission, HalfOpenEntry, HalfOpenLimits};
 pub use prefix::{Prefix, PrefixError, PrefixLengths};
 pub use table::PrefixTable;

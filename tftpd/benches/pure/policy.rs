@@ -3,7 +3,7 @@
 use std::{hint::black_box, net::IpAddr};
 
 use criterion::Criterion;
-use eport_core::limit::{Admission, HalfOpen, HalfOpenLimits};
+use eport_core::limit::{HalfOpen, HalfOpenAdmission, HalfOpenLimits};
 use tftpd::{
     policy::{Name, RequestPolicy, Rules, explain::Query},
     proto::{Direction, Mode, Options, Request},
@@ -64,8 +64,8 @@ fn half_open(criterion: &mut Criterion) {
     let mut quiet = HalfOpen::new(limits, [1, 2]);
     criterion.bench_function("half open/admit and settle", |bencher| {
         bencher.iter(|| match quiet.admit(black_box(CLIENT), (), now) {
-            Admission::Granted { ticket, .. } => quiet.settle(ticket),
-            Admission::Refused { .. } => None,
+            HalfOpenAdmission::Granted { entry, .. } => quiet.settle(entry),
+            HalfOpenAdmission::Refused { .. } => None,
         });
     });
     // Each request comes from another prefix, so that each evicts the oldest.

@@ -27,13 +27,13 @@ use super::{Prefix, PrefixLengths, PrefixTable};
 ///
 /// ```
 /// use std::time::Instant;
-/// use eport_core::limit::{Admission, HalfOpen, HalfOpenLimits};
+/// use eport_core::limit::{HalfOpenAdmission, HalfOpen, HalfOpenLimits};
 ///
 /// let now = Instant::now();
 /// let mut half_open = HalfOpen::new(HalfOpenLimits::default(), [1, 2]); // in earnest: random
-/// let Admission::Granted { ticket, evicted: None } = half_open.admit([10, 0, 3, 7].into(), "a", now)
+/// let HalfOpenAdmission::Granted { entry, evicted: None } = half_open.admit([10, 0, 3, 7].into(), "a", now)
 /// else { panic!("there is room") };
-/// assert_eq!(half_open.settle(ticket), Some("a")); // the client answered
+/// assert_eq!(half_open.settle(entry), Some("a")); // the client answered
 /// assert!(half_open.is_empty());
 /// ```
 #[derive(Debug)]
@@ -61,10 +61,10 @@ pub struct HalfOpenLimits {
     pub prefixes: PrefixLengths,
 }
 
-/// The handle of one conversation, to [`settle`](HalfOpen::settle) it. A ticket of a conversation
+/// The handle of one conversation, to [`settle`](HalfOpen::settle) it. An entry of a conversation
 /// that has expired or was evicted does nothing.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Ticket(Handle);
+pub struct HalfOpenEntry(Handle);
 
 /// The decision on a conversation that begins.
 ///
@@ -72,11 +72,11 @@ pub struct Ticket(Handle);
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[must_use]
 #[expect(clippy::exhaustive_enums, reason = "closed: both have to be handled")]
-pub enum Admission<T> {
+pub enum HalfOpenAdmission<T> {
     /// It is counted and may begin.
     Granted {
         /// To be kept with the conversation.
-        ticket: Ticket,
+        entry: HalfOpenEntry,
         /// The conversation that has to end for it.
         evicted: Option<T>,
     },
@@ -111,11 +111,11 @@ impl<T> HalfOpen<T> {
 
     /// Counts a conversation that begins, if it may. One that has [`expired`](Self::expired) counts
     /// until it is taken out.
-    pub fn admit(&mut self, client: IpAddr, conversation: T, now: Instant) -> Admission<T> {
+    pub fn admit(&mut self, client: IpAddr, conversation: T, now: Instant) -> HalfOpenAdmission<T> {
         let prefix = self.shares.prefix(client);
         let slot = self.shares.slot(&prefix);
         if self.shares.get(slot).copied() >= Some(self.limits.per_prefix.get()) {
-            return Admission::Refused {
+            return HalfOpenAdmission::Refused {
                 conversation,
                 prefix,
             };
@@ -133,16 +133,16 @@ impl<T> HalfOpen<T> {
             slot,
             expires: now.checked_add(self.limits.life),
         });
-        Admission::Granted {
-            ticket: Ticket(handle),
+        HalfOpenAdmission::Granted {
+            entry: HalfOpenEntry(handle),
             evicted,
         }
     }
 
     /// Ends the count of a conversation: the client answered, or the conversation ended. `None` if it
     /// had expired or been evicted before.
-    pub fn settle(&mut self, ticket: Ticket) -> Option<T> {
-        let waiting = self.conversations.remove(ticket.0)?;
+    pub fn settle(&mut self, entry: HalfOpenEntry) -> Option<T> {
+        let waiting = self.conversations.remove(entry.0)?;
         Some(self.release(waiting))
     }
 

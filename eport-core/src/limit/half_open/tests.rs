@@ -17,7 +17,7 @@ fn each_prefix_has_a_share_of_its_own() {
     let prefix = "10.0.1.0/24".parse().expect("a prefix");
     assert_eq!(
         refused,
-        Admission::Refused {
+        HalfOpenAdmission::Refused {
             conversation: 3,
             prefix
         }
@@ -36,7 +36,7 @@ fn the_oldest_makes_room_for_the_newest() {
     let third = half_open.admit(client(3, 1), 3, now);
     assert!(matches!(
         third,
-        Admission::Granted {
+        HalfOpenAdmission::Granted {
             evicted: Some(1),
             ..
         }
@@ -52,7 +52,7 @@ fn a_refusal_evicts_nothing() {
     let refused = half_open.admit(client(1, 2), 2, now);
     assert!(matches!(
         refused,
-        Admission::Refused {
+        HalfOpenAdmission::Refused {
             conversation: 2,
             ..
         }
@@ -76,7 +76,7 @@ fn a_conversation_without_an_answer_expires_and_frees_its_share() {
 }
 
 #[test]
-fn a_ticket_settles_once_even_when_its_slot_is_used_again() {
+fn an_entry_settles_once_even_when_its_slot_is_used_again() {
     let (mut half_open, now) = (budget(100, 100), start());
     let first = granted(half_open.admit(client(1, 1), 1, now));
     assert_eq!(half_open.settle(first), Some(1));
@@ -106,18 +106,18 @@ proptest! {
         steps in vec((0_u8..5, any::<u8>(), 0_u64..3, 0_usize..40), 0..200),
     ) {
         let (mut half_open, mut now) = (budget(3, 6), start());
-        let (mut tickets, mut there) = (Vec::new(), Vec::new());
+        let (mut entries, mut there) = (Vec::new(), Vec::new());
         for (conversation, (net, host, wait, pick)) in (0..).zip(steps) {
             now += SECOND * u32::try_from(wait).expect("small");
             while let Some(gone) = half_open.expired(now) {
                 there.retain(|&(other, _)| other != gone);
             }
-            if let Admission::Granted { ticket, evicted } = half_open.admit(client(net, host), conversation, now) {
-                tickets.push(ticket);
+            if let HalfOpenAdmission::Granted { entry, evicted } = half_open.admit(client(net, host), conversation, now) {
+                entries.push(entry);
                 there.retain(|&(other, _)| Some(other) != evicted);
                 there.push((conversation, net));
             }
-            if let Some(settled) = tickets.get(pick).and_then(|&ticket| half_open.settle(ticket)) {
+            if let Some(settled) = entries.get(pick).and_then(|&entry| half_open.settle(entry)) {
                 there.retain(|&(other, _)| other != settled);
             }
             prop_assert_eq!(half_open.len(), there.len());
@@ -143,12 +143,12 @@ fn client(net: u8, host: u8) -> IpAddr {
 }
 
 #[track_caller]
-fn granted(admission: Admission<u32>) -> Ticket {
+fn granted(admission: HalfOpenAdmission<u32>) -> HalfOpenEntry {
     match admission {
-        Admission::Granted {
-            ticket,
+        HalfOpenAdmission::Granted {
+            entry,
             evicted: None,
-        } => ticket,
+        } => entry,
         other => panic!("there is room: {other:?}"),
     }
 }

@@ -11,7 +11,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use eport_core::limit::{Admission, HalfOpen, HalfOpenLimits, PrefixLengths, Ticket};
+use eport_core::limit::{
+    HalfOpen, HalfOpenAdmission, HalfOpenEntry, HalfOpenLimits, PrefixLengths,
+};
 
 /// Limits of what clients may hold of a server.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -144,7 +146,7 @@ pub(crate) struct TransferPermit {
     shared: Rc<Shared>,
     client: IpAddr,
     /// Set until the client has answered.
-    half_open: Option<Ticket>,
+    half_open: Option<HalfOpenEntry>,
 }
 
 /// The answer of the limits to a request.
@@ -179,14 +181,14 @@ impl TransferLimits {
             return Grant::TooMany;
         }
         match self.shared.half_open.borrow_mut().admit(client, peer, now) {
-            Admission::Refused { .. } => Grant::TooMany,
-            Admission::Granted { ticket, evicted } => {
+            HalfOpenAdmission::Refused { .. } => Grant::TooMany,
+            HalfOpenAdmission::Granted { entry, evicted } => {
                 counts.running += 1;
                 *counts.by_client.entry(client).or_default() += 1;
                 let permit = TransferPermit {
                     shared: Rc::clone(&self.shared),
                     client,
-                    half_open: Some(ticket),
+                    half_open: Some(entry),
                 };
                 Grant::Permit(permit, evicted)
             }
@@ -212,8 +214,8 @@ impl TransferPermit {
 
     /// Counts the transfer as half-open no longer: its client has answered.
     pub(crate) fn settle(&mut self) {
-        if let Some(ticket) = self.half_open.take() {
-            self.shared.half_open.borrow_mut().settle(ticket);
+        if let Some(entry) = self.half_open.take() {
+            self.shared.half_open.borrow_mut().settle(entry);
         }
     }
 }
