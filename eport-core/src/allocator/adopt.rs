@@ -31,14 +31,14 @@ fn guard_for<S: Endpoint + AsFd>(
     })?;
     let peer = socket.peer_addr().ok().and_then(|peer| peer.as_socket());
     let (space, peer) = resolve(Space::new(S::PROTOCOL, local), peer)?;
-    let want = PoolRequest::new(space)
+    let request = PoolRequest::new(space)
         .peer(peer)
         .port(port)
         .from_reserve(true);
     let now = allocator.shared.now();
-    let drawn = allocator.shared.draw(&want, now, false);
-    let grant = drawn.map_err(|refusal| allocator.lease_error(&want, refusal))?;
-    let mut guards = PortGuard::from_grant(&allocator.shared, grant, &want);
+    let drawn = allocator.shared.draw(&request, now, false);
+    let grant = drawn.map_err(|error| allocator.lease_error(&request, error))?;
+    let mut guards = PortGuard::from_grant(&allocator.shared, grant, &request);
     allocator.shared.count(|stats| stats.adopted += 1);
     // A request for one port in one space is given one.
     guards.pop().ok_or(LeaseError::EmptySet)

@@ -231,8 +231,8 @@ impl Allocator {
         open: impl FnMut(SocketAddr) -> io::Result<S>,
     ) -> Result<Lease<S>, LeaseError> {
         let (space, peer) = resolve(space, peer)?;
-        let want = PoolRequest::new(space).peer(peer);
-        Claim::new(self, want, Custom(open)).lease_one()
+        let request = PoolRequest::new(space).peer(peer);
+        Claim::new(self, request, Custom(open)).lease_one()
     }
 
     /// Returns the plan whose ports are handed out, with notes for the operator.
@@ -256,9 +256,9 @@ impl Allocator {
     }
 
     /// Converts an error of the pool to that of the request.
-    fn lease_error(&self, want: &PoolRequest, refusal: DrawError) -> LeaseError {
-        let space = want.space();
-        match refusal {
+    fn lease_error(&self, request: &PoolRequest, error: DrawError) -> LeaseError {
+        let space = request.space();
+        match error {
             DrawError::TooManySpaces(limit) => LeaseError::TooManyAddresses {
                 local: space.local(),
                 limit,
@@ -269,7 +269,7 @@ impl Allocator {
             }
             DrawError::Unavailable(port) => {
                 // Of several spaces, the one where the port is not available.
-                let states = want
+                let states = request
                     .spaces()
                     .map(|space| (space, self.explain(space, port)));
                 let taken = states.filter(|(_, state)| !state.is_available());

@@ -105,28 +105,32 @@ impl<'a, S: Endpoint> LeaseRequest<'a, S> {
     /// # Errors
     /// The future ends with a [`LeaseError`]; no port stays leased.
     pub fn lease_async(self) -> LeaseFuture<S> {
-        let start = self.want().map(|want| {
+        let start = self.pool_request().map(|request| {
             let opener = Opener::new();
-            Claim::new(self.allocator.clone(), want, opener)
+            Claim::new(self.allocator.clone(), request, opener)
         });
         LeaseFuture { state: Some(start) }
     }
 
     fn claim(self) -> Result<Claim<&'a Allocator, Opener<S>>, LeaseError> {
-        Ok(Claim::new(self.allocator, self.want()?, Opener::new()))
+        Ok(Claim::new(
+            self.allocator,
+            self.pool_request()?,
+            Opener::new(),
+        ))
     }
 
-    fn want(&self) -> Result<PoolRequest, LeaseError> {
+    fn pool_request(&self) -> Result<PoolRequest, LeaseError> {
         let space = Space::new(S::PROTOCOL, self.local);
         let (space, peer) = resolve(space, self.peer)?;
         let shareable = self.allocator.when_full.share.is_some();
-        let want = PoolRequest::new(space)
+        let request = PoolRequest::new(space)
             .peer(peer)
             .from_reserve(self.from_reserve)
             .shareable(shareable);
         Ok(match self.port {
-            Some(port) => want.port(port),
-            None => want,
+            Some(port) => request.port(port),
+            None => request,
         })
     }
 }

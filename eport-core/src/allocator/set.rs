@@ -56,7 +56,7 @@ impl<'a> SetRequest<'a> {
     /// # Errors
     /// [`LeaseError`]; no port stays leased.
     pub fn lease(self) -> Result<LeaseSet<AnySocket>, LeaseError> {
-        let claim = Claim::new(self.allocator, self.want()?, OpenAny);
+        let claim = Claim::new(self.allocator, self.pool_request()?, OpenAny);
         claim.lease_all().map(LeaseSet::new)
     }
 
@@ -65,11 +65,11 @@ impl<'a> SetRequest<'a> {
     /// # Errors
     /// [`LeaseError`]; no port stays leased.
     pub fn try_lease(self) -> Result<LeaseSet<AnySocket>, LeaseError> {
-        let claim = Claim::new(self.allocator, self.want()?, OpenAny);
+        let claim = Claim::new(self.allocator, self.pool_request()?, OpenAny);
         claim.never_waiting().lease_all().map(LeaseSet::new)
     }
 
-    fn want(&self) -> Result<PoolRequest, LeaseError> {
+    fn pool_request(&self) -> Result<PoolRequest, LeaseError> {
         let mut spaces = Vec::new();
         for space in &self.spaces {
             let (space, _) = resolve(beside(*space, &self.spaces), None)?;
@@ -84,12 +84,12 @@ impl<'a> SetRequest<'a> {
         }
         let mut spaces = spaces.into_iter();
         let first = spaces.next().ok_or(LeaseError::EmptySet)?;
-        let want = PoolRequest::new(first)
+        let request = PoolRequest::new(first)
             .and(spaces)
             .from_reserve(self.from_reserve);
         Ok(match self.port {
-            Some(port) => want.port(port),
-            None => want,
+            Some(port) => request.port(port),
+            None => request,
         })
     }
 }
