@@ -183,13 +183,13 @@ fn with_a_single_port_files_are_written_and_unknown_clients_get_error_5() {
             .expect("sent");
         assert_eq!(receive(&writer), (ack(1), server));
         // A client without a transfer gets ERROR 5 (RFC 1350 §4), but an ERROR is never answered.
-        let stranger = socket();
-        stranger
+        let other = socket();
+        other
             .send_to(b"\x00\x05\x00\x00\x00", server)
             .expect("sent");
-        stranger.send_to(&ack(1), server).expect("sent");
+        other.send_to(&ack(1), server).expect("sent");
         assert_eq!(
-            receive(&stranger),
+            receive(&other),
             (b"\x00\x05\x00\x05Unknown transfer ID\x00".to_vec(), server)
         );
     });
@@ -200,14 +200,14 @@ fn with_a_single_port_files_are_written_and_unknown_clients_get_error_5() {
 #[test]
 fn with_a_single_port_the_error_of_another_client_ends_nothing() {
     let (records, _) = serve(files().single_port(true), &allocator(), |server| {
-        let (client, stranger) = (socket(), socket_at("127.0.0.2"));
+        let (client, other) = (socket(), socket_at("127.0.0.2"));
         client.send_to(REQUEST, server).expect("sent");
         receive(&client);
         for packet in [&b"\x00\x05\x00\x00\x00"[..], &ack(1)] {
-            stranger.send_to(packet, server).expect("sent");
+            other.send_to(packet, server).expect("sent");
         }
         // The answer to its ACK shows that the packet before it was received too.
-        assert_eq!(receive(&stranger).0.get(..4), Some(&[0, 5, 0, 5][..]));
+        assert_eq!(receive(&other).0.get(..4), Some(&[0, 5, 0, 5][..]));
         finish(&client, server);
     });
     assert_eq!(endings(&records), [&Ending::Sent { confirmed: true }]);

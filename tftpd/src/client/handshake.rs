@@ -63,7 +63,7 @@ pub(super) async fn open(
     let mut packet = Vec::new();
     request.encode(&mut packet);
     let asked_at = net::now();
-    let mut pending = PendingRequest {
+    let mut pending = OpenRequest {
         socket,
         server,
         foreign: ForeignSenders::default(),
@@ -96,7 +96,7 @@ pub(super) async fn open(
     }
 }
 
-struct PendingRequest {
+struct OpenRequest {
     socket: ClientSocket,
     server: SocketAddr,
     foreign: ForeignSenders,
@@ -104,7 +104,7 @@ struct PendingRequest {
     other: Option<SocketAddr>,
 }
 
-impl PendingRequest {
+impl OpenRequest {
     /// Waits for an answer; `None` once `until` has passed.
     async fn receive(
         &mut self,

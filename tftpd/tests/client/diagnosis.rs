@@ -212,11 +212,11 @@ async fn our_own_server_counts_a_probe_as_one() {
 
 #[tokio::test]
 async fn a_name_that_cannot_be_sent_is_refused_here() {
-    let nobody = Port::new("127.0.0.1:0").address();
+    let unused = Port::new("127.0.0.1:0").address();
     for name in ["", "a\0b"] {
         let failed = client()
             .options(Options::default())
-            .get_bytes(nobody, name)
+            .get_bytes(unused, name)
             .await;
         assert!(matches!(failed, Err(TransferError::Name)), "{name:?}");
     }

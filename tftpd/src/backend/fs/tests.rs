@@ -66,7 +66,7 @@ fn no_link_and_no_dots_lead_out_of_the_root() {
 }
 
 #[test]
-fn only_regular_files_are_served_and_a_pipe_holds_nobody() {
+fn only_regular_files_are_served_and_a_pipe_does_not_block() {
     let dir = tempfile::tempdir().expect("a directory");
     fs::create_dir(dir.path().join("sub")).expect("made");
     nix::unistd::mkfifo(&dir.path().join("pipe"), nix::sys::stat::Mode::S_IRWXU).expect("made");
