@@ -31,7 +31,7 @@ fn a_forged_request_brings_three_packets_at_most() {
             (b"\0\x02new\0octet\0", "ACK", 6.0),
             (b"\0\x02new\0octet\0blksize\x001468\0", "OACK", 6.0),
         ];
-        let mut victims = cases.map(|(forged, _, _)| Victim::of(&lab, forged));
+        let mut victims = cases.map(|(forged, _, _)| Victim::after(&lab, forged));
         receive_all(&server, &mut victims);
         for (victim, (forged, answer, bound)) in victims.iter().zip(cases) {
             let context = format!(
@@ -68,9 +68,9 @@ fn a_refusal_is_sent_once_and_a_malformed_packet_is_answered_at_most_once() {
             (b"\0\x05\0\x01\0", 0),
             (b"\0\x06", 0),
         ];
-        let mut victims = cases.map(|(forged, _)| Victim::of(&lab, forged));
+        let mut victims = cases.map(|(forged, _)| Victim::after(&lab, forged));
         // The last request: all the others were processed before it, and answered if at all.
-        let mut last = [Victim::of(&lab, b"\0\x01last\0octet\0")];
+        let mut last = [Victim::after(&lab, b"\0\x01last\0octet\0")];
         receive_all(&server, &mut last);
         victims.iter_mut().for_each(Victim::take);
         for (victim, (forged, expected)) in victims.iter().zip(cases) {
@@ -95,7 +95,7 @@ fn a_forged_ack_of_the_oack_brings_two_windows_and_single_blocks() {
         b"\0\x01abc\0octet\0blksize\x0065464\0windowsize\x0065535\0",
         b"\0\x01abc\0octet\0blksize\x008\0windowsize\x0065535\0",
     ];
-    let mut victims = requests.map(|forged| Victim::of(&lab, forged).and_then("ACK 0"));
+    let mut victims = requests.map(|forged| Victim::after(&lab, forged).and_then("ACK 0"));
     receive_all(&server, &mut victims);
     for victim in &victims {
         let blocks: Vec<u16> = victim.packets.iter().filter_map(number).collect();

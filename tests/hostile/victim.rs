@@ -26,7 +26,7 @@ pub(crate) struct Victim {
 impl Victim {
     /// Sends `forged` to port 69 from the address of a new victim.
     #[track_caller]
-    pub(crate) fn of(lab: &Lab, forged: &[u8]) -> Self {
+    pub(crate) fn after(lab: &Lab, forged: &[u8]) -> Self {
         let client = lab.client(SERVERS[0]);
         let address = client.socket().local_addr().expect("bound").to_string();
         client.send_bytes(forged, (SERVERS[0], 69).into());

@@ -40,7 +40,7 @@ fn a_foreign_host_is_sent_at_most_two_bytes_for_one() {
             let server = SocketAddr::new(server, PORT);
             let victims: Vec<_> = questions()
                 .into_iter()
-                .map(|question| Victim::of(&foreign, server, question))
+                .map(|question| Victim::questioned(&foreign, server, question))
                 .collect();
             // Forwarded calls may be answered late, but not later than all the others.
             for mut victim in victims {
@@ -98,7 +98,7 @@ impl Victim {
     /// Sends the question and waits until it has been processed. Calls above the rate limit are dropped:
     /// then both are sent again.
     #[track_caller]
-    fn of(foreign: &Netns, server: SocketAddr, question: Vec<u8>) -> Self {
+    fn questioned(foreign: &Netns, server: SocketAddr, question: Vec<u8>) -> Self {
         let socket = foreign.enter(|| connected(server));
         socket.set_read_timeout(Some(SOON)).expect("a limit");
         let mut victim = Self {

@@ -54,7 +54,7 @@ impl Capture {
     /// When `tcpdump` does not start.
     #[track_caller]
     pub fn start(namespace: &Netns, interface: &str, folder: &Path) -> Self {
-        Self::of(namespace, interface, folder, FILTER)
+        Self::filtered(namespace, interface, folder, FILTER)
     }
 
     /// Starts a capture of fragments only, like [`start`](Self::start).
@@ -63,11 +63,11 @@ impl Capture {
     /// When `tcpdump` does not start.
     #[track_caller]
     pub fn fragments(namespace: &Netns, interface: &str, folder: &Path) -> Self {
-        Self::of(namespace, interface, folder, FRAGMENTS)
+        Self::filtered(namespace, interface, folder, FRAGMENTS)
     }
 
     #[track_caller]
-    fn of(namespace: &Netns, interface: &str, folder: &Path, filter: &str) -> Self {
+    fn filtered(namespace: &Netns, interface: &str, folder: &Path, filter: &str) -> Self {
         let file = folder.join("watched.pcap");
         let mut command = namespace.command(peers::path("tcpdump"));
         // Immediate: a packet still in a block of the ring would be lost at the end.

@@ -52,7 +52,7 @@ fn no_files_name_one_another_in_a_circle() {
 
 #[test]
 fn a_circle_planted_in_a_copy_of_the_crate_is_caught() {
-    let copy = crate::Copy::of(&TFTPD);
+    let copy = crate::Copy::new(&TFTPD);
     copy.plant(
         "src/proto/opcode.rs",
         "use super::mode::Mode as Planted; fn planted(_: Planted) {}\n",
@@ -110,11 +110,11 @@ impl House {
                 files.push((module_of(relative), place, host::read_text(&file)));
             }
         }
-        Self::of(files)
+        Self::from_files(files)
     }
 
     /// Takes files by module, place and text; leaves out modules that only tests compile.
-    fn of(files: Vec<(Module, String, String)>) -> Self {
+    fn from_files(files: Vec<(Module, String, String)>) -> Self {
         let mut house = Self::default();
         let mut tested = BTreeSet::new();
         for (module, place, text) in files {
@@ -370,7 +370,7 @@ mod tests {
                 (*text).to_owned(),
             )
         });
-        House::of(files.collect()).circles()
+        House::from_files(files.collect()).circles()
     }
 
     #[test]

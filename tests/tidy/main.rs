@@ -103,7 +103,7 @@ fn a_wrong_import_is_caught_however_it_is_written() {
 
 #[test]
 fn a_wrong_import_planted_in_a_copy_of_the_crate_is_caught() {
-    let copy = Copy::of(&TFTPD);
+    let copy = Copy::new(&TFTPD);
     copy.plant(
         "src/proto/mod.rs",
         "use crate::{policy::printable, proto::Packet};\n",
@@ -118,7 +118,7 @@ fn a_wrong_import_planted_in_a_copy_of_the_crate_is_caught() {
 
 #[test]
 fn a_new_module_must_be_entered_in_the_table() {
-    let copy = Copy::of(&TFTPD);
+    let copy = Copy::new(&TFTPD);
     copy.plant("src/surprise.rs", "//! A module.\n");
     let wrong = copy.new_violations();
     assert_eq!(
@@ -197,7 +197,7 @@ struct Copy {
 }
 
 impl Copy {
-    fn of(table: &'static Table) -> Self {
+    fn new(table: &'static Table) -> Self {
         let folder = TempDir::new().expect("the system has a folder for temporary files");
         let original = host::workspace().join(table.folder);
         for file in arrows::rust_files(&original.join("src")) {

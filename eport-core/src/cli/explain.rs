@@ -32,7 +32,7 @@ pub(super) fn explain(
     let plan = planned(host, ports, respect)?;
     let facts = Facts::collect(host, port, respect)?;
     let (handed_out, verdict) = verdict(&plan, port, &facts);
-    let holders = Holders::of(host, &facts.sockets);
+    let holders = Holders::find(host, &facts.sockets);
     let protocol = respect.protocol.0;
     let mut text = format!("{protocol} port {port}: {verdict}\n");
     for (name, values) in [

@@ -24,7 +24,7 @@ pub(super) fn plan(host: &Host, request: &Request, rest: Duration) -> Result<Rep
         .into_iter()
         .filter(|socket| plan.ports().contains(socket.port()))
         .collect();
-    let holders = Holders::of(host, &held);
+    let holders = Holders::find(host, &held);
     let mut text = format!("{plan}\ncapacity: {capacity}\n");
     for note in plan.notes() {
         let severity = match note.level() {

@@ -26,7 +26,7 @@ pub(super) fn sockets(
         }
     }
     sockets.retain(|socket| ports.is_none_or(|ports| ports.contains(socket.port())));
-    let holders = Holders::of(host, &sockets);
+    let holders = Holders::find(host, &sockets);
     let text = match (known, sockets.is_empty()) {
         (false, _) => "this system does not list its sockets".into(),
         (true, true) => "no socket".into(),
@@ -39,7 +39,7 @@ pub(super) fn sockets(
 pub(super) struct Holders(BTreeMap<u64, Vec<Process>>);
 
 impl Holders {
-    pub(super) fn of(host: &Host, sockets: &[BoundSocket]) -> Self {
+    pub(super) fn find(host: &Host, sockets: &[BoundSocket]) -> Self {
         let inodes = sockets.iter().map(|socket| socket.inode);
         Self(host.holders(&inodes.filter(|inode| *inode != 0).collect()))
     }

@@ -248,7 +248,7 @@ fn dead(entries: &[Rpcb]) -> Vec<Finding> {
                 "program {} ({}) version {} is registered at {} on {}, where no socket \
              is bound",
                 entry.program,
-                names.of(entry.program).unwrap_or("no name"),
+                names.name(entry.program).unwrap_or("no name"),
                 entry.version,
                 printable(&entry.address),
                 printable(&entry.netid),

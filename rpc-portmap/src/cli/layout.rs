@@ -20,7 +20,7 @@ pub(super) fn full(entries: &[Rpcb], names: &Names) -> String {
             entry.version,
             printable(&entry.netid),
             printable(&entry.address),
-            names.of(entry.program).unwrap_or("-"),
+            names.name(entry.program).unwrap_or("-"),
             printable(&entry.owner),
         );
     }
@@ -40,7 +40,7 @@ pub(super) fn mappings(mappings: &[Mapping], names: &Names) -> String {
         let transport = Netid::from_protocol_number(*protocol)
             .map_or_else(|| protocol.to_string(), |netid| netid.to_string());
         let line = format!("{program:>10}{version:>5}{transport:>6}{port:>7}");
-        let _ = match names.of(*program) {
+        let _ = match names.name(*program) {
             Some(name) => writeln!(out, "{line}  {name}"),
             None => writeln!(out, "{line}"),
         };
@@ -75,7 +75,7 @@ pub(super) fn short(entries: &[Rpcb], names: &Names) -> String {
             first.program,
             versions.join(","),
             netids.join(","),
-            names.of(first.program).unwrap_or("-"),
+            names.name(first.program).unwrap_or("-"),
             printable(&first.owner),
         );
     }
@@ -100,7 +100,7 @@ pub(super) fn object(entry: &Rpcb, names: &Names) -> Value {
         "version": entry.version.get(),
         "netid": *entry.netid,
         "address": *entry.address,
-        "service": names.of(entry.program),
+        "service": names.name(entry.program),
         "owner": *entry.owner,
     })
 }
@@ -113,7 +113,7 @@ pub(super) fn mappings_json(mappings: &[Mapping], names: &Names) -> Value {
             "version": mapping.version.get(),
             "protocol": mapping.protocol,
             "port": mapping.port,
-            "service": names.of(mapping.program),
+            "service": names.name(mapping.program),
         })
     };
     mappings.iter().map(object).collect()

@@ -39,7 +39,7 @@ impl Names {
     }
 
     /// Returns the name of a program.
-    pub(super) fn of(&self, program: Program) -> Option<&str> {
+    pub(super) fn name(&self, program: Program) -> Option<&str> {
         self.by_number.get(&program).map(String::as_str)
     }
 
@@ -64,11 +64,11 @@ mod tests {
     #[test]
     fn names_and_aliases_are_read_and_comments_are_not() {
         let names = Names::parse("# RPC\nportmapper\t100000\tportmap sunrpc\nx\nnfs 100003 # it\n");
-        assert_eq!(names.of(100_000.into()), Some("portmapper"));
+        assert_eq!(names.name(100_000.into()), Some("portmapper"));
         assert_eq!(names.number("sunrpc"), Some(100_000.into()));
         assert_eq!(names.number("100005"), Some(100_005.into()));
         assert_eq!(names.number("it"), None);
-        assert_eq!(names.of(1.into()), None);
+        assert_eq!(names.name(1.into()), None);
     }
 
     #[test]

@@ -76,7 +76,7 @@ fn line(sign: char, entry: &Rpcb, names: &Names) -> String {
         entry.version,
         printable(&entry.netid),
         printable(&entry.address),
-        names.of(entry.program).unwrap_or("-"),
+        names.name(entry.program).unwrap_or("-"),
         printable(&entry.owner),
     )
 }
