@@ -310,9 +310,14 @@ impl Dispatch<'_> {
         }
     }
 
-    /// Sends an ERROR from the listening socket, which costs no port. It is sent once, like any
-    /// ERROR: the client repeats its request if it is lost.
+    /// Records a rejection, then sends an ERROR from the listening socket, which costs no port. The
+    /// record is there when the client receives the ERROR. It is sent once, like any ERROR: the client repeats its
+    /// request if it is lost.
     fn reject(&mut self, reject: Reject) {
+        if let Some(record) = reject.record {
+            self.finish();
+            self.recorder.record(&record);
+        }
         let path = reject.path;
         if let Some(code) = reject.code
             && let Some(listener) = self.listeners.get(path.listener)
@@ -321,10 +326,6 @@ impl Dispatch<'_> {
             let mut packet = Vec::new();
             Error { code, text }.encode(&mut packet);
             let _ = net::reply(listener, &packet, path.local, path.client);
-        }
-        if let Some(record) = reject.record {
-            self.finish();
-            self.recorder.record(&record);
         }
     }
 
